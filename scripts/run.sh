@@ -1,0 +1,187 @@
+#!/usr/bin/env bash
+# The main job: the router in a real Envoy in front of four simulated backends, on this machine. Ctrl-C ends it.
+#
+#   scripts/run.sh                  runs until Ctrl-C, and says what to try
+#   scripts/run.sh --smoke          sends one request of each kind, prints what came back, exits 0 or 1
+#   scripts/run.sh --with COMMAND…  runs COMMAND with LLM_ROUTER_URL and LLM_ROUTER_BACKENDS_PID set, exits 0 or 1
+#
+# Ports of 127.0.0.1: LLM_ROUTER_PORT (10000), LLM_ROUTER_ADMIN_PORT (9901), and LLM_ROUTER_CONTROL_PORT (8888), where
+# nothing listens yet. The simulated backends take free ones.
+# shellcheck source=scripts/lib.sh
+source "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
+
+mode=${1:-serve}
+[ "$#" = 0 ] || shift
+case "$mode" in
+serve | --smoke) [ "$#" = 0 ] || die "usage: scripts/run.sh [--smoke | --with COMMAND…]" ;;
+--with) [ "$#" -gt 0 ] || die "usage: scripts/run.sh --with COMMAND…" ;;
+*) die "usage: scripts/run.sh [--smoke | --with COMMAND…]" ;;
+esac
+
+port=${LLM_ROUTER_PORT:-10000}
+admin_port=${LLM_ROUTER_ADMIN_PORT:-9901}
+control_port=${LLM_ROUTER_CONTROL_PORT:-8888}
+
+work=
+children=()
+backend_ports=()
+
+# Ends what was started, by its id, and waits for it; then removes what was written.
+clean_up() {
+  local status=$? pid tries
+  trap - EXIT INT TERM
+  for pid in "${children[@]}"; do kill "$pid" 2>/dev/null || true; done
+  for pid in "${children[@]}"; do
+    for ((tries = 0; tries < 50; tries++)); do
+      kill -0 "$pid" 2>/dev/null || break
+      sleep 0.1
+    done
+    kill -KILL "$pid" 2>/dev/null || true
+    wait "$pid" 2>/dev/null || true
+  done
+  [ -z "$work" ] || rm -rf -- "$work"
+  exit "$status"
+}
+
+check_port() {
+  local name=$1 number=$2
+  if ! [[ "$number" =~ ^[0-9]{1,5}$ ]] || [ "$number" -lt 1 ] || [ "$number" -gt 65535 ]; then
+    die "$name is $number, which is not a port"
+  fi
+}
+
+claim_port() {
+  port_is_free "$2" || die "port $2 of 127.0.0.1 is taken: set $1 to a free one"
+}
+
+start_backends() {
+  local name tries
+  "$binaries/sim-backends" --backend name=lightrag_primary,type=lightrag,latency_ms=30 \
+    --backend name=perplexity_primary,type=perplexity,latency_ms=60 \
+    --backend name=openai_primary,type=openai,latency_ms=40 \
+    --backend name=anthropic_primary,type=anthropic,latency_ms=50 >"$work/backends.log" 2>&1 </dev/null &
+  children+=("$!")
+  # They take free ports, and print `NAME TYPE http://ADDRESS:PORT` each when all are listening.
+  for ((tries = 0; tries < 100; tries++)); do
+    [ "$(grep -c ' http://' "$work/backends.log")" = 4 ] && break
+    sleep 0.1
+  done
+  for name in lightrag perplexity openai anthropic; do
+    backend_ports+=("$(sed -n "s|^${name}_primary .*:\\([0-9]*\\)\$|\\1|p" "$work/backends.log")")
+    [ -n "${backend_ports[-1]}" ] || fail "the simulated backends did not start" "$work/backends.log"
+  done
+}
+
+start_envoy() {
+  # In one pass over marked ports, so that a new port which equals another old one is not replaced again.
+  local index edits=(-e 's/port_value: \([0-9]*\)}/port_value: <\1>}/' -e "s/<10000>/$port/" -e "s/<9901>/$admin_port/")
+  for index in "${!backend_ports[@]}"; do edits+=(-e "s/<$((18081 + index))>/${backend_ports[index]}/"); done
+  sed "${edits[@]}" envoy/envoy.yaml >"$work/envoy.yaml"
+  "$envoy" -c "$work/envoy.yaml" --disable-hot-restart --concurrency 2 --log-level warning \
+    --component-log-level wasm:info >"$work/envoy.log" 2>&1 </dev/null &
+  children+=("$!")
+  envoy_pid=$!
+  # Ready is when the router's configuration has been taken, too: its listener waits for it.
+  wait_for_http "http://127.0.0.1:$admin_port/ready" 20 || fail "Envoy did not start" "$work/envoy.log"
+}
+
+fail() {
+  sed 's/^/  | /' "$2" >&2
+  die "$1"
+}
+
+# ask NAME PATH EXPECTED BODY [CURL OPTION…]: one request; prints a line of what came back. EXPECTED is in the answer.
+ask() {
+  local name=$1 path=$2 expected=$3 body=$4 status verdict=ok
+  shift 4
+  status="$(curl -sS -m 10 -o "$work/body" -D "$work/headers" -w '%{http_code}' -H 'content-type: application/json' \
+    "$@" --data "$body" "http://127.0.0.1:$port$path")" || status=000
+  if [ "$status" != 200 ] || [ -z "$(header x-llm-backend)" ] || ! grep -qF -- "$expected" "$work/body"; then
+    verdict=FAILED
+    failed=$((failed + 1))
+  fi
+  printf '%-6s %-22s %-7s %-19s %-15s %-9s %s\n' "$verdict" "$name" "$status" "$(header x-llm-backend)" \
+    "$(header x-llm-strategy)" "$(header x-llm-attempts)" "$(header x-llm-estimated-tokens)"
+  [ "$verdict" = ok ] || sed -n '1,5p' "$work/body" | cut -c 1-300
+}
+
+header() { tr -d '\r' <"$work/headers" | awk -v name="$1:" 'tolower($1) == name { print $2 }'; }
+
+smoke() {
+  failed=0
+  local question='[{"role":"user","content":"What does a request router do?"}]'
+  printf '%-6s %-22s %-7s %-19s %-15s %-9s %s\n' '' request status backend strategy attempts 'estimated tokens'
+  ask "OpenAI chat" /v1/chat/completions '"choices"' "{\"model\":\"gpt-4o\",\"messages\":$question}"
+  ask "OpenAI chat, stream" /v1/chat/completions 'data: ' "{\"model\":\"gpt-4o\",\"stream\":true,\"messages\":$question}"
+  ask "OpenAI responses" /v1/responses '"output"' '{"model":"gpt-4o","input":"What does a request router do?"}'
+  ask "OpenAI embeddings" /v1/embeddings '"embedding"' '{"model":"text-embedding-3-small","input":["one","two"]}'
+  ask "Anthropic messages" /v1/messages '"content"' "{\"model\":\"claude-sonnet-4-5\",\"max_tokens\":64,\"messages\":$question}" \
+    -H 'anthropic-version: 2023-06-01' -H 'x-api-key: none'
+  ask "Perplexity chat" /chat/completions '"choices"' "{\"model\":\"sonar\",\"messages\":$question}"
+  ask "LightRAG query" /query '"response"' '{"query":"What does a request router do?","mode":"hybrid"}'
+  ask "LightRAG query, stream" /query/stream '"response"' '{"query":"What does a request router do?","mode":"hybrid"}'
+  kill -0 "$envoy_pid" 2>/dev/null || fail "Envoy has ended" "$work/envoy.log"
+  [ "$failed" = 0 ] || fail "$failed of 8 requests failed; Envoy said:" "$work/envoy.log"
+}
+
+what_to_try() {
+  cat <<TEXT
+
+The router listens on http://127.0.0.1:$port (Envoy's admin: http://127.0.0.1:$admin_port).
+Control API and dashboard come in a later version: nothing listens on port $control_port yet.
+
+Try, in another terminal (-i shows the x-llm-* headers, -N a stream as it comes):
+
+  curl -i http://127.0.0.1:$port/v1/chat/completions -H 'content-type: application/json' \\
+    -d '{"model":"gpt-4o","messages":[{"role":"user","content":"Hello"}]}'
+  curl -iN http://127.0.0.1:$port/v1/chat/completions -H 'content-type: application/json' \\
+    -d '{"model":"gpt-4o","stream":true,"messages":[{"role":"user","content":"Hello"}]}'
+  curl -i http://127.0.0.1:$port/v1/responses -H 'content-type: application/json' -d '{"model":"gpt-4o","input":"Hello"}'
+  curl -i http://127.0.0.1:$port/v1/embeddings -H 'content-type: application/json' \\
+    -d '{"model":"text-embedding-3-small","input":"Hello"}'
+  curl -i http://127.0.0.1:$port/v1/messages -H 'content-type: application/json' -H 'anthropic-version: 2023-06-01' \\
+    -d '{"model":"claude-sonnet-4-5","max_tokens":64,"messages":[{"role":"user","content":"Hello"}]}'
+  curl -i http://127.0.0.1:$port/chat/completions -H 'content-type: application/json' \\
+    -d '{"model":"sonar","messages":[{"role":"user","content":"Hello"}]}'
+  curl -i http://127.0.0.1:$port/query -H 'content-type: application/json' -d '{"query":"Hello","mode":"hybrid"}'
+  curl -iN http://127.0.0.1:$port/query/stream -H 'content-type: application/json' -d '{"query":"Hello"}'
+  curl -s http://127.0.0.1:$admin_port/stats/prometheus | grep loadbalancer_
+
+Another strategy: change it in a copy of envoy/router.ecds.yaml and rename the copy over it; Envoy takes it at once.
+Ctrl-C ends everything.
+TEXT
+}
+
+check_port LLM_ROUTER_PORT "$port"
+check_port LLM_ROUTER_ADMIN_PORT "$admin_port"
+check_port LLM_ROUTER_CONTROL_PORT "$control_port"
+[ "$port" != "$admin_port" ] || die "LLM_ROUTER_PORT and LLM_ROUTER_ADMIN_PORT are both $port"
+need node nodejs
+need curl curl
+claim_port LLM_ROUTER_PORT "$port"
+claim_port LLM_ROUTER_ADMIN_PORT "$admin_port"
+
+ensure_rust
+envoy="$(scripts/envoy.sh)"
+scripts/build.sh >&2
+cargo build --locked -p wasm-tests --bin sim-backends
+binaries="$(target_dir)/debug"
+
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+work="$(mktemp -d)"
+start_backends
+start_envoy
+
+case "$mode" in
+--smoke) smoke ;;
+--with) LLM_ROUTER_URL="http://127.0.0.1:$port" LLM_ROUTER_BACKENDS_PID="${children[0]}" "$@" || fail "the command failed; Envoy said:" "$work/envoy.log" ;;
+serve)
+  what_to_try
+  # What Envoy and the router say, from now on. Ends with Envoy, or with Ctrl-C.
+  tail -n +1 -f "$work/envoy.log" &
+  children+=("$!")
+  wait "$envoy_pid" || fail "Envoy has ended" "$work/envoy.log"
+  ;;
+esac

@@ -1,0 +1,104 @@
+//! What the operator asked for, valid by construction.
+//!
+//! `bytes -> Tree -> Config`, or every error at once: [`parse`] reads either form that Envoy hands over into one small
+//! tree (`tree`), a reader walks it key by key and notes what is wrong (`reader`, `read`), and only a document without
+//! any error becomes a [`Config`]. Fractions become integers on the way: thousandths, milliseconds, pico-USD.
+
+mod errors;
+mod names;
+mod normal;
+mod read;
+mod reader;
+mod strategy;
+mod suggest;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+pub use errors::{Errors, Problem};
+pub use strategy::Strategy;
+
+use crate::domain::{Backend, BackendIndex};
+
+/// Reads a configuration: JSON text, or an encoded `google.protobuf.Struct`.
+///
+/// # Errors
+///
+/// Everything that is wrong with the document, not only the first of it.
+pub fn parse(bytes: &[u8]) -> Result<Config, Errors> {
+    read::config(&tree::Tree::from_bytes(bytes)?)
+}
+
+/// The router's configuration. A value of this type is valid: it can only come out of validation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// How the backend is chosen.
+    pub strategy: Strategy,
+    /// Where a request goes when deciding itself fails.
+    pub default_backend: BackendIndex,
+    /// The backends, sorted by id; never empty.
+    pub backends: Vec<Backend>,
+    /// The largest body that is read.
+    pub body_limit_bytes: usize,
+    /// Whether answers carry the router's headers.
+    pub response_headers: bool,
+    /// What a client may ask for by a header.
+    pub client_hints: ClientHints,
+    /// How failures are retried.
+    pub retry: Retry,
+    /// What is logged.
+    pub logging: Logging,
+    /// Fixes the random choices, for tests.
+    pub seed: Option<u64>,
+}
+
+/// What a client may ask for, each by its `x-llm-…` header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ClientHints {
+    /// `x-llm-strategy`: another strategy for this request.
+    pub strategy: bool,
+    /// `x-llm-min-quality`: only backends at least this good.
+    pub min_quality: bool,
+}
+
+/// How failures are retried. Envoy does the retrying; the router names the clusters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    /// Attempts a request may have, the first included: `1..=4`.
+    pub max_attempts: u8,
+}
+
+/// What is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Logging {
+    /// One JSON object a line, or text.
+    pub format: LogFormat,
+    /// The least level that is written.
+    pub level: LogLevel,
+    /// Whether each decision is a line.
+    pub decisions: bool,
+}
+
+/// The shape of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    #[default]
+    Json,
+    /// `key=value` text.
+    Text,
+}
+
+/// How much a log line matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum LogLevel {
+    /// Every detail.
+    Debug,
+    /// What an operator may want to know.
+    #[default]
+    Info,
+    /// What an operator should know.
+    Warn,
+    /// What an operator must know.
+    Error,
+}

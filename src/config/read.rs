@@ -1,0 +1,246 @@
+//! From a document to a valid [`Config`]: every key, its range and its default. `docs/configuration.md` has the same
+//! table, and a test compares the two.
+
+use std::time::Duration;
+
+use super::errors::{Errors, Problem, echo};
+use super::names::{Hint, Role};
+use super::reader::Reader;
+use super::suggest::closest;
+use super::tree::Tree;
+use super::{ClientHints, Config, LogFormat, LogLevel, Logging, Retry, Strategy};
+use crate::domain::{Backend, BackendIndex, BackendType, BreakerSettings, PerMille, Price, Prices, Weight};
+
+/// Backends that a router may have: a decision looks at each of them.
+const MOST_BACKENDS: usize = 256;
+
+/// Keys of the full interface that this version does not serve yet, by the object that they belong to.
+mod later {
+    pub(super) const ROUTER: &[&str] = &[
+        "alerts",
+        "cache",
+        "cost",
+        "discovery",
+        "envoy_admin",
+        "forward_estimate",
+        "learning",
+        "quality",
+        "queue",
+        "region",
+        "rollout",
+        "state",
+    ];
+    pub(super) const BACKEND: &[&str] = &[
+        "capabilities",
+        "context_window_tokens",
+        "daily_budget_usd",
+        "health_check",
+        "hourly_budget_usd",
+        "max_requests_per_minute",
+        "max_tokens_per_minute",
+        "model",
+        "region",
+    ];
+    pub(super) const BREAKER: &[&str] =
+        &["adaptive", "failure_rate_threshold", "min_requests", "slow_rate_threshold", "slow_response_ms", "window"];
+}
+
+/// Keys that older systems have and that are Envoy's business here.
+mod elsewhere {
+    pub(super) const BACKEND: &[(&str, &str)] = &[
+        ("endpoint_url", "not a key of the router: the address belongs to Envoy's cluster"),
+        ("api_key", "not a key of the router: let Envoy's credential_injector filter add the key"),
+    ];
+    pub(super) const RETRY: &[(&str, &str)] = &[
+        ("base_delay_ms", "Envoy's route does the waiting: set retry_policy.retry_back_off there"),
+        ("respect_retry_after", "Envoy's route does the waiting: set retry_policy.rate_limited_retry_back_off there"),
+    ];
+}
+
+/// Reads a whole document, or says everything that is wrong with it.
+pub(super) fn config(document: &Tree) -> Result<Config, Errors> {
+    let mut problems: Vec<Problem> = Vec::new();
+    match Reader::read(String::new(), document, &mut problems, router).flatten() {
+        Some(config) if problems.is_empty() => Ok(config),
+        _ => Err(Errors::new(problems)),
+    }
+}
+
+/// `None` only where no backend could be read; what is wrong was noted then.
+fn router(reader: &mut Reader<'_, '_>) -> Option<Config> {
+    let Role::Router = reader.choice("role", Role::Router);
+    let strategy = strategy(reader);
+    let backends = backends(reader);
+    let default_backend = default_backend(reader, &backends);
+    let body_limit_bytes = reader.integer("body_limit_bytes", 1024..=64 << 20, 4 << 20) as usize;
+    let response_headers = reader.boolean("response_headers", true);
+    let hints = reader.choices::<Hint>("client_hints");
+    let retry = reader.object("retry", retry);
+    let logging = reader.object("logging", logging);
+    let seed = reader.optional_integer("seed", 0..=u64::MAX);
+    reader.later(later::ROUTER);
+    Some(Config {
+        strategy,
+        default_backend: default_backend?,
+        backends,
+        body_limit_bytes,
+        response_headers,
+        client_hints: ClientHints {
+            strategy: hints.contains(&Hint::Strategy),
+            min_quality: hints.contains(&Hint::MinQuality),
+        },
+        retry,
+        logging,
+        seed,
+    })
+}
+
+fn strategy(reader: &mut Reader<'_, '_>) -> Strategy {
+    // The full interface writes the strategy `custom` as an object; say what it is before complaining of its type.
+    if let Some(Tree::Object(fields)) = reader.value("strategy")
+        && let [(name, _)] = fields.as_slice()
+        && name == "custom"
+    {
+        return reader.named("strategy", name).unwrap_or(Strategy::WeightedRoundRobin);
+    }
+    reader.choice("strategy", Strategy::WeightedRoundRobin)
+}
+
+/// The backends, sorted by id.
+fn backends(reader: &mut Reader<'_, '_>) -> Vec<Backend> {
+    const KEY: &str = "backend_instances";
+    match reader.value(KEY) {
+        None => reader.problem(KEY, "missing; at least one backend is needed"),
+        Some(Tree::Object(entries)) if entries.is_empty() => reader.problem(KEY, "at least one backend is needed"),
+        Some(Tree::Object(entries)) if entries.len() > MOST_BACKENDS => {
+            reader.problem(KEY, format!("{} backends; at most {MOST_BACKENDS} are possible", entries.len()));
+        }
+        Some(_) => {}
+    }
+    reader.map(KEY, backend)
+}
+
+fn default_backend(reader: &mut Reader<'_, '_>, backends: &[Backend]) -> Option<BackendIndex> {
+    const KEY: &str = "default_backend";
+    let index = match reader.text(KEY) {
+        Some(wanted) => {
+            let index = backends.iter().position(|backend| *backend.id == *wanted);
+            if index.is_none() {
+                let meant = closest(wanted, backends.iter().map(|backend| &*backend.id));
+                let hint = meant.map(|id| format!("; did you mean {id}?")).unwrap_or_default();
+                reader.problem(KEY, format!("\"{}\" is not in backend_instances{hint}", echo(wanted)));
+            }
+            index
+        }
+        // The first of the smallest: backends are sorted by id.
+        None => backends.iter().enumerate().min_by_key(|(_, backend)| backend.priority).map(|(index, _)| index),
+    };
+    index.and_then(|index| u16::try_from(index).ok()).map(BackendIndex)
+}
+
+fn backend(reader: &mut Reader<'_, '_>, id: &str) -> Backend {
+    if !is_id(id) {
+        reader.problem_here("an id is 1 to 64 characters of A-Z, a-z, 0-9, _ and -");
+    }
+    if reader.text("id").is_some_and(|inner| inner != id) {
+        reader.problem("id", "differs from the key of this backend; leave it out");
+    }
+    let cluster = reader.text("cluster").unwrap_or(id);
+    if cluster != id && !is_cluster(cluster) {
+        reader.problem("cluster", "a cluster's name is 1 to 255 visible ASCII characters, without spaces and commas");
+    }
+    let kind = reader.choice("backend_type", BackendType::OpenAi);
+    let weight = weight(reader);
+    let priority = reader.integer("priority", 0..=100, 1) as u32;
+    let prices = prices(reader);
+    let expected_ms = reader.integer("expected_response_time_ms", 1..=600_000, 1_000);
+    let quality = reader.number("quality_score", 0.0..=1.0, 1.0);
+    let reliability = reader.number("reliability_score", 0.0..=1.0, 0.95);
+    let max_concurrent_requests = reader.optional_integer("max_concurrent_requests", 1..=1_000_000);
+    let breaker = reader.object("circuit_breaker", breaker);
+    reader.refuse(elsewhere::BACKEND);
+    reader.later(later::BACKEND);
+    Backend {
+        id: id.into(),
+        cluster: cluster.into(),
+        kind,
+        weight,
+        priority,
+        prices,
+        expected_response_time: Duration::from_millis(expected_ms),
+        quality: PerMille::from_ratio(quality),
+        reliability: PerMille::from_ratio(reliability),
+        max_concurrent_requests: max_concurrent_requests.map(|most| most as u32),
+        breaker,
+    }
+}
+
+/// An id becomes a metric's label and a header's value: no dots, no spaces.
+fn is_id(id: &str) -> bool {
+    (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
+
+/// A cluster's name travels in a header's value.
+fn is_cluster(name: &str) -> bool {
+    (1..=255).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic() && b != b',')
+}
+
+fn weight(reader: &mut Reader<'_, '_>) -> Weight {
+    if let Some(Tree::Number(value)) = reader.value("weight")
+        && value.as_f64() == Some(0.0)
+    {
+        reader.problem("weight", "0 is not in 0.001..=1000; to send a backend nothing, remove it");
+        return Weight::ONE;
+    }
+    let weight = reader.number("weight", 0.001..=1_000.0, 1.0);
+    Weight::from_thousandths((weight * 1_000.0).round() as u32)
+}
+
+/// One price for all tokens, or one for each kind; without any, the backend is free.
+fn prices(reader: &mut Reader<'_, '_>) -> Prices {
+    const FLAT: &str = "cost_per_1k_tokens";
+    const INPUT: &str = "input_cost_per_1k_tokens";
+    const OUTPUT: &str = "output_cost_per_1k_tokens";
+    const CACHED: &str = "cached_input_cost_per_1k_tokens";
+    // Presence is the document's, not the value's: a price that is out of range is not missing too.
+    let given = [FLAT, INPUT, OUTPUT, CACHED].map(|key| reader.value(key).is_some());
+    let [flat, input, output, cached] =
+        [FLAT, INPUT, OUTPUT, CACHED].map(|key| reader.optional_number(key, 0.0..=1_000.0));
+    match given {
+        [true, false, false, _] | [false, true, true, _] | [false, false, false, false] => {}
+        [true, ..] => reader.problem(FLAT, format!("give either this or {INPUT} and {OUTPUT}")),
+        [_, true, false, _] => reader.problem(OUTPUT, format!("missing, since {INPUT} is given")),
+        [_, false, true, _] => reader.problem(INPUT, format!("missing, since {OUTPUT} is given")),
+        [_, false, false, true] => reader.problem(CACHED, format!("needs {INPUT} and {OUTPUT}, or {FLAT}")),
+    }
+    let price = |usd: Option<f64>| Price::from_usd_per_1k(usd.unwrap_or(0.0));
+    let input = input.or(flat);
+    Prices { input: price(input), output: price(output.or(flat)), cached_input: price(cached.or(input)) }
+}
+
+fn breaker(reader: &mut Reader<'_, '_>) -> Option<BreakerSettings> {
+    let enabled = reader.boolean("enabled", true);
+    let failure_threshold = reader.integer("failure_threshold", 1..=1_000, 5) as u32;
+    let recovery_seconds = reader.number("recovery_timeout_seconds", 0.05..=3_600.0, 60.0);
+    let half_open_max_requests = reader.integer("half_open_max_requests", 1..=1_000, 3) as u32;
+    reader.later(later::BREAKER);
+    enabled.then_some(BreakerSettings {
+        failure_threshold,
+        recovery_timeout: Duration::from_millis((recovery_seconds * 1_000.0).round() as u64),
+        half_open_max_requests,
+    })
+}
+
+fn retry(reader: &mut Reader<'_, '_>) -> Retry {
+    let max_attempts = reader.integer("max_attempts", 1..=4, 3) as u8;
+    reader.refuse(elsewhere::RETRY);
+    Retry { max_attempts }
+}
+
+fn logging(reader: &mut Reader<'_, '_>) -> Logging {
+    Logging {
+        format: reader.choice("format", LogFormat::default()),
+        level: reader.choice("level", LogLevel::default()),
+        decisions: reader.boolean("decisions", false),
+    }
+}

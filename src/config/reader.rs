@@ -1,0 +1,277 @@
+//! Reads a document key by key and notes everything that is wrong with it on the way.
+//!
+//! Each getter returns a usable value, the default where the document's is wrong, so that one pass finds every error;
+//! whoever started the pass refuses the result if any was noted.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+
+use serde_json::Number;
+
+use super::errors::{Problem, echo};
+use super::names::Named;
+use super::suggest::closest;
+use super::tree::{Tree, number};
+
+/// Why a key or a name of the full interface is refused for now.
+const LATER: &str = "not available in this version";
+
+/// Reads one object of the document. `null` is the same as absent.
+pub(super) struct Reader<'t, 'p> {
+    path: String,
+    fields: &'t [(String, Tree)],
+    known: Vec<&'static str>,
+    refused: Vec<&'static str>,
+    problems: &'p mut Vec<Problem>,
+}
+
+impl<'t, 'p> Reader<'t, 'p> {
+    /// Reads `tree` by `read`; then notes every key that was not asked for. `None` if it is no object.
+    pub(super) fn read<T>(
+        path: String,
+        tree: &'t Tree,
+        problems: &'p mut Vec<Problem>,
+        read: impl FnOnce(&mut Reader<'t, '_>) -> T,
+    ) -> Option<T> {
+        let Tree::Object(fields) = tree else {
+            problems.push(Problem { path, message: unexpected("an object", tree) });
+            return None;
+        };
+        let mut reader = Reader { path, fields, known: Vec::new(), refused: Vec::new(), problems };
+        let value = read(&mut reader);
+        reader.note_unknown_keys();
+        Some(value)
+    }
+
+    /// Notes that something is wrong with `key`.
+    pub(super) fn problem(&mut self, key: &str, message: impl Into<String>) {
+        let path = join(&self.path, key);
+        self.problems.push(Problem { path, message: message.into() });
+    }
+
+    /// Notes that something is wrong with this object as a whole.
+    pub(super) fn problem_here(&mut self, message: impl Into<String>) {
+        self.problems.push(Problem { path: self.path.clone(), message: message.into() });
+    }
+
+    /// The value of `key`, unless it is absent or null.
+    pub(super) fn value(&mut self, key: &'static str) -> Option<&'t Tree> {
+        self.known.push(key);
+        self.peek(key)
+    }
+
+    /// Refuses each of `keys` for a reason of its own, without a look at its value.
+    pub(super) fn refuse(&mut self, keys: &'static [(&'static str, &'static str)]) {
+        for &(key, reason) in keys {
+            self.refused.push(key);
+            if self.peek(key).is_some() {
+                self.problem(key, reason);
+            }
+        }
+    }
+
+    /// Refuses keys of the full interface that this version does not serve yet.
+    pub(super) fn later(&mut self, keys: &'static [&'static str]) {
+        for key in keys {
+            self.refused.push(key);
+            if self.peek(key).is_some() {
+                self.problem(key, LATER);
+            }
+        }
+    }
+
+    /// `true` or `false`.
+    pub(super) fn boolean(&mut self, key: &'static str, default: bool) -> bool {
+        match self.value(key) {
+            None => default,
+            Some(Tree::Bool(value)) => *value,
+            Some(other) => {
+                self.problem(key, unexpected("true or false", other));
+                default
+            }
+        }
+    }
+
+    /// A whole number in `range`, if there is one.
+    pub(super) fn optional_integer(&mut self, key: &'static str, range: RangeInclusive<u64>) -> Option<u64> {
+        let value = self.numeric(key, "a whole number")?;
+        integer(&value, range).map_err(|message| self.problem(key, message)).ok()
+    }
+
+    /// A whole number in `range`.
+    pub(super) fn integer(&mut self, key: &'static str, range: RangeInclusive<u64>, default: u64) -> u64 {
+        self.optional_integer(key, range).unwrap_or(default)
+    }
+
+    /// A number in `range`, if there is one.
+    pub(super) fn optional_number(&mut self, key: &'static str, range: RangeInclusive<f64>) -> Option<f64> {
+        let value = self.numeric(key, "a number")?;
+        let inside = value.as_f64().filter(|value| range.contains(value));
+        if inside.is_none() {
+            self.problem(key, outside(&value, range));
+        }
+        inside
+    }
+
+    /// The number at `key`, if there is one. Where Envoy reads a `Struct` from YAML, it keeps whole numbers but hands
+    /// over `0.05` as the text "0.05" [seen in 1.40]; so a text that is a number is one.
+    fn numeric(&mut self, key: &'static str, expected: &str) -> Option<Cow<'t, Number>> {
+        let tree = self.value(key)?;
+        let number = match tree {
+            Tree::Number(number) => Some(Cow::Borrowed(number)),
+            Tree::Text(text) => Tree::number_from_text(text).map(Cow::Owned),
+            _ => None,
+        };
+        if number.is_none() {
+            self.problem(key, unexpected(expected, tree));
+        }
+        number
+    }
+
+    /// A number in `range`.
+    pub(super) fn number(&mut self, key: &'static str, range: RangeInclusive<f64>, default: f64) -> f64 {
+        self.optional_number(key, range).unwrap_or(default)
+    }
+
+    /// A string, if there is one.
+    pub(super) fn text(&mut self, key: &'static str) -> Option<&'t str> {
+        match self.value(key)? {
+            Tree::Text(value) => return Some(value),
+            other => self.problem(key, unexpected("a string", other)),
+        }
+        None
+    }
+
+    /// One name of a closed set.
+    pub(super) fn choice<T: Named>(&mut self, key: &'static str, default: T) -> T {
+        self.text(key).and_then(|name| self.named(key, name)).unwrap_or(default)
+    }
+
+    /// A list of names of a closed set; absent, an empty one.
+    pub(super) fn choices<T: Named>(&mut self, key: &'static str) -> Vec<T> {
+        let values = match self.value(key) {
+            None => return Vec::new(),
+            Some(Tree::List(values)) => values,
+            Some(other) => {
+                self.problem(key, unexpected("a list of strings", other));
+                return Vec::new();
+            }
+        };
+        let mut chosen = Vec::new();
+        for (i, value) in values.iter().enumerate() {
+            let place = format!("{key}[{i}]");
+            match value {
+                Tree::Text(name) => chosen.extend(self.named::<T>(&place, name)),
+                other => self.problem(&place, unexpected("a string", other)),
+            }
+        }
+        chosen
+    }
+
+    /// The object at `key`; where it is absent or wrong, an empty one.
+    pub(super) fn object<T>(&mut self, key: &'static str, read: impl Fn(&mut Reader<'t, '_>) -> T) -> T {
+        let path = join(&self.path, key);
+        self.value(key)
+            .and_then(|tree| Reader::read(path, tree, self.problems, &read))
+            .unwrap_or_else(|| read(&mut Reader::nothing(&mut Vec::new())))
+    }
+
+    /// The objects of a map whose keys are the operator's own, in the order of those; none if `key` is absent or wrong.
+    /// An entry that is wrong is an empty object, so that whatever names it finds it.
+    pub(super) fn map<T>(&mut self, key: &'static str, read: impl Fn(&mut Reader<'t, '_>, &'t str) -> T) -> Vec<T> {
+        let path = join(&self.path, key);
+        let entries = match self.value(key) {
+            None => return Vec::new(),
+            Some(Tree::Object(entries)) => entries,
+            Some(other) => {
+                self.problem(key, unexpected("an object", other));
+                return Vec::new();
+            }
+        };
+        note_duplicates(&path, entries, self.problems);
+        let read_entry = |(name, tree): &'t (String, Tree)| {
+            Reader::read(join(&path, name), tree, self.problems, |reader| read(reader, name))
+                .unwrap_or_else(|| read(&mut Reader::nothing(&mut Vec::new()), name))
+        };
+        entries.iter().map(read_entry).collect()
+    }
+
+    /// The name's variant; an unknown name is noted, with those that there are.
+    pub(super) fn named<T: Named>(&mut self, key: &str, name: &str) -> Option<T> {
+        let variant = T::from_name(name);
+        if variant.is_none() {
+            let names = T::ALL.iter().map(|variant| variant.name()).collect::<Vec<_>>().join(", ");
+            let shown = echo(name);
+            let message = if T::LATER.contains(&name) {
+                format!("\"{shown}\" is {LATER}; available: {names}")
+            } else {
+                format!("\"{shown}\" is not one of: {names}")
+            };
+            self.problem(key, message);
+        }
+        variant
+    }
+
+    /// A reader of an object without any key.
+    fn nothing(problems: &'p mut Vec<Problem>) -> Self {
+        Self { path: String::new(), fields: &[], known: Vec::new(), refused: Vec::new(), problems }
+    }
+
+    fn peek(&self, key: &str) -> Option<&'t Tree> {
+        self.fields.iter().find(|(name, _)| name == key).map(|(_, value)| value).filter(|value| **value != Tree::Null)
+    }
+
+    fn note_unknown_keys(mut self) {
+        note_duplicates(&self.path, self.fields, self.problems);
+        for (key, _) in self.fields {
+            if self.known.contains(&key.as_str()) || self.refused.contains(&key.as_str()) {
+                continue;
+            }
+            let message = match closest(key, self.known.iter().copied()) {
+                Some(meant) => format!("unknown key; did you mean {meant}?"),
+                None => "unknown key".to_owned(),
+            };
+            self.problem(key, message);
+        }
+    }
+}
+
+/// Notes each key that was given more than once, once.
+fn note_duplicates(path: &str, fields: &[(String, Tree)], problems: &mut Vec<Problem>) {
+    for group in fields.chunk_by(|(a, _), (b, _)| a == b) {
+        if let [(key, _), _, ..] = group {
+            problems.push(Problem { path: join(path, key), message: "given more than once".to_owned() });
+        }
+    }
+}
+
+fn join(path: &str, key: &str) -> String {
+    let key = if key.is_empty() { "\"\"".to_owned() } else { echo(key) };
+    if path.is_empty() { key } else { format!("{path}.{key}") }
+}
+
+fn unexpected(wanted: &str, found: &Tree) -> String {
+    format!("expected {wanted}, found {}", found.kind())
+}
+
+fn not_in(value: &Number, low: &impl Display, high: &impl Display) -> String {
+    format!("{value} is not in {low}..={high}")
+}
+
+fn outside(value: &Number, range: RangeInclusive<f64>) -> String {
+    let bound = |value| number(value).unwrap_or_else(|| Number::from(0));
+    not_in(value, &bound(*range.start()), &bound(*range.end()))
+}
+
+fn integer(value: &Number, range: RangeInclusive<u64>) -> Result<u64, String> {
+    match (value.as_u64(), value.as_f64()) {
+        (Some(whole), _) if range.contains(&whole) => Ok(whole),
+        (None, Some(double)) if double.fract() != 0.0 => Err(format!("{value} is not a whole number")),
+        // As a double, this number may be another than the one that was written.
+        (None, Some(double)) if double > 0.0 && double < *range.end() as f64 => {
+            Err(format!("{value} is not exact; as a double, a whole number is at most 2^53"))
+        }
+        _ => Err(not_in(value, range.start(), range.end())),
+    }
+}

@@ -1,0 +1,223 @@
+//! What holds of every document.
+
+use std::time::Duration;
+
+use proptest::collection::{btree_map, vec};
+use proptest::option;
+use proptest::prelude::{
+    Just, ProptestConfig, any, prop, prop_assert, prop_assert_eq, prop_assume, prop_compose, prop_oneof, proptest,
+};
+use proptest::strategy::Strategy as _;
+
+use super::*;
+use crate::domain::{BackendType, BreakerSettings, PerMille, Price, Prices, Weight};
+
+/// Keys that mean something, so that a random document gets past the first of them.
+const KEYS: &[&str] = &[
+    "role",
+    "strategy",
+    "default_backend",
+    "backend_instances",
+    "a",
+    "weight",
+    "quality_score",
+    "cost_per_1k_tokens",
+    "input_cost_per_1k_tokens",
+    "output_cost_per_1k_tokens",
+    "circuit_breaker",
+    "recovery_timeout_seconds",
+    "failure_threshold",
+    "client_hints",
+    "retry",
+    "max_attempts",
+    "logging",
+    "level",
+    "seed",
+    "queue",
+    "api_key",
+    "custom",
+];
+
+/// Bytes that once were, or may one day be, trouble.
+const TROUBLE: &[&[u8]] = &[
+    b"",
+    b"\0",
+    b"{",
+    b"\n",
+    b"\n{",
+    b"\n\x00",
+    b"\n\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+    b"\x0a\x05\x0a\x01a\x12\x00",
+    b"\x12",
+    b"{\"a\":\"\x12\"}",
+    b"{\"\\ud800\":1}",
+    b"{\"a\":1e999}",
+    b"{\"seed\":-0.0,\"backend_instances\":{\"a\":{}}}",
+    b"\xef\xbb\xbf{}",
+    b"{\"a\":\"\xff\"}",
+    b"\x7b\x7c",
+];
+
+fn config_of_proptest() -> ProptestConfig {
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }
+}
+
+fn document() -> impl proptest::strategy::Strategy<Value = Value> {
+    let key = || prop_oneof![4 => prop::sample::select(KEYS).prop_map(str::to_owned), 1 => ".{0,12}"];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        (-10_i64..5_000_000).prop_map(Value::from),
+        (-(1_i64 << 53)..1 << 53).prop_map(Value::from),
+        (-100_000..2_000_000).prop_map(|thousandths| Value::from(f64::from(thousandths) / 1_000.0)),
+        key().prop_map(Value::from),
+    ];
+    let tree = leaf.prop_recursive(4, 48, 8, move |inner| {
+        prop_oneof![
+            1 => vec(inner.clone(), 0..4).prop_map(Value::from),
+            4 => btree_map(key(), inner, 0..8).prop_map(|fields| fields.into_iter().collect()),
+        ]
+    });
+    btree_map(key(), tree, 0..8).prop_map(|fields| fields.into_iter().collect())
+}
+
+prop_compose! {
+    fn backend()(
+        kind in prop::sample::select(&BackendType::ALL),
+        cluster in option::of("[!-+\\--~]{1,255}"),
+        weight in 1_u32..=1_000_000,
+        priority in 0_u32..=100,
+        prices in [0_u64..=1_000_000_000_000, 0..=1_000_000_000_000, 0..=1_000_000_000_000],
+        expected_ms in 1_u64..=600_000,
+        (quality, reliability) in (0_u16..=1_000, 0_u16..=1_000),
+        max_concurrent_requests in option::of(1_u32..=1_000_000),
+        breaker in option::of((1_u32..=1_000, 50_u64..=3_600_000, 1_u32..=1_000)),
+    ) -> Backend {
+        Backend {
+            id: "".into(),
+            cluster: cluster.unwrap_or_default().into(),
+            kind,
+            weight: Weight::from_thousandths(weight),
+            priority,
+            prices: Prices { input: Price(prices[0]), output: Price(prices[1]), cached_input: Price(prices[2]) },
+            expected_response_time: Duration::from_millis(expected_ms),
+            quality: PerMille::new(quality),
+            reliability: PerMille::new(reliability),
+            max_concurrent_requests,
+            breaker: breaker.map(|(failure_threshold, recovery_ms, half_open_max_requests)| BreakerSettings {
+                failure_threshold,
+                recovery_timeout: Duration::from_millis(recovery_ms),
+                half_open_max_requests,
+            }),
+        }
+    }
+}
+
+prop_compose! {
+    /// Any valid configuration.
+    fn configuration()(
+        strategy in prop::sample::select(&Strategy::ALL),
+        backends in btree_map("[A-Za-z0-9_-]{1,64}", backend(), 1..6),
+        default_backend in any::<prop::sample::Index>(),
+        body_limit_bytes in 1_024_usize..=67_108_864,
+        [response_headers, by_strategy, by_quality, decisions] in any::<[bool; 4]>(),
+        max_attempts in 1_u8..=4,
+        format in prop::sample::select(&[LogFormat::Json, LogFormat::Text]),
+        level in prop::sample::select(&[LogLevel::Debug, LogLevel::Info, LogLevel::Warn, LogLevel::Error]),
+        seed in option::of(any::<u64>()),
+    ) -> Config {
+        let backends: Vec<Backend> = backends
+            .into_iter()
+            .map(|(id, backend)| {
+                let cluster = if backend.cluster.is_empty() { id.clone().into() } else { backend.cluster.clone() };
+                Backend { id: id.into(), cluster, ..backend }
+            })
+            .collect();
+        Config {
+            strategy,
+            default_backend: BackendIndex(default_backend.index(backends.len()) as u16),
+            backends,
+            body_limit_bytes,
+            response_headers,
+            client_hints: ClientHints { strategy: by_strategy, min_quality: by_quality },
+            retry: Retry { max_attempts },
+            logging: Logging { format, level, decisions },
+            seed,
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(config_of_proptest())]
+
+    #[test]
+    fn a_normalised_configuration_parses_to_itself(config in configuration()) {
+        let normalised = config.to_json();
+        prop_assert_eq!(parsed(&normalised), Ok(config.clone()));
+        if config.seed.is_none_or(|seed| seed <= 1 << 53) {
+            prop_assert_eq!(parse(&encoded(&normalised)), Ok(config));
+        }
+    }
+
+    #[test]
+    fn both_forms_of_any_document_get_the_same_answer(document in document()) {
+        prop_assume!(document != json!({}));
+        prop_assert_eq!(parse(&encoded(&document)), parsed(&document));
+    }
+
+    #[test]
+    fn what_is_refused_is_said_in_a_bounded_number_of_short_lines(document in document()) {
+        if let Err(errors) = parsed(&document) {
+            let shown = errors.to_string();
+            prop_assert!((2..=52).contains(&shown.lines().count()), "{}", shown);
+            prop_assert!(shown.lines().all(|line| line.chars().count() <= 1_000), "{}", shown);
+        }
+    }
+
+    #[test]
+    fn arbitrary_bytes_get_an_answer(bytes in vec(any::<u8>(), 0..256)) {
+        // No 256 random bytes are a valid configuration; that they get an answer at all is what counts.
+        prop_assert!(parse(&bytes).is_err());
+    }
+
+    #[test]
+    fn a_damaged_document_gets_an_answer(
+        document in document(),
+        damage in vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        end in any::<prop::sample::Index>(),
+        as_struct in any::<bool>(),
+    ) {
+        let mut bytes = if as_struct { encoded(&document) } else { document.to_string().into_bytes() };
+        prop_assume!(!bytes.is_empty());
+        for (place, byte) in damage {
+            let place = place.index(bytes.len());
+            bytes[place] = byte;
+        }
+        bytes.truncate(end.index(bytes.len()) + 1);
+        if let Err(errors) = parse(&bytes) {
+            prop_assert!(errors.iter().count() > 0);
+        }
+    }
+}
+
+#[test]
+fn trouble_gets_an_answer() {
+    for &bytes in TROUBLE {
+        assert_eq!(parse(bytes).is_ok(), bytes.starts_with(b"{\"seed\":-0.0"), "{bytes:?}");
+    }
+}
+
+#[test]
+fn deep_nesting_is_refused() {
+    for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+        let text = format!("{}1{}", open.repeat(100_000), close.repeat(100_000));
+        assert!(parse(text.as_bytes()).unwrap_err().to_string().contains("recursion limit"));
+    }
+    let mut value = prost_types::Value { kind: Some(Kind::BoolValue(true)) };
+    for _ in 0..500 {
+        let fields = [("a".to_owned(), value)].into();
+        value = prost_types::Value { kind: Some(Kind::StructValue(prost_types::Struct { fields })) };
+    }
+    let Some(Kind::StructValue(deep)) = value.kind else { unreachable!() };
+    assert!(parse(&deep.encode_to_vec()).is_err());
+}

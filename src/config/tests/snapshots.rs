@@ -1,0 +1,127 @@
+//! Normalised configurations and lists of errors, as they are printed.
+
+use insta::assert_snapshot;
+
+use super::*;
+
+fn normalised(document: &Value) -> String {
+    format!("{:#}", parsed(document).unwrap().to_json())
+}
+
+fn errors(document: &Value) -> String {
+    parsed(document).unwrap_err().to_string()
+}
+
+#[test]
+fn the_smallest_configuration_with_every_default() {
+    let shown = normalised(&one_backend(&json!({})));
+    assert_snapshot!(shown);
+}
+
+#[test]
+fn a_configuration_with_every_key() {
+    let shown = normalised(&json!({
+        "role": "router",
+        "strategy": "quality_aware",
+        "default_backend": "perplexity",
+        "backend_instances": {
+            "perplexity": {
+                "id": "perplexity", "cluster": "pplx.eu:443", "backend_type": "perplexity", "weight": 0.75, "priority": 2,
+                "input_cost_per_1k_tokens": 0.001, "output_cost_per_1k_tokens": 0.0125,
+                "cached_input_cost_per_1k_tokens": 0.000_000_1, "expected_response_time_ms": 1800,
+                "quality_score": 0.8637, "reliability_score": 0.999, "max_concurrent_requests": 64,
+                "circuit_breaker": {
+                    "enabled": true, "failure_threshold": 7, "recovery_timeout_seconds": 0.5, "half_open_max_requests": 1,
+                },
+            },
+            "lightrag": { "backend_type": "lightrag", "cost_per_1k_tokens": 0.05, "circuit_breaker": { "enabled": false } },
+            "claude": { "backend_type": "anthropic" },
+        },
+        "body_limit_bytes": 1_048_576,
+        "response_headers": false,
+        "client_hints": ["min_quality", "strategy"],
+        "retry": { "max_attempts": 4 },
+        "logging": { "format": "text", "level": "debug", "decisions": true },
+        "seed": u64::MAX,
+    }));
+    assert_snapshot!(shown);
+}
+
+#[test]
+fn every_kind_of_error_at_once() {
+    let shown = errors(&json!({
+        "role": "control",
+        "strategy": "geographic",
+        "default_backend": "lightrag_primry",
+        "backend_instances": {
+            "lightrag_primary": {
+                "id": "other", "cluster": "a b", "backend_type": "cohere", "weight": 0, "priority": -1,
+                "quality_score": 1.4, "reliability_score": "high", "qualty_score": 0.5, "max_concurrent_requests": 1.5,
+                "expected_response_time_ms": 600_001, "endpoint_url": "http://h", "api_key": "k", "model": "m",
+                "circuit_breaker": { "enabled": 1, "window": 100, "recovery_timeout_seconds": 0.049, "treshold": 5 },
+            },
+            "dotted.id": {},
+            "": {},
+            "not_an_object": null,
+        },
+        "body_limit_bytes": 1023,
+        "response_headers": "yes",
+        "client_hints": ["strategy", "tenant", "colour", 7],
+        "retry": { "max_attempts": 5, "base_delay_ms": 25, "respect_retry_after": true },
+        "logging": { "format": "xml", "level": ["info"] },
+        "seed": -1,
+        "queue": { "size": 0 },
+        "response_header": true,
+        "temperature": 1,
+    }));
+    assert_snapshot!(shown);
+}
+
+#[test]
+fn prices_that_contradict_each_other() {
+    let price = |keys: &[&str]| keys.iter().map(|key| ((*key).to_owned(), json!(1))).collect::<Value>();
+    let (flat, input, output, cached) = (
+        "cost_per_1k_tokens",
+        "input_cost_per_1k_tokens",
+        "output_cost_per_1k_tokens",
+        "cached_input_cost_per_1k_tokens",
+    );
+    let shown = errors(&json!({ "backend_instances": {
+        "flat_and_both": price(&[flat, input, output]),
+        "flat_and_input": price(&[flat, input]),
+        "flat_and_output": price(&[flat, output]),
+        "input_alone": price(&[input]),
+        "output_alone": price(&[output]),
+        "cached_alone": price(&[cached]),
+        "out_of_range_is_not_missing": { input: 1001, output: -0.5 },
+    }}));
+    assert_snapshot!(shown);
+}
+
+#[test]
+fn whole_numbers_that_are_none_or_not_exact() {
+    let seeds = [json!(1e18), json!(-1), json!(0.5), json!(1e30), json!("one"), json!(-1e300)];
+    let lines: Vec<String> = seeds
+        .into_iter()
+        .map(|seed| errors_of(&json!({ "backend_instances": { "a": {} }, "seed": seed }).to_string()).join("\n"))
+        .collect();
+    assert_snapshot!(lines.join("\n"));
+}
+
+#[test]
+fn strategies_that_are_not_there() {
+    let asked = [
+        json!("geographic"),
+        json!("adaptive"),
+        json!("adaptive_learning"),
+        json!("custom"),
+        json!({ "custom": { "expression": "1" } }),
+        json!({ "other": 1 }),
+        json!("fastest"),
+    ];
+    let lines: Vec<String> = asked
+        .into_iter()
+        .map(|name| errors_of(&json!({ "backend_instances": { "a": {} }, "strategy": name }).to_string()).join("\n"))
+        .collect();
+    assert_snapshot!(lines.join("\n"));
+}

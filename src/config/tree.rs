@@ -1,0 +1,163 @@
+//! The document as Envoy hands it over, in either of its two forms.
+
+use std::fmt;
+
+use prost::Message;
+use prost_types::value::Kind;
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::Number;
+
+use super::errors::Errors;
+
+/// The largest whole number up to which a double holds every one.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// A byte that each entry of an encoded Struct has (the tag of its value), and that no JSON text may have.
+const VALUE_TAG: u8 = 0x12;
+
+/// A document, read but not yet understood. The same document gives the same tree in both forms, save for a number
+/// above 2^53, which only JSON can tell exactly.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Tree {
+    Null,
+    Bool(bool),
+    /// Whole numbers up to 2^53 are held as integers, however they were written.
+    Number(Number),
+    /// NaN and the infinities, which a Struct can hold.
+    NotFinite,
+    Text(String),
+    List(Vec<Tree>),
+    /// Sorted by key; a key that was given twice is there twice.
+    Object(Vec<(String, Tree)>),
+}
+
+impl Tree {
+    /// Reads JSON text or an encoded `google.protobuf.Struct`.
+    ///
+    /// The two cannot be confused: a Struct with an entry has a byte that no JSON text has. Its first bytes would not
+    /// tell them apart, as `\n{` begins both a JSON text and a Struct whose first entry is 123 bytes long.
+    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, Errors> {
+        if bytes.trim_ascii().is_empty() {
+            let message = "empty; needed is a google.protobuf.Struct, or a StringValue or BytesValue that holds JSON, \
+                           with at least one backend in backend_instances";
+            return Err(Errors::document(message.to_owned()));
+        }
+        serde_json::from_slice(bytes).or_else(|error| {
+            let decoded = if bytes.contains(&VALUE_TAG) { prost_types::Struct::decode(bytes).ok() } else { None };
+            decoded.map(Self::from).ok_or_else(|| {
+                Errors::document(format!("neither JSON nor an encoded google.protobuf.Struct; as JSON: {error}"))
+            })
+        })
+    }
+
+    /// What it is, for an error; never what it holds.
+    pub(super) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "a boolean",
+            Self::Number(_) => "a number",
+            Self::NotFinite => "a number that is not finite",
+            Self::Text(_) => "a string",
+            Self::List(_) => "a list",
+            Self::Object(_) => "an object",
+        }
+    }
+
+    fn object(mut fields: Vec<(String, Self)>) -> Self {
+        fields.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Self::Object(fields)
+    }
+
+    fn number(value: f64) -> Self {
+        number(value).map_or(Self::NotFinite, Self::Number)
+    }
+
+    /// The number that a text is, if it is one as JSON has them.
+    pub(super) fn number_from_text(text: &str) -> Option<Number> {
+        let parsed: Number = serde_json::from_str(text).ok()?;
+        if parsed.is_f64() { number(parsed.as_f64()?) } else { Some(parsed) }
+    }
+}
+
+/// A finite number, as an integer where it is one that a double holds exactly.
+pub(super) fn number(value: f64) -> Option<Number> {
+    if value.fract() == 0.0 && value.abs() <= EXACT {
+        return Some(Number::from(value as i64));
+    }
+    Number::from_f64(value)
+}
+
+impl From<prost_types::Struct> for Tree {
+    fn from(value: prost_types::Struct) -> Self {
+        Self::object(value.fields.into_iter().map(|(key, value)| (key, value.into())).collect())
+    }
+}
+
+impl From<prost_types::Value> for Tree {
+    fn from(value: prost_types::Value) -> Self {
+        match value.kind {
+            None | Some(Kind::NullValue(_)) => Self::Null,
+            Some(Kind::BoolValue(value)) => Self::Bool(value),
+            Some(Kind::NumberValue(value)) => Self::number(value),
+            Some(Kind::StringValue(value)) => Self::Text(value),
+            Some(Kind::ListValue(list)) => Self::List(list.values.into_iter().map(Self::from).collect()),
+            Some(Kind::StructValue(value)) => value.into(),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Tree {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TreeVisitor)
+    }
+}
+
+struct TreeVisitor;
+
+impl<'de> Visitor<'de> for TreeVisitor {
+    type Value = Tree;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON value")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Tree, E> {
+        Ok(Tree::Null)
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Tree, E> {
+        Ok(Tree::Bool(value))
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Tree, E> {
+        Ok(Tree::Number(value.into()))
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Tree, E> {
+        Ok(Tree::Number(value.into()))
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Tree, E> {
+        Ok(Tree::number(value))
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Tree, E> {
+        Ok(Tree::Text(value.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Tree, A::Error> {
+        let mut values = Vec::new();
+        while let Some(value) = list.next_element()? {
+            values.push(value);
+        }
+        Ok(Tree::List(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tree, A::Error> {
+        let mut fields = Vec::new();
+        while let Some(field) = map.next_entry()? {
+            fields.push(field);
+        }
+        Ok(Tree::object(fields))
+    }
+}

@@ -1,0 +1,87 @@
+//! The expected cost of one request at one backend, and the cost of an answer.
+
+use crate::domain::{Api, Backend, PicoUsd, Prices, RequestFacts, Tokens, Usage};
+use crate::state::Record;
+
+/// What a request is expected to take at one backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Estimate {
+    /// Prompt tokens, as this backend's provider counts them.
+    pub input: Tokens,
+    /// Tokens of the answer.
+    pub output: Tokens,
+    /// Both, each at its price.
+    pub cost: PicoUsd,
+}
+
+/// Estimates `facts` at `backend`; `text` is the uncalibrated estimate of the request's text.
+///
+/// `cost = input · input price + output · output price`, where the output is the mean length of this backend's answers
+/// so far, never more than the request allows.
+pub fn estimate(backend: &Backend, record: &Record, facts: &RequestFacts, text: Tokens) -> Estimate {
+    let input = input_tokens(record, facts, text);
+    let output = output_tokens(record, facts);
+    let Prices { input: input_price, output: output_price, .. } = backend.prices;
+    Estimate { input, output, cost: input_price.of(input).plus(output_price.of(output)) }
+}
+
+/// Prompt tokens as this backend's provider counts them. Tokens that came as ids are not estimated, hence not corrected.
+fn input_tokens(record: &Record, facts: &RequestFacts, text: Tokens) -> Tokens {
+    let estimated = Tokens(text.0.saturating_add(facts.fixed_tokens.0));
+    Tokens(record.calibration.apply(estimated).0.saturating_add(facts.exact_tokens.0))
+}
+
+fn output_tokens(record: &Record, facts: &RequestFacts) -> Tokens {
+    if facts.api == Api::Embeddings {
+        return Tokens(0);
+    }
+    let expected = Tokens(record.expected_output_tokens().into());
+    facts.max_output_tokens.map_or(expected, |most| most.min(expected))
+}
+
+/// What an answer cost: cached prompt tokens at their own price, and not twice.
+pub fn price_of(usage: &Usage, prices: &Prices) -> PicoUsd {
+    let cached = usage.cached_input.min(usage.input);
+    let fresh = Tokens(usage.input.0 - cached.0);
+    prices.input.of(fresh).plus(prices.cached_input.of(cached)).plus(prices.output.of(usage.output))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Price;
+    use crate::routing::testing::backend;
+
+    fn priced(input: f64, output: f64) -> Backend {
+        let prices = Prices {
+            input: Price::from_usd_per_1k(input),
+            output: Price::from_usd_per_1k(output),
+            cached_input: Price::from_usd_per_1k(input / 10.0),
+        };
+        Backend { prices, ..backend("a") }
+    }
+
+    #[test]
+    fn a_request_costs_its_prompt_and_its_expected_answer_each_at_its_price() {
+        let facts = RequestFacts { max_output_tokens: Some(Tokens(100)), ..RequestFacts::default() };
+        let estimate = estimate(&priced(0.01, 0.03), &Record::default(), &facts, Tokens(1_000));
+        assert_eq!((estimate.input, estimate.output), (Tokens(1_000), Tokens(100)));
+        assert_eq!(estimate.cost.micro_usd(), 10_000 + 3_000);
+    }
+
+    #[test]
+    fn the_answer_is_as_long_as_answers_were_unless_the_request_forbids_it() {
+        let mut record = Record::default();
+        (0..200).for_each(|_| record.observe_output_tokens(900));
+        let of = |facts: &RequestFacts| estimate(&priced(0.0, 0.0), &record, facts, Tokens(1)).output.0;
+        assert!(of(&RequestFacts::default()).abs_diff(900) <= 30);
+        assert_eq!(of(&RequestFacts { max_output_tokens: Some(Tokens(5)), ..RequestFacts::default() }), 5);
+        assert_eq!(of(&RequestFacts { api: Api::Embeddings, ..RequestFacts::default() }), 0);
+    }
+
+    #[test]
+    fn cached_tokens_are_billed_once_and_at_their_price() {
+        let usage = Usage { input: Tokens(1_000), cached_input: Tokens(900), output: Tokens(10) };
+        assert_eq!(price_of(&usage, &priced(0.01, 0.1).prices).micro_usd(), 1_000 + 900 + 1_000);
+    }
+}

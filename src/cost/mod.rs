@@ -1,0 +1,5 @@
+//! What a request costs.
+
+mod estimate;
+
+pub use estimate::{Estimate, estimate, price_of};

@@ -1,0 +1,13 @@
+//! The words of the house. They know nobody; every other room speaks them.
+
+mod backend;
+mod facts;
+mod outcome;
+mod rng;
+mod units;
+
+pub use backend::{Backend, BackendIndex, BackendType, BreakerSettings, Prices, Weight};
+pub use facts::{Api, RequestFacts, TextSink};
+pub use outcome::{Ending, Failure, Usage};
+pub use rng::{Rng, SplitMix64};
+pub use units::{PerMille, PicoUsd, Price, Timestamp, Tokens};

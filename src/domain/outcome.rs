@@ -1,0 +1,50 @@
+//! What became of a request.
+
+use super::Tokens;
+
+/// Tokens as a provider reported them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// All prompt tokens, cached ones included, whatever the API's own habit is.
+    pub input: Tokens,
+    /// Those of `input` that were read from the provider's cache.
+    pub cached_input: Tokens,
+    /// All tokens of the answer, reasoning included.
+    pub output: Tokens,
+}
+
+/// Why an attempt failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Failure {
+    /// No connection to the backend: it refused, or has no healthy host, or there is no such cluster.
+    Connect,
+    /// The backend, or the way to it, cut the connection.
+    Reset,
+    /// It took too long.
+    Timeout,
+    /// It answered with a 5xx.
+    ServerError,
+    /// It answered 200, with an error inside.
+    InBandError,
+    /// Its stream ended before it was complete.
+    Truncated,
+    /// An earlier attempt of a request that was retried: Envoy says that it failed, not why.
+    Retried,
+}
+
+/// How an exchange with a backend ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ending {
+    /// Answered.
+    Success,
+    /// Answered 4xx: the client's mistake, not the backend's.
+    ClientError,
+    /// Answered 429: the backend is well, its quota is not.
+    RateLimited,
+    /// The client went away first.
+    ClientAbort,
+    /// The backend failed.
+    Failed(Failure),
+    /// Never left Envoy, through no fault of the backend: another filter answered, or Envoy's own limits were reached.
+    NotSent,
+}

@@ -1,0 +1,143 @@
+//! The world, as Envoy shows it. Every call goes through `hostcalls`, whose status is looked at, and hands over bytes:
+//! the SDK's traits panic on any status but success, and its strings on a header that is no UTF-8. (Some `hostcalls`
+//! still panic on a status that Envoy does not give for the arguments used here; a panic takes the worker's VM along.)
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use proxy_wasm::hostcalls;
+use proxy_wasm::types::{BufferType, MapType, MetricType, Status};
+
+use crate::config::{Config, LogLevel};
+use crate::domain::Timestamp;
+use crate::host::{Host, Property};
+use crate::metrics::{Internal, Kind, Metric};
+use crate::state::{Cas, Store, StoreError};
+
+/// Envoy, as seen by one configuration.
+#[derive(Debug)]
+pub(super) struct EnvoyHost {
+    config: Arc<Config>,
+    /// Metrics defined so far; there are as many as the configuration has names for.
+    metrics: RefCell<HashMap<Metric, u32>>,
+}
+
+impl EnvoyHost {
+    pub(super) fn new(config: Arc<Config>) -> Self {
+        Self { config, metrics: RefCell::default() }
+    }
+
+    /// Counts a host call that was refused, and goes on without it.
+    fn checked<T: Default>(&self, result: Result<T, Status>) -> T {
+        result.unwrap_or_else(|_| {
+            self.record(Metric::InternalErrors(Internal::HostCall), 1);
+            T::default()
+        })
+    }
+
+    fn metric_id(&self, metric: Metric) -> Option<u32> {
+        if let Some(&id) = self.metrics.try_borrow().ok()?.get(&metric) {
+            return Some(id);
+        }
+        let kind = match metric.kind() {
+            Kind::Counter => MetricType::Counter,
+            Kind::Gauge => MetricType::Gauge,
+            Kind::Histogram => MetricType::Histogram,
+        };
+        let id = hostcalls::define_metric(kind, &metric.name(&self.config.backends)).ok()?;
+        self.metrics.try_borrow_mut().ok()?.insert(metric, id);
+        Some(id)
+    }
+}
+
+impl Store for EnvoyHost {
+    fn get(&self, key: &str) -> Result<Option<(Vec<u8>, Cas)>, StoreError> {
+        match hostcalls::get_shared_data(key) {
+            // A value of no bytes is told from none by its version.
+            Ok((bytes, Some(cas))) => Ok(Some((bytes.unwrap_or_default(), cas))),
+            Ok((Some(bytes), None)) => Ok(Some((bytes, 0))),
+            Ok((None, None)) => Ok(None),
+            Err(_) => Err(StoreError::Host),
+        }
+    }
+
+    fn set(&self, key: &str, value: &[u8], cas: Option<Cas>) -> Result<bool, StoreError> {
+        match hostcalls::set_shared_data(key, Some(value), cas) {
+            Ok(()) => Ok(true),
+            Err(Status::CasMismatch) => Ok(false),
+            Err(_) => Err(StoreError::Host),
+        }
+    }
+}
+
+impl Host for EnvoyHost {
+    fn now(&self) -> Timestamp {
+        let now = hostcalls::get_current_time().ok().and_then(|now| now.duration_since(UNIX_EPOCH).ok());
+        Timestamp::from_micros(now.map_or(0, |now| now.as_micros() as u64))
+    }
+
+    fn request_headers(&self) -> Vec<(String, Vec<u8>)> {
+        self.checked(hostcalls::get_map_bytes(MapType::HttpRequestHeaders))
+    }
+
+    fn add_request_header(&self, name: &str, value: &[u8]) {
+        self.checked(hostcalls::add_map_value_bytes(MapType::HttpRequestHeaders, name, value));
+    }
+
+    fn remove_request_header(&self, name: &str) {
+        self.checked(hostcalls::remove_map_value(MapType::HttpRequestHeaders, name));
+    }
+
+    fn request_body(&self, len: usize) -> Option<Vec<u8>> {
+        self.checked(hostcalls::get_buffer(BufferType::HttpRequestBody, 0, len))
+    }
+
+    fn response_headers(&self) -> Vec<(String, Vec<u8>)> {
+        self.checked(hostcalls::get_map_bytes(MapType::HttpResponseHeaders))
+    }
+
+    fn add_response_header(&self, name: &str, value: &[u8]) {
+        self.checked(hostcalls::add_map_value_bytes(MapType::HttpResponseHeaders, name, value));
+    }
+
+    fn remove_response_header(&self, name: &str) {
+        self.checked(hostcalls::remove_map_value(MapType::HttpResponseHeaders, name));
+    }
+
+    fn response_body(&self, len: usize) -> Option<Vec<u8>> {
+        self.checked(hostcalls::get_buffer(BufferType::HttpResponseBody, 0, len))
+    }
+
+    fn property(&self, property: Property) -> Option<Vec<u8>> {
+        // Absent ones are answered by an error status as well as by none.
+        hostcalls::get_property(property.path().to_vec()).ok().flatten()
+    }
+
+    fn record(&self, metric: Metric, value: u64) {
+        let Some(id) = self.metric_id(metric) else { return };
+        // There is nowhere to tell that counting failed.
+        let _ = match metric.kind() {
+            Kind::Counter => hostcalls::increment_metric(id, i64::try_from(value).unwrap_or(i64::MAX)),
+            Kind::Gauge | Kind::Histogram => hostcalls::record_metric(id, value),
+        };
+    }
+
+    fn log(&self, level: LogLevel, line: &str) {
+        if level >= self.config.logging.level {
+            write(level, line);
+        }
+    }
+}
+
+/// Writes to Envoy's log, whatever the configured level.
+pub(super) fn write(level: LogLevel, line: &str) {
+    let level = match level {
+        LogLevel::Debug => proxy_wasm::types::LogLevel::Debug,
+        LogLevel::Info => proxy_wasm::types::LogLevel::Info,
+        LogLevel::Warn => proxy_wasm::types::LogLevel::Warn,
+        LogLevel::Error => proxy_wasm::types::LogLevel::Error,
+    };
+    let _ = hostcalls::log(level, line);
+}

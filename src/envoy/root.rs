@@ -1,0 +1,119 @@
+//! One per configuration and VM: loads the configuration, keeps the time, makes the streams.
+
+use std::cell::RefCell;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proxy_wasm::hostcalls;
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{BufferType, ContextType};
+
+use super::host::{EnvoyHost, write};
+use super::http::Http;
+use crate::config::{self, Config, LogLevel};
+use crate::exchange::{self, Router};
+use crate::host::Host;
+use crate::metrics::{Internal, Metric};
+use crate::state::View;
+
+/// How often a VM looks at what others wrote: what may lag lags at most so long.
+const TICK: Duration = Duration::from_millis(50);
+
+thread_local! {
+    /// The VM's view: configurations come and go, and two of them overlap while streams of the old one end.
+    static VIEW: RefCell<View> = RefCell::new(View::new(random()));
+}
+
+/// A configuration at work on this thread.
+#[derive(Debug)]
+pub(super) struct Active {
+    router: RefCell<Router>,
+    pub(super) host: EnvoyHost,
+    config: Arc<Config>,
+}
+
+/// One configuration on this thread.
+#[derive(Debug, Default)]
+pub(super) struct Root {
+    active: Option<Rc<Active>>,
+}
+
+impl Active {
+    fn new(config: Arc<Config>) -> Option<Self> {
+        let host = EnvoyHost::new(Arc::clone(&config));
+        let router = VIEW
+            .with(|view| Router::new(Arc::clone(&config), &mut *view.try_borrow_mut().ok()?, &host, random()).ok())?;
+        Some(Self { router: RefCell::new(router), host, config })
+    }
+
+    /// Lets `work` have the router and the view. None only if they are in use already, which Envoy never causes; it is
+    /// counted rather than believed.
+    pub(super) fn with<T>(&self, work: impl FnOnce(&mut exchange::Context<'_, EnvoyHost>) -> T) -> Option<T> {
+        let result = VIEW.with(|view| {
+            let (mut view, mut router) = (view.try_borrow_mut().ok()?, self.router.try_borrow_mut().ok()?);
+            Some(work(&mut exchange::Context { router: &mut router, view: &mut view, host: &self.host }))
+        });
+        if result.is_none() {
+            self.host.record(Metric::InternalErrors(Internal::Reentered), 1);
+        }
+        result
+    }
+
+    /// Sends a request that could not be decided to the default backend.
+    pub(super) fn fall_back(&self) {
+        if let Some(backend) = self.config.backends.get(self.config.default_backend.get()) {
+            self.host.remove_request_header("x-llm-cluster");
+            self.host.add_request_header("x-llm-cluster", backend.cluster.as_bytes());
+        }
+    }
+}
+
+impl Context for Root {}
+
+impl RootContext for Root {
+    fn on_configure(&mut self, size: usize) -> bool {
+        let bytes = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size).ok().flatten().unwrap_or_default();
+        let config = match config::parse(&bytes) {
+            Ok(config) => Arc::new(config),
+            Err(errors) => {
+                write(LogLevel::Error, &format!("llm-router: the configuration is refused\n{errors}"));
+                return false;
+            }
+        };
+        let Some(active) = Active::new(config) else {
+            write(LogLevel::Error, "llm-router: shared data cannot be written");
+            return false;
+        };
+        let (version, backends) = (env!("CARGO_PKG_VERSION"), active.config.backends.len());
+        let fields = [
+            ("event", "configured".to_owned()),
+            ("version", version.to_owned()),
+            ("strategy", active.config.strategy.name().to_owned()),
+            ("backends", backends.to_string()),
+        ];
+        active.host.log(LogLevel::Info, &crate::logging::line(active.config.logging.format, &fields));
+        self.active = Some(Rc::new(active));
+        hostcalls::set_tick_period(TICK).is_ok()
+    }
+
+    fn on_tick(&mut self) {
+        if let Some(active) = &self.active {
+            active.with(|cx| cx.router.tick(cx.view, cx.host));
+        }
+    }
+
+    fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Http::new(self.active.clone())))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}
+
+/// A number that no other VM has. The standard library seeds its hash maps from the host's entropy, once a thread.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}

@@ -1,0 +1,179 @@
+//! The request's headers: what they say, and what must go.
+
+use super::Context;
+use crate::config::Strategy;
+use crate::domain::{Api, PerMille};
+use crate::host::Host;
+use crate::metrics::Method;
+use crate::protocol;
+
+/// What the router sets and the hints it reads; nothing by such a name goes through from outside.
+pub(super) fn is_own(header: &str) -> bool {
+    header.starts_with("x-llm-") || header == ATTEMPT_COUNT
+}
+
+/// What the matcher route reads at each attempt. Envoy counts it up from the router's `0`.
+pub(super) const ATTEMPT_COUNT: &str = "x-envoy-attempt-count";
+
+/// What is known of a request before its body.
+#[derive(Debug, Default)]
+pub(super) struct Intake {
+    pub(super) api: Api,
+    pub(super) path: Vec<u8>,
+    pub(super) method: Method,
+    pub(super) encoding: Encoding,
+    pub(super) strategy: Option<Strategy>,
+    pub(super) min_quality: Option<PerMille>,
+    /// Bytes of the body that Envoy holds so far.
+    pub(super) held: usize,
+    content_length: Option<u64>,
+    /// Whether the body may be JSON, as far as the headers tell.
+    json: bool,
+    /// Whether the request ended with its headers.
+    pub(super) ended: bool,
+    /// Whether what follows the headers is no request body: an upgrade or a tunnel.
+    tunnel: bool,
+}
+
+/// How the body is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Encoding {
+    /// Not at all.
+    #[default]
+    Identity,
+    /// `gzip` or `deflate`: the body's own header tells which.
+    Compressed,
+    /// Some other way: not read.
+    Unknown,
+}
+
+/// What to do with the body.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    TooLarge,
+    ReadBody,
+    NothingToRead,
+}
+
+impl Intake {
+    /// Reads the headers in one call and removes those that no client may send.
+    pub(super) fn read<H: Host>(cx: &Context<'_, H>, ended: bool) -> Self {
+        let mut intake = Self { json: true, ended, ..Self::default() };
+        let hints = cx.router.config().client_hints;
+        let mut removed: Option<String> = None;
+        for (name, value) in cx.host.request_headers() {
+            match name.as_str() {
+                ":path" => {
+                    intake.api = protocol::api_of(&value);
+                    intake.path = value;
+                }
+                ":method" => {
+                    intake.tunnel |= value == b"CONNECT";
+                    intake.method = Method::from_bytes(&value);
+                }
+                "upgrade" => intake.tunnel = true,
+                "content-type" => intake.json = is_json(&value),
+                "content-length" => intake.content_length = number(&value),
+                "content-encoding" => intake.encoding = Encoding::from_bytes(&value),
+                name if is_own(name) => {
+                    if hints.strategy && name == "x-llm-strategy" {
+                        intake.strategy = std::str::from_utf8(&value).ok().and_then(Strategy::from_name);
+                    }
+                    if hints.min_quality && name == "x-llm-min-quality" {
+                        intake.min_quality = ratio(&value);
+                    }
+                    // Copies of one header follow each other; one call removes them all.
+                    if removed.as_deref() != Some(name) {
+                        cx.host.remove_request_header(name);
+                        removed = Some(name.to_owned());
+                    }
+                }
+                _ => {}
+            }
+        }
+        intake
+    }
+
+    /// Bytes of the body, as far as the headers tell.
+    pub(super) fn announced_bytes(&self) -> u64 {
+        self.content_length.unwrap_or(0)
+    }
+
+    pub(super) fn verdict(&self, limit: usize) -> Verdict {
+        if self.ended || self.tunnel || !self.json {
+            return Verdict::NothingToRead;
+        }
+        match (self.api, self.content_length) {
+            // Its size is all that would be read, and to wait for that may take for ever.
+            (Api::Other, _) => Verdict::NothingToRead,
+            (_, Some(length)) if length > limit as u64 => Verdict::TooLarge,
+            _ => Verdict::ReadBody,
+        }
+    }
+}
+
+impl Encoding {
+    fn from_bytes(value: &[u8]) -> Self {
+        match value.trim_ascii() {
+            b"" => Self::Identity,
+            v if v.eq_ignore_ascii_case(b"identity") => Self::Identity,
+            v if [&b"gzip"[..], b"x-gzip", b"deflate"].iter().any(|name| v.eq_ignore_ascii_case(name)) => {
+                Self::Compressed
+            }
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// `application/json`, `application/problem+json`, `text/json; charset=utf-8` …
+fn is_json(content_type: &[u8]) -> bool {
+    let kind = content_type.split(|&b| b == b';').next().unwrap_or_default().trim_ascii_end();
+    kind.len().checked_sub(4).and_then(|n| kind.get(n..)).is_some_and(|end| end.eq_ignore_ascii_case(b"json"))
+}
+
+fn number(value: &[u8]) -> Option<u64> {
+    std::str::from_utf8(value).ok()?.trim().parse().ok()
+}
+
+fn ratio(value: &[u8]) -> Option<PerMille> {
+    let share: f64 = std::str::from_utf8(value).ok()?.trim().parse().ok()?;
+    (0.0..=1.0).contains(&share).then(|| PerMille::from_ratio(share))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_told_by_its_content_type() {
+        for yes in ["application/json", "application/json; charset=utf-8", "APPLICATION/JSON", "application/x+json ;a"]
+        {
+            assert!(is_json(yes.as_bytes()), "{yes}");
+        }
+        for no in ["", "son", "text/plain", "multipart/form-data; boundary=json", "application/jsonl"] {
+            assert!(!is_json(no.as_bytes()), "{no}");
+        }
+    }
+
+    #[test]
+    fn a_body_is_read_only_where_reading_it_helps() {
+        let chat = || Intake { api: Api::ChatCompletions, json: true, ..Intake::default() };
+        let verdict = |intake: Intake| intake.verdict(1_000);
+        assert_eq!(verdict(chat()), Verdict::ReadBody);
+        assert_eq!(verdict(Intake { content_length: Some(1_000), ..chat() }), Verdict::ReadBody);
+        assert_eq!(verdict(Intake { content_length: Some(1_001), ..chat() }), Verdict::TooLarge);
+        assert_eq!(verdict(Intake { ended: true, ..chat() }), Verdict::NothingToRead);
+        assert_eq!(verdict(Intake { tunnel: true, ..chat() }), Verdict::NothingToRead);
+        assert_eq!(verdict(Intake { json: false, content_length: Some(9_999), ..chat() }), Verdict::NothingToRead);
+        assert_eq!(verdict(Intake { api: Api::Other, content_length: Some(9_999), ..chat() }), Verdict::NothingToRead);
+        assert_eq!(verdict(Intake { api: Api::Other, ..chat() }), Verdict::NothingToRead);
+    }
+
+    #[test]
+    fn hints_that_are_no_numbers_are_none() {
+        assert_eq!(ratio(b" 0.9 "), Some(PerMille::new(900)));
+        for bad in [&b"1.5"[..], b"NaN", b"-1", b"", b"\xff"] {
+            assert_eq!(ratio(bad), None);
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! One request, from its headers to its log.
+//!
+//! ```text
+//!   Start ──headers──► Reading ──body──► Routed ──answer──► Answering ──log──► Over
+//!     └───────────────── nothing to read ──┘ └── no answer ────────────────────┘
+//! ```
+//!
+//! An exchange is in one phase at a time and each phase holds just what it needs. Whatever happens, [`Exchange::log`]
+//! ends it: what was counted in is counted out exactly once.
+
+mod ending;
+mod intake;
+mod refusal;
+mod request;
+mod response;
+mod router;
+#[cfg(test)]
+mod tests;
+
+pub use refusal::{Refusal, RefusalCode};
+pub use router::Router;
+
+use crate::host::Host;
+use crate::state::View;
+use intake::Intake;
+use response::Answer;
+use router::Route;
+
+/// What Envoy is to do with what it has shown us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Flow {
+    /// Pass it on.
+    Continue,
+    /// Hold it, and show us more.
+    Hold,
+    /// Answer this instead of asking a backend.
+    Refuse(Refusal),
+}
+
+/// Where an exchange stands.
+#[derive(Debug, Default)]
+enum Phase {
+    /// Nothing seen yet.
+    #[default]
+    Start,
+    /// The headers are held until the body is there.
+    Reading(Intake),
+    /// On its way to a backend.
+    Routed(Route),
+    /// The answer is passing by.
+    Answering(Box<Answer>),
+    /// Nothing left to do.
+    Over,
+}
+
+/// One request and its answer.
+#[derive(Debug, Default)]
+pub struct Exchange {
+    phase: Phase,
+}
+
+/// What an exchange works with: the configuration's router, the VM's view, and the world.
+#[derive(Debug)]
+pub struct Context<'a, H> {
+    /// Decides.
+    pub router: &'a mut Router,
+    /// What this VM knows.
+    pub view: &'a mut View,
+    /// The world.
+    pub host: &'a H,
+}
+
+impl Exchange {
+    /// The request's headers are there, and with `end_of_stream` that is all of it.
+    pub fn request_headers<H: Host>(&mut self, cx: &mut Context<'_, H>, end_of_stream: bool) -> Flow {
+        let intake = Intake::read(cx, end_of_stream);
+        match intake.verdict(cx.router.config().body_limit_bytes) {
+            intake::Verdict::TooLarge => self.refuse(cx, Refusal::too_large(cx.router.config().body_limit_bytes)),
+            intake::Verdict::ReadBody => {
+                self.phase = Phase::Reading(intake);
+                Flow::Hold
+            }
+            intake::Verdict::NothingToRead => self.route(cx, &intake, None),
+        }
+    }
+
+    /// `held` bytes of the request's body are there, and with `end_of_stream` that is all of it.
+    pub fn request_body<H: Host>(&mut self, cx: &mut Context<'_, H>, held: usize, end_of_stream: bool) -> Flow {
+        let limit = cx.router.config().body_limit_bytes;
+        match std::mem::take(&mut self.phase) {
+            Phase::Reading(_) if held > limit => self.refuse(cx, Refusal::too_large(limit)),
+            Phase::Reading(intake) if end_of_stream => {
+                let body = cx.host.request_body(held);
+                self.route(cx, &intake, body)
+            }
+            Phase::Reading(mut intake) => {
+                intake.held = held;
+                self.phase = Phase::Reading(intake);
+                Flow::Hold
+            }
+            Phase::Routed(mut route) => {
+                route.asked |= end_of_stream;
+                self.phase = Phase::Routed(route);
+                Flow::Continue
+            }
+            other => {
+                self.phase = other;
+                Flow::Continue
+            }
+        }
+    }
+
+    /// The request ends with trailers; HTTP/2 shows the end of the body in no other way.
+    pub fn request_trailers<H: Host>(&mut self, cx: &mut Context<'_, H>) -> Flow {
+        match std::mem::take(&mut self.phase) {
+            Phase::Reading(intake) => {
+                let body = cx.host.request_body(intake.held);
+                self.route(cx, &intake, body)
+            }
+            Phase::Routed(mut route) => {
+                route.asked = true;
+                self.phase = Phase::Routed(route);
+                Flow::Continue
+            }
+            other => {
+                self.phase = other;
+                Flow::Continue
+            }
+        }
+    }
+
+    /// The answer's headers are there, and with `end_of_stream` that is all of it.
+    pub fn response_headers<H: Host>(&mut self, cx: &mut Context<'_, H>, end_of_stream: bool) {
+        self.phase = match std::mem::take(&mut self.phase) {
+            Phase::Routed(route) => Phase::Answering(Box::new(Answer::begin(cx, route, end_of_stream))),
+            other => other,
+        };
+    }
+
+    /// A chunk of the answer is passing by.
+    pub fn response_body<H: Host>(&mut self, cx: &mut Context<'_, H>, len: usize, end_of_stream: bool) {
+        if let Phase::Answering(answer) = &mut self.phase {
+            answer.chunk(cx.host, len, end_of_stream);
+        }
+    }
+
+    /// The answer ends with trailers.
+    pub fn response_trailers(&mut self) {
+        if let Phase::Answering(answer) = &mut self.phase {
+            answer.complete();
+        }
+    }
+
+    /// It is over, however it ended.
+    pub fn log<H: Host>(&mut self, cx: &mut Context<'_, H>) {
+        match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Routed(route) => Answer::none(cx, route).finish(cx),
+            Phase::Answering(answer) => answer.finish(cx),
+            Phase::Start | Phase::Reading(_) | Phase::Over => {}
+        }
+    }
+
+    fn route<H: Host>(&mut self, cx: &mut Context<'_, H>, intake: &Intake, body: Option<Vec<u8>>) -> Flow {
+        match request::decide(cx, intake, body) {
+            Ok(route) => {
+                self.phase = Phase::Routed(route);
+                Flow::Continue
+            }
+            Err(refusal) => self.refuse(cx, refusal),
+        }
+    }
+
+    fn refuse<H: Host>(&mut self, cx: &Context<'_, H>, refusal: Refusal) -> Flow {
+        self.phase = Phase::Over;
+        cx.host.record(refusal.metric(), 1);
+        Flow::Refuse(refusal)
+    }
+}

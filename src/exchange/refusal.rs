@@ -1,0 +1,96 @@
+//! Answers that the router gives itself, in the shape that OpenAI clients parse.
+
+use std::time::Duration;
+
+use crate::metrics::Metric;
+
+/// Why the router refused a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RefusalCode {
+    /// 400: the body must be read and cannot be.
+    InvalidRequest,
+    /// 413: the body is over the limit.
+    RequestTooLarge,
+    /// 429: every backend that might serve it has as much to do as it may have.
+    RateLimited,
+    /// 503: nothing may serve it now.
+    NoBackendAvailable,
+}
+
+/// A request that cannot be served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Why.
+    pub code: RefusalCode,
+    /// What a person reads.
+    pub message: String,
+    /// When asking again may help.
+    pub retry_after: Option<Duration>,
+}
+
+impl RefusalCode {
+    /// The HTTP status.
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::InvalidRequest => 400,
+            Self::RequestTooLarge => 413,
+            Self::RateLimited => 429,
+            Self::NoBackendAvailable => 503,
+        }
+    }
+
+    /// Its name: `error.code`, and the label of the counter.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::RequestTooLarge => "request_too_large",
+            Self::RateLimited => "rate_limited",
+            Self::NoBackendAvailable => "no_backend_available",
+        }
+    }
+
+    /// `error.type`, by which clients choose the exception.
+    const fn kind(self) -> &'static str {
+        match self {
+            Self::InvalidRequest | Self::RequestTooLarge => "invalid_request_error",
+            Self::RateLimited => "rate_limit_error",
+            Self::NoBackendAvailable => "server_error",
+        }
+    }
+}
+
+impl Refusal {
+    pub(super) fn too_large(limit: usize) -> Self {
+        Self {
+            code: RefusalCode::RequestTooLarge,
+            message: format!("the request's body is larger than the {limit} bytes that this gateway reads"),
+            retry_after: None,
+        }
+    }
+
+    pub(super) fn invalid(what: &impl std::fmt::Display) -> Self {
+        Self { code: RefusalCode::InvalidRequest, message: what.to_string(), retry_after: None }
+    }
+
+    pub(super) const fn metric(&self) -> Metric {
+        Metric::Refusals(self.code.name())
+    }
+
+    /// Whole seconds for `retry-after`, at least one.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        self.retry_after.map(|wait| (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1))
+    }
+
+    /// The JSON body.
+    pub fn body(&self) -> String {
+        serde_json::json!({
+            "error": {
+                "message": self.message,
+                "type": self.code.kind(),
+                "code": self.code.name(),
+                "param": null,
+            }
+        })
+        .to_string()
+    }
+}

@@ -1,0 +1,246 @@
+//! From the answer's headers to the end: observe, and learn.
+
+use std::time::Duration;
+
+use super::Context;
+use super::ending::{Evidence, Flags, verdict};
+use super::intake::is_own;
+use super::router::{Held, Route};
+use crate::config::LogLevel;
+use crate::domain::{Api, BackendIndex, Ending, Failure, Timestamp, Tokens, Usage};
+use crate::health::Verdict;
+use crate::host::{Host, Property};
+use crate::metrics::{Method, Metric, Status, TokenKind};
+use crate::protocol::{AnswerFacts, Observer};
+use crate::state::{Counted, Outcome};
+
+/// The answer's headers: what they say.
+#[derive(Debug, Default)]
+struct Head {
+    status: Option<u16>,
+    content_type: Option<Vec<u8>>,
+    encoded: bool,
+}
+
+impl Head {
+    /// Reads the headers in one call, and removes what a backend says in the router's name.
+    fn read<H: Host>(host: &H) -> Self {
+        let mut head = Self::default();
+        for (name, value) in host.response_headers() {
+            match name.as_str() {
+                ":status" => head.status = std::str::from_utf8(&value).ok().and_then(|status| status.parse().ok()),
+                "content-type" => head.content_type = Some(value),
+                "content-encoding" => head.encoded = true,
+                name if is_own(name) => host.remove_response_header(name),
+                _ => {}
+            }
+        }
+        head
+    }
+
+    /// Watches the body where its kind is known: only there is an `error` a failure, and an end before the end a cut.
+    fn observer(&self, route: &Route) -> Observer {
+        let (api, status) = (route.facts.api, self.status.unwrap_or(0));
+        let bodiless = matches!(status, 204..=206);
+        let unknown = api == Api::Other || route.method != Method::Post || bodiless || self.encoded;
+        Observer::new(api, status, self.content_type.as_deref().filter(|_| !unknown))
+    }
+}
+
+/// An answer as it passes by. Nothing of it is held back.
+#[derive(Debug)]
+pub(super) struct Answer {
+    route: Route,
+    /// Who gives it.
+    backend: BackendIndex,
+    held: Option<Held>,
+    /// Attempts made; none if the request never left Envoy.
+    attempts: Option<u32>,
+    status: Option<u16>,
+    observer: Observer,
+    first_token: Option<Timestamp>,
+    complete: bool,
+}
+
+impl Answer {
+    /// The headers are there: now it is known which attempts failed, and who answered.
+    pub(super) fn begin<H: Host>(cx: &mut Context<'_, H>, route: Route, end_of_stream: bool) -> Self {
+        let head = Head::read(cx.host);
+        let observer = head.observer(&route);
+        let mut answer = Self::settle(cx, route, observer, head.status);
+        answer.complete = end_of_stream;
+        answer.write_headers(cx);
+        answer
+    }
+
+    /// There was no answer.
+    pub(super) fn none<H: Host>(cx: &mut Context<'_, H>, route: Route) -> Self {
+        let observer = Observer::new(route.facts.api, 0, None);
+        Self::settle(cx, route, observer, None)
+    }
+
+    /// Charges the attempts that failed to those who failed them, and counts the request where it is now.
+    fn settle<H: Host>(cx: &mut Context<'_, H>, mut route: Route, observer: Observer, status: Option<u16>) -> Self {
+        let attempts = cx.host.number(Property::AttemptCount).filter(|&n| n > 0).map(|n| n as u32);
+        let held = route.held.take();
+        let first = route.attempts.first();
+        let mut answer =
+            Self { backend: first, route, held, attempts, status, observer, first_token: None, complete: false };
+        let failed = attempts.unwrap_or(1).saturating_sub(1) as usize;
+        if failed == 0 {
+            return answer;
+        }
+        let now = cx.host.now();
+        let slots = answer.slots(cx, failed);
+        // A route that retries more often than there are slots is not the one that the configuration is for.
+        let slot = |n: usize| slots.get(n).or(slots.last()).copied().unwrap_or(first);
+        for n in 0..failed {
+            answer.charge(cx, slot(n), now);
+            if slot(n + 1) != slot(n) {
+                cx.host.record(Metric::Failovers(slot(n)), 1);
+            }
+        }
+        let answering = slot(failed);
+        answer.backend = answering;
+        answer.held = cx.enter_unasked(answering);
+        answer
+    }
+
+    /// Where the attempts went, in order. On a route that cannot change its cluster all of them went to the first.
+    fn slots<H: Host>(&self, cx: &Context<'_, H>, failed: usize) -> Vec<BackendIndex> {
+        let planned = self.route.attempts.as_slice();
+        let cluster_of = |index| cx.router.backend(index).map(|backend| backend.cluster.as_bytes());
+        let last = planned.get(failed.min(planned.len().saturating_sub(1))).copied();
+        let stayed = cx.host.property(Property::ClusterName).is_some_and(|cluster| {
+            last.and_then(cluster_of) != Some(&cluster) && cluster_of(self.route.attempts.first()) == Some(&cluster)
+        });
+        if stayed { vec![self.route.attempts.first()] } else { planned.to_vec() }
+    }
+
+    /// One attempt failed at `backend`.
+    fn charge<H: Host>(&mut self, cx: &mut Context<'_, H>, index: BackendIndex, now: Timestamp) {
+        let Some(backend) = cx.router.backend(index) else { return };
+        let held = self.held.take_if(|held| held.backend == index);
+        // Where the last attempt was refused for a quota, the ones before it were most likely, too.
+        let ending = if self.status == Some(429) { Ending::RateLimited } else { Ending::Failed(Failure::Retried) };
+        let verdict = verdict(ending);
+        if verdict == Verdict::Ill {
+            cx.host.record(Metric::BreakerFailures(index), 1);
+        }
+        let outcome = Outcome::new(backend, held.map(|held| held.pass), verdict, now);
+        cx.learn(index, held, &outcome);
+    }
+
+    /// Says who answered and how it was decided, unless nobody did or nobody is to know.
+    fn write_headers<H: Host>(&self, cx: &Context<'_, H>) {
+        let Some((backend, attempts)) = cx.router.backend(self.backend).zip(self.attempts) else { return };
+        if !cx.router.config().response_headers {
+            return;
+        }
+        let estimate = cx.router.estimate(cx.view, &self.route, self.backend).input;
+        cx.host.add_response_header("x-llm-backend", backend.id.as_bytes());
+        cx.host.add_response_header("x-llm-strategy", self.route.strategy.name().as_bytes());
+        cx.host.add_response_header("x-llm-attempts", attempts.to_string().as_bytes());
+        cx.host.add_response_header("x-llm-estimated-tokens", estimate.0.to_string().as_bytes());
+    }
+
+    /// A chunk passes by.
+    pub(super) fn chunk<H: Host>(&mut self, host: &H, len: usize, end_of_stream: bool) {
+        if self.observer.is_watching()
+            && len > 0
+            && let Some(chunk) = host.response_body(len)
+            && self.observer.push(&chunk)
+        {
+            self.first_token.get_or_insert_with(|| host.now());
+        }
+        self.complete |= end_of_stream;
+    }
+
+    /// The answer was seen to its end.
+    pub(super) const fn complete(&mut self) {
+        self.complete = true;
+    }
+
+    /// It is over: counts the request out, and learns from it.
+    pub(super) fn finish<H: Host>(mut self, cx: &mut Context<'_, H>) {
+        let now = cx.host.now();
+        let facts = self.observer.finish(self.complete);
+        let ending = self.ending(cx.host, &facts);
+        let duration = now.since(self.route.departed);
+        self.learn(cx, ending, &facts, now);
+        self.count(cx.host, ending, &facts, duration);
+        if cx.router.config().logging.decisions {
+            self.log(cx, ending, duration);
+        }
+    }
+
+    /// How it ended. A good answer, complete, needs no look at Envoy's flags.
+    fn ending<H: Host>(&self, host: &H, facts: &AnswerFacts) -> Ending {
+        let plain = self.complete && self.attempts.is_some() && self.status.is_some_and(|status| status < 400);
+        let flags = if plain { 0 } else { host.number(Property::ResponseFlags).unwrap_or(0) };
+        let sent = self.attempts.is_some();
+        let (status, complete, asked) = (self.status, self.complete, self.route.asked);
+        Evidence { status, complete, sent, asked, flags: Flags(flags), facts }.ending()
+    }
+
+    fn learn<H: Host>(&mut self, cx: &mut Context<'_, H>, ending: Ending, facts: &AnswerFacts, now: Timestamp) {
+        let Some(backend) = cx.router.backend(self.backend) else { return };
+        let held = self.held.take();
+        let mut outcome = Outcome::new(backend, held.map(|held| held.pass), verdict(ending), now);
+        let facts_of = &self.route.facts;
+        let answered = ending == Ending::Success && facts_of.api != Api::Other;
+        // How long the attempts before this one took is not known, so its own time is not either.
+        if answered && self.attempts == Some(1) {
+            outcome.response_time = Some(now.since(self.route.departed));
+        }
+        if let Some(Usage { input, output, .. }) = facts.usage.filter(|_| answered) {
+            let reported = Tokens(input.0.saturating_sub(facts_of.exact_tokens.0));
+            outcome.prompt = self.route.understood.then_some(Counted { estimated: self.estimated(), reported });
+            outcome.output = (facts_of.api != Api::Embeddings).then_some(output);
+        }
+        cx.learn(self.backend, held, &outcome);
+    }
+
+    /// What calibration corrects: the estimate, without the tokens that were given as such.
+    const fn estimated(&self) -> Tokens {
+        Tokens(self.route.text.0.saturating_add(self.route.facts.fixed_tokens.0))
+    }
+
+    fn count<H: Host>(&self, host: &H, ending: Ending, facts: &AnswerFacts, duration: Duration) {
+        let (backend, status) = (self.backend, Status::from(ending));
+        host.record(Metric::Requests { backend, status, method: self.route.method }, 1);
+        host.record(Metric::Duration { backend, status }, duration.as_millis() as u64);
+        if let Some(at) = self.first_token {
+            host.record(Metric::FirstToken(backend), at.since(self.route.departed).as_millis() as u64);
+        }
+        if matches!(ending, Ending::Failed(_)) {
+            host.record(Metric::BreakerFailures(backend), 1);
+        }
+        if let Some(usage) = &facts.usage {
+            for (kind, tokens) in [
+                (TokenKind::Input, usage.input),
+                (TokenKind::CachedInput, usage.cached_input),
+                (TokenKind::Output, usage.output),
+            ] {
+                if tokens.0 > 0 {
+                    host.record(Metric::Tokens { backend, kind }, tokens.0);
+                }
+            }
+        }
+    }
+
+    fn log<H: Host>(&self, cx: &Context<'_, H>, ending: Ending, duration: Duration) {
+        let id = cx.router.backend(self.backend).map_or("", |backend| &backend.id);
+        let fields = [
+            ("event", "decision".to_owned()),
+            ("backend", id.to_owned()),
+            ("strategy", self.route.strategy.name().to_owned()),
+            ("estimated_tokens", self.estimated().0.to_string()),
+            ("attempts", self.attempts.unwrap_or(0).to_string()),
+            ("status", self.status.unwrap_or(0).to_string()),
+            ("ending", format!("{ending:?}")),
+            ("duration_ms", duration.as_millis().to_string()),
+        ];
+        cx.host.log(LogLevel::Info, &crate::logging::line(cx.router.config().logging.format, &fields));
+    }
+}

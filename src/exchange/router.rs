@@ -1,0 +1,228 @@
+//! A configuration at work: it decides, and counts in.
+
+use std::sync::Arc;
+
+use super::{Context, Refusal, RefusalCode};
+use crate::config::Config;
+use crate::cost::{Estimate, estimate};
+use crate::domain::{Backend, BackendIndex, RequestFacts, Rng, SplitMix64, Timestamp, Tokens};
+use crate::health::{BreakerPhase, Pass};
+use crate::host::Host;
+use crate::metrics::{Internal, Method, Metric};
+use crate::routing::{Ask, Attempts, Fleet, Nobody, Strategy, Turns, admits, plan};
+use crate::state::{Cursor, Outcome, Place, Record, Smooth, Store, StoreError, View};
+
+/// A configuration with all it needs to decide.
+#[derive(Debug)]
+pub struct Router {
+    config: Arc<Config>,
+    places: Vec<Place>,
+    cursor: Cursor,
+    smooth: Smooth,
+    rng: SplitMix64,
+}
+
+/// A request on its way.
+#[derive(Debug)]
+pub(super) struct Route {
+    pub(super) facts: RequestFacts,
+    pub(super) method: Method,
+    pub(super) strategy: Strategy,
+    pub(super) attempts: Attempts,
+    /// The estimate of its text, before any backend's calibration.
+    pub(super) text: Tokens,
+    /// Whether that comes from its text rather than from its size.
+    pub(super) understood: bool,
+    /// Whether the client has sent all of it.
+    pub(super) asked: bool,
+    /// When it was decided.
+    pub(super) departed: Timestamp,
+    /// Where it is counted as in flight, if it could be.
+    pub(super) held: Option<Held>,
+}
+
+/// A place in a backend's count of requests in flight.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Held {
+    pub(super) backend: BackendIndex,
+    pub(super) pass: Pass,
+    /// Whether others wait for it, so that they must be told at once when it is free again.
+    pub(super) awaited: bool,
+}
+
+impl Router {
+    /// Puts a configuration to work: creates what it shares with other workers, where that is missing. `seed` is used
+    /// unless the configuration has one.
+    pub fn new(config: Arc<Config>, view: &mut View, store: &impl Store, seed: u64) -> Result<Self, StoreError> {
+        let places = config.backends.iter().map(|b| view.place(store, &b.id)).collect::<Result<_, _>>()?;
+        let (cursor, smooth) = (Cursor::default(), Smooth::new(fingerprint(&config.backends)));
+        cursor.create(store)?;
+        smooth.create(store)?;
+        let rng = SplitMix64::new(config.seed.unwrap_or(seed));
+        Ok(Self { config, places, cursor, smooth, rng })
+    }
+
+    /// What the operator asked for.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// A backend of this configuration.
+    pub(super) fn backend(&self, index: BackendIndex) -> Option<&Backend> {
+        self.config.backends.get(index.get())
+    }
+
+    /// Where a backend's record lies.
+    pub(super) fn place(&self, index: BackendIndex) -> Option<Place> {
+        self.places.get(index.get()).copied()
+    }
+
+    /// What a request is expected to take at one of the backends.
+    pub(super) fn estimate(&self, view: &View, route: &Route, index: BackendIndex) -> Estimate {
+        match (self.backend(index), self.place(index)) {
+            (Some(backend), Some(place)) => estimate(backend, view.record(place), &route.facts, route.text),
+            _ => Estimate::default(),
+        }
+    }
+
+    /// Refreshes what this VM knows, and shows an operator how the backends stand if nobody else does.
+    pub fn tick(&self, view: &mut View, host: &impl Host) {
+        let now = host.now();
+        if view.refresh(host, now).is_err() {
+            host.record(Metric::InternalErrors(Internal::SharedData), 1);
+        }
+        if !view.leads() {
+            return;
+        }
+        let fleet = Fleet { backends: &self.config.backends, places: &self.places, view };
+        for (index, backend, record) in fleet.iter() {
+            host.record(Metric::InFlight(index), record.in_flight().into());
+            host.record(Metric::BreakerState(index), record.breaker.phase.code().into());
+            host.record(Metric::ResponseTime(index), record.response_time_ms(backend, now) as u64);
+        }
+    }
+}
+
+impl<H: Host> Context<'_, H> {
+    /// Decides, and counts the request in where it goes first. A decision is made on this VM's view; whether it holds
+    /// is asked of the record itself, so that limits and breakers are exact over all workers.
+    pub(super) fn decide(&mut self, ask: &Ask<'_>, now: Timestamp) -> Result<(Attempts, Option<Held>), Refusal> {
+        let wanted = usize::from(self.router.config.retry.max_attempts);
+        // A backend that turns out to have no room, or to be ill, is known to be so at the next try.
+        for _ in 0..=self.router.config.backends.len() {
+            let Router { config, places, cursor, smooth, rng } = &mut *self.router;
+            let fleet = Fleet { backends: &config.backends, places, view: self.view };
+            // Two streams of chance: turns need their own, for when shared data fails them.
+            let mut luck = SplitMix64::new(rng.next_u64());
+            let mut turns = SharedTurns { host: self.host, cursor, smooth, places: places.len(), rng };
+            let attempts = plan(&fleet, ask, wanted, now, &mut luck, &mut turns).map_err(|n| refuse(n, now))?;
+            match self.enter(attempts.first(), ask.strategy, now) {
+                Ok(Some(held)) => return Ok((attempts, Some(held))),
+                Ok(None) => {}
+                Err(error) => {
+                    self.note(error);
+                    return Ok((attempts, None));
+                }
+            }
+        }
+        self.host.record(Metric::InternalErrors(Internal::Undecided), 1);
+        let default = self.router.config.default_backend;
+        Ok((Attempts::only(default), self.enter_unasked(default)))
+    }
+
+    /// Counts a request in, if there is room and the breaker lets it.
+    fn enter(&mut self, index: BackendIndex, strategy: Strategy, now: Timestamp) -> Result<Option<Held>, StoreError> {
+        let Some((backend, place)) = self.router.backend(index).zip(self.router.place(index)) else {
+            return Ok(None);
+        };
+        if !is_awaited(backend, self.view.record(place), strategy) {
+            return Ok(self.enter_unasked(index));
+        }
+        let entered = self.view.enter(self.host, place, now, |record| {
+            admits(backend, record, now).map_err(drop)?;
+            let unasked = record.breaker.unasked();
+            backend.breaker.map_or(Ok(unasked), |breaker| record.breaker.enter(&breaker, now).map_err(drop))
+        })?;
+        Ok(entered.ok().map(|pass| Held { backend: index, pass, awaited: true }))
+    }
+
+    /// Counts a request in without asking: nobody waits for the place, or Envoy has sent it there already.
+    pub(super) fn enter_unasked(&mut self, backend: BackendIndex) -> Option<Held> {
+        let pass = self.view.enter_unasked(self.router.place(backend)?)?;
+        Some(Held { backend, pass, awaited: false })
+    }
+
+    /// Lets a backend learn from an attempt, and counts it out where it was counted in.
+    pub(super) fn learn(&mut self, index: BackendIndex, held: Option<Held>, outcome: &Outcome) {
+        let Some(place) = self.router.place(index) else { return };
+        let learned = match held {
+            Some(held) => self.view.leave(self.host, place, outcome, held.awaited),
+            None => self.view.learn(self.host, place, outcome, false),
+        };
+        if let Err(error) = learned {
+            self.note(error);
+        }
+    }
+
+    fn note(&self, _: StoreError) {
+        self.host.record(Metric::InternalErrors(Internal::SharedData), 1);
+    }
+}
+
+/// Whether other workers must know of this request at once: because places are few, because it is a probe, or because
+/// the strategy compares how busy backends are.
+fn is_awaited(backend: &Backend, record: &Record, strategy: Strategy) -> bool {
+    backend.max_concurrent_requests.is_some()
+        || record.breaker.phase != BreakerPhase::Closed
+        || matches!(strategy, Strategy::LeastConnections | Strategy::PerformanceBased)
+}
+
+/// Turns that all workers take together; where that fails, chance decides.
+struct SharedTurns<'a, H> {
+    host: &'a H,
+    cursor: &'a Cursor,
+    smooth: &'a Smooth,
+    places: usize,
+    rng: &'a mut SplitMix64,
+}
+
+impl<H: Host> Turns for SharedTurns<'_, H> {
+    fn next(&mut self) -> u64 {
+        self.cursor.take(self.host).unwrap_or_else(|_| {
+            self.host.record(Metric::InternalErrors(Internal::SharedData), 1);
+            self.rng.next_u64()
+        })
+    }
+
+    fn smooth(&mut self, candidates: &[(BackendIndex, u32)]) -> Option<usize> {
+        let weights = candidates.iter().map(|&(backend, weight)| (backend.get(), weight));
+        self.smooth.take(self.host, self.places, &weights).unwrap_or_else(|_| {
+            self.host.record(Metric::InternalErrors(Internal::SharedData), 1);
+            Some(self.rng.below(candidates.len()))
+        })
+    }
+}
+
+/// Tells sets of backends and their weights apart (FNV-1a): credit of one scale is worth nothing in another.
+fn fingerprint(backends: &[Backend]) -> u64 {
+    let bytes = backends.iter().flat_map(|backend| {
+        let weight = backend.weight.thousandths().to_le_bytes();
+        backend.id.bytes().chain([0]).chain(weight)
+    });
+    bytes.fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3))
+}
+
+fn refuse(nobody: Nobody, now: Timestamp) -> Refusal {
+    if nobody.at_limit {
+        return Refusal {
+            code: RefusalCode::RateLimited,
+            message: "every backend that could serve this request has as many in flight as it may have".to_owned(),
+            retry_after: Some(std::time::Duration::from_secs(1)),
+        };
+    }
+    Refusal {
+        code: RefusalCode::NoBackendAvailable,
+        message: "no backend can serve this request now".to_owned(),
+        retry_after: nobody.retry_at.map(|at| at.since(now)),
+    }
+}

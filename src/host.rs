@@ -1,0 +1,75 @@
+//! All that the house knows of the world.
+
+use crate::config::LogLevel;
+use crate::domain::Timestamp;
+use crate::metrics::Metric;
+use crate::state::Store;
+
+/// What carries the exchange: Envoy in production, a fake in the tests. Names of headers are lower-case ASCII, values
+/// may be any bytes. None of these calls fails loudly: what the host refuses is counted by the host itself.
+pub trait Host: Store {
+    /// What time it is.
+    fn now(&self) -> Timestamp;
+
+    /// The request's headers, pseudo-headers included. Only until they have been continued.
+    fn request_headers(&self) -> Vec<(String, Vec<u8>)>;
+
+    /// Adds a header that the request does not have. (To replace one, Envoy looks for it, and to look for the first it
+    /// builds an index of all of them.)
+    fn add_request_header(&self, name: &str, value: &[u8]);
+
+    /// Removes every copy of a header of the request.
+    fn remove_request_header(&self, name: &str);
+
+    /// The request's body as far as it was held back, at most `len` bytes of it.
+    fn request_body(&self, len: usize) -> Option<Vec<u8>>;
+
+    /// The answer's headers, pseudo-headers included.
+    fn response_headers(&self) -> Vec<(String, Vec<u8>)>;
+
+    /// Adds a header that the answer does not have.
+    fn add_response_header(&self, name: &str, value: &[u8]);
+
+    /// Removes every copy of a header of the answer.
+    fn remove_response_header(&self, name: &str);
+
+    /// The chunk of the answer that is passing by, `len` bytes.
+    fn response_body(&self, len: usize) -> Option<Vec<u8>>;
+
+    /// Something that Envoy knows of this exchange; see [`Property`].
+    fn property(&self, property: Property) -> Option<Vec<u8>>;
+
+    /// Adds to a counter, sets a gauge, or takes a sample, whichever the metric is.
+    fn record(&self, metric: Metric, value: u64);
+
+    /// Writes a log line.
+    fn log(&self, level: LogLevel, line: &str);
+
+    /// A [`property`](Self::property) that is a number.
+    fn number(&self, property: Property) -> Option<u64> {
+        let bytes: [u8; 8] = self.property(property)?.try_into().ok()?;
+        Some(u64::from_le_bytes(bytes))
+    }
+}
+
+/// Envoy's attributes of an exchange, as far as they are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Property {
+    /// Attempts made so far; absent if nothing was sent.
+    AttemptCount,
+    /// Response flags, a bit each.
+    ResponseFlags,
+    /// The cluster that the last attempt went to.
+    ClusterName,
+}
+
+impl Property {
+    /// Its path in Envoy.
+    pub const fn path(self) -> &'static [&'static str] {
+        match self {
+            Self::AttemptCount => &["upstream", "request_attempt_count"],
+            Self::ResponseFlags => &["response", "flags"],
+            Self::ClusterName => &["xds", "cluster_name"],
+        }
+    }
+}

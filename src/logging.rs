@@ -1,0 +1,44 @@
+//! Log lines, as JSON or as text.
+
+use crate::config::LogFormat;
+
+/// One line of the fields, in their order.
+pub fn line(format: LogFormat, fields: &[(&str, String)]) -> String {
+    match format {
+        LogFormat::Json => {
+            let fields = fields.iter().map(|(key, value)| (*key, value.as_str()));
+            let object: Vec<String> = fields.map(|(k, v)| format!("{}:{}", quoted(k), scalar(v))).collect();
+            format!("{{{}}}", object.join(","))
+        }
+        LogFormat::Text => {
+            let fields: Vec<String> = fields.iter().map(|(key, value)| format!("{key}={}", word(value))).collect();
+            fields.join(" ")
+        }
+    }
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// Numbers stay numbers.
+fn scalar(text: &str) -> String {
+    if text.parse::<u64>().is_ok_and(|n| n.to_string() == text) { text.to_owned() } else { quoted(text) }
+}
+
+fn word(text: &str) -> String {
+    let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'=');
+    if plain { text.to_owned() } else { quoted(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_can_be_read_by_programs_and_people() {
+        let fields = [("backend", "a".to_owned()), ("tokens", "12".to_owned()), ("why", "it \"broke\"\n".to_owned())];
+        assert_eq!(line(LogFormat::Json, &fields), r#"{"backend":"a","tokens":12,"why":"it \"broke\"\n"}"#);
+        assert_eq!(line(LogFormat::Text, &fields), r#"backend=a tokens=12 why="it \"broke\"\n""#);
+    }
+}

@@ -1,0 +1,162 @@
+//! What an answer says, watched as it passes.
+//!
+//! An [`Observer`] sees each chunk once, in any chunking, and keeps some hundred bytes of state: nothing is held back,
+//! nothing is buffered but the object with the usage. So an event of any length is watched to its end, which matters:
+//! `response.completed` repeats the whole answer before the usage, and Perplexity's chunks repeat their search results.
+
+mod scan;
+mod sse;
+mod usage;
+mod word;
+
+use crate::domain::{Api, Usage};
+use scan::Scanner;
+use sse::EventStream;
+use usage::Counts;
+
+/// How an answer's body ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StreamEnd {
+    /// Where the backend meant it to end, be it with an error of its own.
+    Complete,
+    /// Before that: the JSON is open, or the stream's last mark is missing. Who cut it, Envoy knows.
+    Truncated,
+    /// The body is of a kind, or in a coding, that says nothing of its end.
+    Unknown,
+}
+
+/// What an answer said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AnswerFacts {
+    /// The tokens it cost, if it said so.
+    pub usage: Option<Usage>,
+    /// Whether there was an error inside an answer that began as a success.
+    pub in_band_error: bool,
+    /// How it ended.
+    pub end: StreamEnd,
+    /// Events of a stream that carried a piece of the answer: about a token each, where there is no usage. 0 for an
+    /// answer in one piece.
+    pub content_events: u64,
+}
+
+/// Watches one answer.
+#[derive(Debug)]
+pub struct Observer {
+    kind: Kind,
+    seen: Seen,
+    /// Whether a stream of this API is known to have a last mark.
+    marked: bool,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// One JSON value.
+    Json(Scanner),
+    /// A JSON value a line.
+    Lines(Scanner),
+    /// Server-sent events.
+    Events(EventStream),
+    /// Not watched.
+    Ignored,
+}
+
+/// What has been seen so far, in whichever form it came.
+#[derive(Debug, Default)]
+struct Seen {
+    usage: Counts,
+    error: bool,
+    /// The last mark, or what does for one.
+    finished: bool,
+    content_events: u64,
+}
+
+impl Observer {
+    /// An observer for an answer with that status and those headers' values.
+    ///
+    /// Answers other than 2xx are not watched: their status says what there is to say. Neither are those without a
+    /// content type that carries JSON. An answer with a `content-encoding` cannot be read as it passes: give `None` as
+    /// its content type.
+    pub fn new(api: Api, status: u16, content_type: Option<&[u8]>) -> Self {
+        let kind = match content_type {
+            Some(value) if (200..300).contains(&status) => Kind::of(value),
+            _ => Kind::Ignored,
+        };
+        let marked = matches!(api, Api::ChatCompletions | Api::Responses | Api::Completions | Api::Messages);
+        Self { kind, seen: Seen::default(), marked }
+    }
+
+    /// Whether it watches at all: if not, chunks need not be brought here.
+    pub const fn is_watching(&self) -> bool {
+        !matches!(self.kind, Kind::Ignored)
+    }
+
+    /// Takes the next chunk. Says whether it brought the first piece of a streamed answer: the moment for the time to
+    /// the first token. Always `false` for an answer in one piece.
+    pub fn push(&mut self, chunk: &[u8]) -> bool {
+        let before = self.seen.content_events;
+        match &mut self.kind {
+            Kind::Json(scanner) => scanner.push(chunk, &mut self.seen),
+            Kind::Lines(scanner) => {
+                for piece in chunk.split_inclusive(|&byte| byte == b'\n') {
+                    scanner.push(piece, &mut self.seen);
+                    if piece.ends_with(b"\n") {
+                        scanner.reset();
+                    }
+                }
+            }
+            Kind::Events(events) => events.push(chunk, &mut self.seen),
+            Kind::Ignored => {}
+        }
+        before == 0 && self.seen.content_events > 0
+    }
+
+    /// Ends the answer; `end_of_stream` says whether its body came to its regular end.
+    #[must_use]
+    pub fn finish(&mut self, end_of_stream: bool) -> AnswerFacts {
+        let end = match &mut self.kind {
+            Kind::Json(scanner) if scanner.is_foreign() => StreamEnd::Unknown,
+            Kind::Json(scanner) => complete_if(scanner.is_complete()),
+            Kind::Lines(scanner) => complete_if(end_of_stream && !scanner.is_open()),
+            Kind::Events(events) => {
+                let understood = events.finish(&mut self.seen);
+                match (self.seen.finished || self.seen.error, understood, self.marked) {
+                    (true, ..) => StreamEnd::Complete,
+                    (false, true, true) => StreamEnd::Truncated,
+                    (false, ..) if !end_of_stream => StreamEnd::Truncated,
+                    (false, ..) => StreamEnd::Unknown,
+                }
+            }
+            Kind::Ignored => StreamEnd::Unknown,
+        };
+        let streamed = !matches!(self.kind, Kind::Json(_));
+        AnswerFacts {
+            usage: self.seen.usage.normalised(),
+            in_band_error: self.seen.error,
+            end,
+            content_events: if streamed { self.seen.content_events } else { 0 },
+        }
+    }
+}
+
+impl Kind {
+    fn of(content_type: &[u8]) -> Self {
+        let media_type = content_type.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
+        let is = |name: &str| media_type.eq_ignore_ascii_case(name.as_bytes());
+        if is("text/event-stream") {
+            Self::Events(EventStream::default())
+        } else if is("application/x-ndjson") || is("application/ndjson") || is("application/jsonl") {
+            Self::Lines(Scanner::default())
+        } else if is("application/json") {
+            Self::Json(Scanner::whole())
+        } else {
+            Self::Ignored
+        }
+    }
+}
+
+fn complete_if(complete: bool) -> StreamEnd {
+    if complete { StreamEnd::Complete } else { StreamEnd::Truncated }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,131 @@
+//! Server-sent events (WHATWG HTML, "Interpreting an event stream"), as they arrive.
+
+use memchr::memchr2;
+
+use super::Seen;
+use super::scan::Scanner;
+use super::word::Word;
+
+/// A stream of events, each a JSON value.
+#[derive(Debug, Default)]
+pub(super) struct EventStream {
+    line: Line,
+    /// The field's name, or the beginning of its value.
+    word: Word,
+    /// The last byte ended a line with CR: an LF now belongs to it.
+    after_cr: bool,
+    /// Whether anything but ends of lines has come, and whether a field of an event was in it.
+    any: bool,
+    understood: bool,
+    /// The value of the event's `data`.
+    data: Scanner,
+}
+
+/// Where in a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Line {
+    /// In the field's name.
+    #[default]
+    Name,
+    /// After the colon, where one space may follow.
+    Colon(Field),
+    /// In its value.
+    Value(Field),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Field {
+    Data,
+    Event,
+    /// `id`, `retry`, a comment.
+    Other,
+}
+
+impl EventStream {
+    pub(super) fn push(&mut self, chunk: &[u8], seen: &mut Seen) {
+        let mut rest = chunk;
+        if self.after_cr && !rest.is_empty() {
+            rest = rest.strip_prefix(b"\n").unwrap_or(rest);
+            self.after_cr = false;
+        }
+        while let Some(end) = memchr2(b'\n', b'\r', rest) {
+            let (piece, after) = rest.split_at(end);
+            self.piece(piece, seen);
+            self.end_line(seen);
+            rest = match after {
+                [b'\r', b'\n', after @ ..] | [b'\n', after @ ..] => after,
+                [_, after @ ..] => {
+                    self.after_cr = after.is_empty();
+                    after
+                }
+                [] => after,
+            };
+        }
+        self.piece(rest, seen);
+    }
+
+    /// Ends the stream. Says whether it was one of events as far as can be said: nothing at all is, too.
+    pub(super) fn finish(&mut self, seen: &mut Seen) -> bool {
+        // The last line, and the blank one after it, are often missing.
+        self.end_line(seen);
+        self.understood || !self.any
+    }
+
+    /// A piece of a line.
+    fn piece(&mut self, piece: &[u8], seen: &mut Seen) {
+        let Some(&first) = piece.first() else { return };
+        self.any = true;
+        match self.line {
+            Line::Name => match memchr::memchr(b':', piece) {
+                Some(colon) => {
+                    let (name, value) = piece.split_at(colon);
+                    self.word.push(name);
+                    let field = self.field();
+                    self.understood |= field != Field::Other;
+                    self.word = Word::default();
+                    self.line = Line::Colon(field);
+                    self.piece(value.get(1..).unwrap_or_default(), seen);
+                }
+                None => self.word.push(piece),
+            },
+            Line::Colon(field) => {
+                self.line = Line::Value(field);
+                // Lines without a blank one between them should be one event. Some servers forget the blank line; a
+                // value that is complete cannot go on, so the next line begins another.
+                if field == Field::Data && self.data.is_complete() {
+                    self.data.reset();
+                }
+                let value = if first == b' ' { piece.get(1..).unwrap_or_default() } else { piece };
+                self.piece(value, seen);
+            }
+            Line::Value(Field::Data) => {
+                self.word.push(piece);
+                self.data.push(piece, seen);
+            }
+            Line::Value(Field::Event) => self.word.push(piece),
+            Line::Value(Field::Other) => {}
+        }
+    }
+
+    /// The field of the name that was read; a byte order mark may stand before the first.
+    fn field(&self) -> Field {
+        let name = self.word.get();
+        match name.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(name) {
+            b"data" => Field::Data,
+            b"event" => Field::Event,
+            _ => Field::Other,
+        }
+    }
+
+    fn end_line(&mut self, seen: &mut Seen) {
+        match self.line {
+            Line::Name if self.word.is_empty() => self.data.reset(),
+            Line::Value(Field::Data) if self.word.get().trim_ascii() == b"[DONE]" => seen.finished = true,
+            Line::Value(Field::Data) => self.data.push(b"\n", seen),
+            Line::Value(Field::Event) if self.word.get().trim_ascii() == b"error" => seen.error = true,
+            _ => {}
+        }
+        self.word = Word::default();
+        self.line = Line::Name;
+    }
+}

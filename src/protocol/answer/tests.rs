@@ -1,0 +1,401 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::Tokens;
+
+struct Case {
+    name: &'static str,
+    api: Api,
+    body: &'static [u8],
+    /// Input, cached input, output.
+    usage: Option<(u64, u64, u64)>,
+    error: bool,
+    end: StreamEnd,
+    content: u64,
+}
+
+macro_rules! case {
+    ($api:ident, $name:literal, $usage:expr, $error:literal, $end:ident, $content:literal) => {
+        Case {
+            name: $name,
+            api: Api::$api,
+            body: include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/protocol/answers/", $name)),
+            usage: $usage,
+            error: $error,
+            end: StreamEnd::$end,
+            content: $content,
+        }
+    };
+}
+
+const CASES: [Case; 23] = [
+    case!(ChatCompletions, "chat.sse", Some((2006, 1920, 31)), false, Complete, 5),
+    case!(ChatCompletions, "chat.json", Some((2006, 1920, 31)), false, Complete, 0),
+    case!(ChatCompletions, "chat_tool_calls.sse", None, false, Complete, 3),
+    case!(ChatCompletions, "chat_error.sse", None, true, Complete, 1),
+    case!(ChatCompletions, "chat_truncated.sse", None, false, Truncated, 1),
+    case!(Completions, "completions.json", Some((5, 0, 7)), false, Complete, 0),
+    case!(Completions, "completions.sse", None, false, Complete, 2),
+    case!(Embeddings, "embeddings.json", Some((8, 0, 0)), false, Complete, 0),
+    case!(Responses, "responses.sse", Some((328, 64, 52)), false, Complete, 4),
+    case!(Responses, "responses.json", Some((328, 64, 52)), false, Complete, 0),
+    case!(Responses, "responses_failed.sse", None, true, Complete, 4),
+    case!(Responses, "responses_error.sse", None, true, Complete, 4),
+    case!(Messages, "messages.sse", Some((5121, 5000, 15)), false, Complete, 3),
+    case!(Messages, "messages.json", Some((42, 12, 9)), false, Complete, 0),
+    case!(Messages, "messages_error.sse", Some((5121, 5000, 1)), true, Complete, 3),
+    case!(Messages, "messages_truncated.sse", Some((5121, 5000, 1)), false, Truncated, 3),
+    case!(ChatCompletions, "perplexity.sse", Some((6, 0, 12)), false, Complete, 3),
+    case!(ChatCompletions, "perplexity.json", Some((6, 0, 12)), false, Complete, 0),
+    case!(LightRagQuery, "lightrag.ndjson", None, false, Complete, 3),
+    case!(LightRagQuery, "lightrag_error.ndjson", None, true, Complete, 1),
+    case!(LightRagQuery, "lightrag.json", None, false, Complete, 0),
+    // The same bytes, whatever the path was.
+    case!(Other, "chat.sse", Some((2006, 1920, 31)), false, Complete, 5),
+    case!(Other, "messages_truncated.sse", Some((5121, 5000, 1)), false, Unknown, 3),
+];
+
+impl Case {
+    fn content_type(&self) -> &'static [u8] {
+        match self.name.rsplit_once('.') {
+            Some((_, "sse")) => b"text/event-stream; charset=utf-8",
+            Some((_, "ndjson")) => b"application/x-ndjson",
+            _ => b"Application/JSON",
+        }
+    }
+
+    fn expected(&self) -> AnswerFacts {
+        let usage = self.usage.map(|(input, cached, output)| Usage {
+            input: Tokens(input),
+            cached_input: Tokens(cached),
+            output: Tokens(output),
+        });
+        AnswerFacts { usage, in_band_error: self.error, end: self.end, content_events: self.content }
+    }
+}
+
+/// The facts, and how many of the chunks brought the first piece.
+fn observe<'a>(
+    api: Api,
+    content_type: &[u8],
+    chunks: impl IntoIterator<Item = &'a [u8]>,
+    ended: bool,
+) -> (AnswerFacts, usize) {
+    let mut observer = Observer::new(api, 200, Some(content_type));
+    let first = chunks.into_iter().filter(|chunk| observer.push(chunk)).count();
+    (observer.finish(ended), first)
+}
+
+fn events(body: &str) -> AnswerFacts {
+    observe(Api::ChatCompletions, b"text/event-stream", [body.as_bytes()], true).0
+}
+
+fn json(body: &str) -> AnswerFacts {
+    observe(Api::ChatCompletions, b"application/json", [body.as_bytes()], true).0
+}
+
+fn lines(body: &str, ended: bool) -> AnswerFacts {
+    observe(Api::LightRagQuery, b"application/x-ndjson", [body.as_bytes()], ended).0
+}
+
+#[test]
+fn golden_answers() {
+    for case in &CASES {
+        let (facts, first) = observe(case.api, case.content_type(), [case.body], true);
+        assert_eq!(facts, case.expected(), "{}", case.name);
+        assert_eq!(first, usize::from(case.content > 0), "{}", case.name);
+    }
+}
+
+#[test]
+fn byte_by_byte_says_the_same() {
+    for case in &CASES {
+        let (facts, first) = observe(case.api, case.content_type(), case.body.chunks(1), true);
+        assert_eq!(facts, case.expected(), "{}", case.name);
+        assert_eq!(first, usize::from(case.content > 0), "{}", case.name);
+    }
+}
+
+#[test]
+fn a_complete_answer_cut_anywhere_before_its_last_mark_is_truncated() {
+    for (name, mark) in [
+        ("chat.json", "}"),
+        ("messages.sse", "event: message_stop"),
+        ("responses.sse", "event: response.completed"),
+        ("perplexity.sse", "\"stop\""),
+        ("lightrag.json", "}"),
+    ] {
+        let case = CASES.iter().find(|case| case.name == name).unwrap();
+        let mark = memchr::memmem::rfind(case.body, mark.as_bytes()).unwrap();
+        for end in (0..=mark).step_by(1 + case.body.len() / 500) {
+            let (facts, _) = observe(case.api, case.content_type(), [&case.body[..end]], false);
+            assert_eq!(facts.end, StreamEnd::Truncated, "{name} cut at {end}");
+            assert!(!facts.in_band_error, "{name} cut at {end}");
+        }
+    }
+}
+
+#[test]
+fn the_first_piece_is_not_the_first_event() {
+    let mut observer = Observer::new(Api::ChatCompletions, 200, Some(b"text/event-stream"));
+    assert!(!observer.push(b": keep-alive\n\n"));
+    assert!(!observer.push(b"data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n"));
+    assert!(!observer.push(b"data: {\"choices\":[{\"delta\":{\"content\":\""));
+    assert!(observer.push(b"H"));
+    assert!(!observer.push(b"i\"}}]}\n\ndata: {\"choices\":[{\"delta\":{\"content\":\"!\"}}]}\n\n"));
+    assert_eq!(observer.finish(true).content_events, 2);
+}
+
+#[test]
+fn what_is_not_watched_says_nothing() {
+    let body = br#"{"error":{"message":"no"},"usage":{"prompt_tokens":1}}"#;
+    let nothing = AnswerFacts { usage: None, in_band_error: false, end: StreamEnd::Unknown, content_events: 0 };
+    for (status, content_type) in
+        [(429, Some(b"application/json".as_slice())), (200, None), (200, Some(b"text/html")), (200, Some(b"\xFF;"))]
+    {
+        let mut observer = Observer::new(Api::ChatCompletions, status, content_type);
+        assert!(!observer.push(body));
+        assert_eq!(observer.finish(true), nothing, "{status} {content_type:?}");
+    }
+}
+
+#[test]
+fn lines_end_in_any_of_three_ways_and_a_byte_order_mark_is_no_field() {
+    for newline in ["\n", "\r", "\r\n"] {
+        let body = "\u{FEFF}data: {\"usage\":{\"prompt_tokens\":3}}||data:[DONE]||".replace('|', newline);
+        let facts = events(&body);
+        assert_eq!((facts.usage.unwrap().input, facts.end), (Tokens(3), StreamEnd::Complete), "{newline:?}");
+    }
+}
+
+#[test]
+fn each_last_mark_ends_a_stream() {
+    for mark in [
+        "[DONE]",
+        "[DONE] ",
+        "{\"type\":\"message_stop\"}",
+        "{\"type\":\"response.completed\",\"response\":{}}",
+        "{\"type\":\"response.incomplete\"}",
+        "{\"type\":\"end_of_stream\"}",
+        "{\"choices\":[{\"finish_reason\":\"length\"}]}",
+    ] {
+        assert_eq!(events(&format!("data: {{}}\n\ndata: {mark}")).end, StreamEnd::Complete, "{mark}");
+        assert_eq!(events(&format!("data: {{}}\n\nid: {mark}\n\n")).end, StreamEnd::Truncated, "{mark}");
+    }
+    for none in ["[DONE", "DONE", "{\"type\":\"message_stopped\"}", "{\"choices\":[{\"finish_reason\":null}]}"] {
+        assert_eq!(events(&format!("data: {none}\n\n")).end, StreamEnd::Truncated, "{none}");
+    }
+}
+
+#[test]
+fn data_may_have_several_lines() {
+    let facts = events("data: {\"usage\":\ndata:  {\"prompt_tokens\":\ndata: 12}}\n\ndata: [DONE]");
+    assert_eq!((facts.usage.unwrap().input, facts.end), (Tokens(12), StreamEnd::Complete));
+}
+
+#[test]
+fn a_line_end_split_over_chunks_is_no_blank_line() {
+    let body = b"data: {\"usage\":\r\ndata: {\"prompt_tokens\":12}}\r\n\r\n";
+    let (facts, _) = observe(Api::ChatCompletions, b"text/event-stream", body.chunks(1), true);
+    assert_eq!(facts.usage.unwrap().input, Tokens(12));
+}
+
+#[test]
+fn a_line_end_in_data_separates() {
+    // Two lines of one event are joined by a line feed: `1` and `2` are not `12`, and this is no usage.
+    assert_eq!(events("data: {\"usage\":{\"prompt_tokens\":1\ndata: 2}}\n\ndata: [DONE]\n\n").usage, None);
+}
+
+#[test]
+fn pieces_have_many_forms() {
+    for delta in [
+        "\"content\":\"a\"",
+        "\"content\":\"\\n\"",
+        "\"content\":[{\"type\":\"text\"}]",
+        "\"reasoning_content\":\"a\"",
+        "\"reasoning\":\"a\"",
+        "\"refusal\":\"a\"",
+        "\"tool_calls\":[{\"index\":0}]",
+    ] {
+        let event = format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{{delta},\"content\":\"b\"}}}}]}}\n\n");
+        assert_eq!(events(&event).content_events, 1, "{delta}");
+        let event = format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{{delta}}}}}]}}\n\n");
+        assert_eq!(events(&event).content_events, 1, "{delta}");
+    }
+    for none in ["", "\"content\":\"\"", "\"content\":null", "\"tool_calls\":[]", "\"role\":\"assistant\""] {
+        let event = format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{{none}}}}}]}}\n\n");
+        assert_eq!(events(&event).content_events, 0, "{none}");
+    }
+}
+
+#[test]
+fn usage_may_stand_in_any_of_the_envelopes() {
+    for envelope in ["message", "response", "x_groq"] {
+        let facts = events(&format!("data: {{\"{envelope}\":{{\"usage\":{{\"prompt_tokens\":5}}}}}}\n\n"));
+        assert_eq!(facts.usage.map(|usage| usage.input), Some(Tokens(5)), "{envelope}");
+    }
+    assert_eq!(events("data: {\"other\":{\"usage\":{\"prompt_tokens\":5}}}\n\n").usage, None);
+}
+
+#[test]
+fn a_missing_blank_line_does_not_hide_an_event() {
+    let facts =
+        events("data: {\"choices\":[{\"text\":\"a\"}]}\ndata: {\"choices\":[{\"text\":\"b\"}]}\ndata: [DONE]\n");
+    assert_eq!((facts.content_events, facts.end), (2, StreamEnd::Complete));
+}
+
+#[test]
+fn a_broken_event_does_not_hide_the_next() {
+    let long = format!("no colon {}", "x".repeat(100));
+    let facts = events(&format!(
+        "data: {{\"a\":[\"open\n\n{long}\ndata: oops}}\n\ndata: {{\"usage\":{{\"prompt_tokens\":4}}}}\n\n"
+    ));
+    assert_eq!((facts.usage.unwrap().input, facts.end), (Tokens(4), StreamEnd::Truncated));
+}
+
+#[test]
+fn a_long_line_without_a_field_is_not_a_blank_one() {
+    let long = "x".repeat(100);
+    let facts = events(&format!("data: {{\"usage\":\n{long}\ndata: {{\"prompt_tokens\":4}}}}\n\n"));
+    assert_eq!(facts.usage.unwrap().input, Tokens(4));
+}
+
+#[test]
+fn words_in_the_text_are_not_fields() {
+    let facts = events(
+        "data: {\"choices\":[{\"delta\":{\"content\":\"\\\"error\\\": {\\\"usage\\\": 1}\",\"error\":1}}],\"x\":{\"error\":1,\"usage\":{\"prompt_tokens\":1}}}\n\ndata: [DONE]\n\n",
+    );
+    assert_eq!((facts.in_band_error, facts.usage, facts.content_events), (false, None, 1));
+}
+
+#[test]
+fn errors_have_many_forms() {
+    for error in [
+        "{\"error\":{\"code\":500}}",
+        "{\"error\":\"overloaded\"}",
+        "{\"error\":[1]}",
+        "{\"error\":1}",
+        "{\"type\":\"error\"}",
+    ] {
+        assert!(events(&format!("data: {error}\n\n")).in_band_error, "{error}");
+        assert!(json(error).in_band_error, "{error}");
+        assert!(lines(error, true).in_band_error, "{error}");
+    }
+    assert!(events("event: error\ndata: not even JSON\n\n").in_band_error);
+    for fine in [
+        "{\"error\":null}",
+        "{\"error\":false}",
+        "{\"data\":{\"error\":1}}",
+        "{\"errors\":1}",
+        "{\"err\\\"or\":1}",
+        "[{\"error\":1}]",
+        "{\"type\":\"errors\"}",
+    ] {
+        assert!(!events(&format!("data: {fine}\n\n")).in_band_error, "{fine}");
+        assert!(!json(fine).in_band_error, "{fine}");
+    }
+}
+
+#[test]
+fn a_json_answer_is_complete_when_it_is_closed() {
+    for complete in ["{}", " [1, {\"a\":[]}] ", "\"text\"", "null", "{\"a\":\"}\\\"\"}\n"] {
+        assert_eq!(json(complete).end, StreamEnd::Complete, "{complete}");
+    }
+    for open in ["", "  ", "{", "[1,", "\"te", "{\"a\":{}", "{\"a\":\"}"] {
+        assert_eq!(json(open).end, StreamEnd::Truncated, "{open}");
+    }
+    assert_eq!(json("\u{1f}\u{8b} compressed").end, StreamEnd::Unknown);
+}
+
+#[test]
+fn lines_of_json_end_with_the_stream() {
+    assert_eq!(lines("{\"response\":\"a\"}\n{\"response\":\"\"}\n", true).content_events, 1);
+    assert_eq!(lines("{\"response\":\"a\"}\n{\"response\":\"b\"}", true).end, StreamEnd::Complete);
+    assert_eq!(lines("{\"response\":\"a\"}\n", false).end, StreamEnd::Truncated);
+    assert_eq!(lines("{\"response\":\"a\"}\n{\"respo", true).end, StreamEnd::Truncated);
+    assert_eq!(lines("", true).end, StreamEnd::Complete);
+}
+
+#[test]
+fn a_stream_that_is_none_has_an_unknown_end() {
+    assert_eq!(events("\u{1f}\u{8b}\u{8}garbage\n\n").end, StreamEnd::Unknown);
+    assert_eq!(events("").end, StreamEnd::Truncated);
+    assert_eq!(events("data: {\"choices\":[]}\n\n").end, StreamEnd::Truncated);
+}
+
+#[test]
+fn a_usage_object_of_any_size_is_skipped_to_its_end() {
+    let padding = "x".repeat(5_000);
+    let facts = json(&format!("{{\"usage\":{{\"prompt_tokens\":1,\"a\":\"{padding}\"}},\"error\":\"after\"}}"));
+    assert_eq!((facts.usage, facts.in_band_error, facts.end), (None, true, StreamEnd::Complete));
+}
+
+proptest! {
+    #[test]
+    fn any_chunking_says_the_same(index in 0..CASES.len(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..40)) {
+        let case = &CASES[index];
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(case.body.len())).collect();
+        cuts.extend([0, case.body.len()]);
+        cuts.sort_unstable();
+        let chunks = cuts.windows(2).map(|cut| &case.body[cut[0]..cut[1]]);
+        let (facts, first) = observe(case.api, case.content_type(), chunks, true);
+        prop_assert_eq!(facts, case.expected());
+        prop_assert_eq!(first, usize::from(case.content > 0));
+    }
+
+    /// Bytes from which streams, and broken ones, are made.
+    #[test]
+    fn arbitrary_bytes_in_any_chunking_say_the_same(
+        pieces in prop::collection::vec(
+            prop_oneof![
+                prop::sample::select(vec![
+                    "data: ", "data:", "event: error", "\n", "\r", "\r\n", "\n\n", "{", "}", "[", "]", "\"", "\\", ":", ",",
+                    "\"usage\":", "{\"prompt_tokens\":7}", "\"error\":", "\"choices\":[{", "\"delta\":{", "\"content\":", "\"é🌈\"",
+                    "\"type\":", "\"message_stop\"", "\"response\":", "null", "[DONE]", "\u{FEFF}", " ",
+                ]).prop_map(|text| text.as_bytes().to_vec()),
+                any::<[u8; 2]>().prop_map(|bytes| bytes.to_vec()),
+            ],
+            0..60,
+        ),
+        size in 1_usize..9,
+        kind in 0_usize..3,
+        ended: bool,
+    ) {
+        let body = pieces.concat();
+        let content_type = [b"text/event-stream".as_slice(), b"application/json", b"application/x-ndjson"][kind];
+        let whole = observe(Api::ChatCompletions, content_type, [body.as_slice()], ended);
+        let pieces = observe(Api::ChatCompletions, content_type, body.chunks(size), ended);
+        prop_assert_eq!(whole, pieces);
+    }
+
+    #[test]
+    fn the_scanner_agrees_with_a_parser(body in any_answer(), pretty: bool) {
+        let bytes = if pretty { serde_json::to_vec_pretty(&body) } else { serde_json::to_vec(&body) }.unwrap();
+        let (facts, _) = observe(Api::ChatCompletions, b"application/json", bytes.chunks(7), true);
+        let error = !matches!(body["error"], serde_json::Value::Null | serde_json::Value::Bool(false)) || body["type"] == "error";
+        prop_assert_eq!(facts.in_band_error, error);
+        prop_assert_eq!(facts.end, StreamEnd::Complete);
+        let input = body["usage"]["prompt_tokens"].as_u64();
+        prop_assert_eq!(facts.usage.map(|usage| usage.input.0), input);
+    }
+}
+
+/// A body with the fields that matter and others, each of any form, in any order.
+fn any_answer() -> impl Strategy<Value = serde_json::Value> {
+    use serde_json::Value;
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<u32>().prop_map(Value::from),
+        prop::sample::select(vec!["", "error", "a\"b\\", "{", "]}", "é🌈\n", "response.failure"]).prop_map(Value::from),
+    ];
+    let value = leaf.prop_recursive(3, 16, 3, |inner| {
+        let key = prop::sample::select(vec!["usage", "error", "type", "prompt_tokens", "choices", "delta", "a\"}"]);
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            prop::collection::hash_map(key.prop_map(str::to_owned), inner, 0..3).prop_map(Value::from_iter),
+        ]
+    });
+    let key = prop::sample::select(vec!["usage", "error", "type", "choices", "data", "output"]);
+    prop::collection::hash_map(key.prop_map(str::to_owned), value, 0..6).prop_map(Value::from_iter)
+}

@@ -1,0 +1,16 @@
+//! What bodies look like: the only room that knows the field names of the providers' APIs.
+//!
+//! A request is read once, whole, when it has arrived: [`read_request`] walks the JSON and hands its text to a
+//! [`TextSink`](crate::domain::TextSink) as it meets it. An answer is watched as it passes: an [`Observer`] takes each
+//! chunk, keeps nothing of it but what it looks for, and holds nothing back. Both know an API as a table from *(where
+//! in the body, which key)* to *what that means*; neither builds a tree.
+//!
+//! The rules by which things are counted, and where they come from, are in `docs/protocols.md`.
+
+mod answer;
+mod gzip;
+mod request;
+
+pub use answer::{AnswerFacts, Observer, StreamEnd};
+pub use gzip::{InflateError, inflate};
+pub use request::{Unreadable, api_of, read_request};

@@ -1,0 +1,239 @@
+//! The grammar of the requests: where a value stands, and what its fields mean there.
+//!
+//! The providers' messages, content parts, tool calls and items differ in which keys they use, hardly in what a key
+//! means. So there is one table for all that is said ([`Place::Said`]), keyed by the field's own name and not by the
+//! `type` beside it, which may come after it.
+
+/// Where a value stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Nothing here is read.
+    Skip,
+    /// A whole body, by API.
+    Chat,
+    Responses,
+    Completions,
+    Embeddings,
+    Messages,
+    LightRag,
+    /// The name of the model.
+    Model,
+    /// Whether to stream.
+    Stream,
+    /// The most tokens that one answer may have.
+    MaxTokens,
+    /// How many answers are asked for.
+    Answers,
+    /// A string, or strings, of text.
+    Text,
+    /// `prompt` or an embedding's `input`: text, token ids, or a list of either.
+    Prompt,
+    /// One element of such a list.
+    PromptItem,
+    /// Token ids.
+    Ids,
+    /// A conversation: a list of messages, or one text in place of it.
+    Conversation,
+    /// One message or item of it: framed, and otherwise `Said`.
+    Message,
+    /// Content of any form: a text, a part, a call, a result, or a list of them.
+    Said,
+    /// An image, by its URL or an object with it.
+    Image,
+    /// That URL.
+    ImageUrl,
+    /// How closely the model looks at it.
+    Detail,
+    /// An object with data in it: Anthropic's `source`, `OpenAI`'s `file` and `input_audio`.
+    Source,
+    /// The data: base64, a data URI, or plain text.
+    Data,
+    /// Something that is elsewhere: a provider's id or a URL, or an object with one.
+    Stored,
+    /// `OpenAI`'s list of tools: the model sees them as signatures.
+    Tools,
+    /// One of them, or its `function`.
+    Tool,
+    /// A JSON schema, as in a signature.
+    Schema,
+    /// Its properties, by name.
+    Properties,
+    /// The values that it allows.
+    Enum,
+    /// One of those that follow the first.
+    EnumItem,
+    /// Anthropic's list of tools: the model sees them as JSON.
+    JsonTools,
+    /// Anything that the model sees as JSON.
+    Json,
+    /// What surrounds a schema that the answer must follow.
+    Format,
+}
+
+impl Place {
+    /// Where the elements of a list stand.
+    pub(super) const fn element(self) -> Self {
+        match self {
+            Self::Text => Self::Text,
+            Self::Prompt => Self::PromptItem,
+            Self::PromptItem | Self::Ids => Self::Ids,
+            Self::Conversation => Self::Message,
+            Self::Said => Self::Said,
+            Self::Tools => Self::Tool,
+            Self::Schema => Self::Schema,
+            Self::Enum | Self::EnumItem => Self::EnumItem,
+            Self::JsonTools | Self::Json => Self::Json,
+            _ => Self::Skip,
+        }
+    }
+
+    /// Where the value of the field `key` stands.
+    pub(super) fn field(self, key: &str) -> Self {
+        match self {
+            Self::Chat => chat(key),
+            Self::Responses => responses(key),
+            Self::Completions => completions(key),
+            Self::Embeddings => embeddings(key),
+            Self::Messages => messages(key),
+            Self::LightRag => light_rag(key),
+            Self::Message | Self::Said => said(key),
+            Self::Image => image(key),
+            Self::Source => source(key),
+            Self::Stored if key == "url" => Self::Stored,
+            Self::Tool => tool(key),
+            Self::Schema => schema(key),
+            Self::Properties => Self::Schema,
+            Self::Json => Self::Json,
+            Self::Format => format(key),
+            _ => Self::Skip,
+        }
+    }
+}
+
+fn chat(key: &str) -> Place {
+    match key {
+        "model" => Place::Model,
+        "stream" => Place::Stream,
+        "max_tokens" | "max_completion_tokens" => Place::MaxTokens,
+        "n" => Place::Answers,
+        "messages" => Place::Conversation,
+        "tools" | "functions" => Place::Tools,
+        "response_format" => Place::Format,
+        _ => Place::Skip,
+    }
+}
+
+fn responses(key: &str) -> Place {
+    match key {
+        "model" => Place::Model,
+        "stream" => Place::Stream,
+        "max_output_tokens" => Place::MaxTokens,
+        "input" => Place::Conversation,
+        "instructions" => Place::Said,
+        "tools" => Place::Tools,
+        "text" => Place::Format,
+        _ => Place::Skip,
+    }
+}
+
+fn completions(key: &str) -> Place {
+    match key {
+        "model" => Place::Model,
+        "stream" => Place::Stream,
+        "max_tokens" => Place::MaxTokens,
+        "n" | "best_of" => Place::Answers,
+        "prompt" => Place::Prompt,
+        "suffix" => Place::Text,
+        _ => Place::Skip,
+    }
+}
+
+fn embeddings(key: &str) -> Place {
+    match key {
+        "model" => Place::Model,
+        "input" => Place::Prompt,
+        _ => Place::Skip,
+    }
+}
+
+fn messages(key: &str) -> Place {
+    match key {
+        "model" => Place::Model,
+        "stream" => Place::Stream,
+        "max_tokens" => Place::MaxTokens,
+        "system" => Place::Said,
+        "messages" => Place::Conversation,
+        "tools" => Place::JsonTools,
+        "output_format" | "output_config" => Place::Format,
+        _ => Place::Skip,
+    }
+}
+
+fn light_rag(key: &str) -> Place {
+    match key {
+        "stream" => Place::Stream,
+        "query" | "user_prompt" | "hl_keywords" | "ll_keywords" => Place::Text,
+        "conversation_history" => Place::Conversation,
+        _ => Place::Skip,
+    }
+}
+
+fn said(key: &str) -> Place {
+    match key {
+        "text" | "name" | "arguments" | "refusal" | "thinking" | "title" | "context" => Place::Text,
+        "content" | "output" | "summary" | "tool_calls" | "function_call" | "function" | "custom" => Place::Said,
+        // Anthropic's tool_use has an object here, OpenAI's custom tool call a string.
+        "input" => Place::Json,
+        "image_url" => Place::Image,
+        "detail" => Place::Detail,
+        "source" | "file" | "input_audio" => Place::Source,
+        "file_data" => Place::Data,
+        "file_id" | "file_url" | "pdf_url" | "video_url" => Place::Stored,
+        _ => Place::Skip,
+    }
+}
+
+fn image(key: &str) -> Place {
+    match key {
+        "url" => Place::ImageUrl,
+        "detail" => Place::Detail,
+        _ => Place::Skip,
+    }
+}
+
+fn source(key: &str) -> Place {
+    match key {
+        "data" | "file_data" => Place::Data,
+        "url" | "file_id" => Place::Stored,
+        "content" => Place::Said,
+        _ => Place::Skip,
+    }
+}
+
+fn tool(key: &str) -> Place {
+    match key {
+        "name" | "description" => Place::Text,
+        "function" | "custom" => Place::Tool,
+        "parameters" => Place::Schema,
+        _ => Place::Skip,
+    }
+}
+
+fn schema(key: &str) -> Place {
+    match key {
+        "type" | "description" | "title" => Place::Text,
+        "properties" | "$defs" | "definitions" => Place::Properties,
+        "enum" => Place::Enum,
+        "items" | "anyOf" | "oneOf" | "allOf" | "additionalProperties" => Place::Schema,
+        _ => Place::Skip,
+    }
+}
+
+fn format(key: &str) -> Place {
+    match key {
+        "json_schema" | "format" => Place::Format,
+        "schema" => Place::Json,
+        "name" | "description" => Place::Text,
+        _ => Place::Skip,
+    }
+}

@@ -1,0 +1,333 @@
+//! The pass over a body: one serde visitor for every place, so that nothing is collected and nothing is built.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::media::{Detail, Images, Media, Pixels, read_data, read_url};
+use super::place::Place;
+use super::{MAX_DEPTH, Unreadable};
+use crate::domain::{Api, RequestFacts, TextSink, Tokens};
+
+/// Tokens around each message (start, role, end), and those that open the answer: `OpenAI`'s cookbook, "How to count
+/// tokens". Anthropic publishes none; its token counts for short messages fit the same figures.
+const MESSAGE_TOKENS: u64 = 4;
+const PRIMING_TOKENS: u64 = 3;
+
+/// Tools as signatures (the same cookbook): around all of them, around each, around its properties as a whole and
+/// each one of them, and around each value of an enum but the first.
+const TOOLS_TOKENS: u64 = 12;
+const TOOL_TOKENS: u64 = 8;
+const PROPERTIES_TOKENS: u64 = 3;
+const PROPERTY_TOKENS: u64 = 5;
+const ENUM_ITEM_TOKENS: u64 = 3;
+
+/// What Anthropic puts before the first tool (its documentation, "Pricing", tool choice `auto`).
+const TOOL_PROMPT_TOKENS: u64 = 346;
+
+/// Compact JSON: the punctuation around a member and around an element is so many tokens of the usual vocabularies.
+const MEMBER_TOKENS: u64 = 2;
+const ELEMENT_TOKENS: u64 = 1;
+
+/// A model's name is cut here: it may become part of a log line.
+const MODEL_BYTES: usize = 128;
+
+/// What has been read so far.
+pub(super) struct Reader<'s, S> {
+    sink: &'s mut S,
+    model: Option<Box<str>>,
+    /// What the body itself says of streaming.
+    pub(super) stream: Option<bool>,
+    max_tokens: Option<u64>,
+    answers: u64,
+    prompts: u64,
+    conversation: bool,
+    fixed: u64,
+    exact: u64,
+    images: Images,
+    /// The image of the content part under way; its `detail` may come after it.
+    image: Option<Pixels>,
+    detail: Detail,
+    depth: u32,
+    fault: Option<Unreadable>,
+}
+
+impl<'s, S: TextSink> Reader<'s, S> {
+    pub(super) fn new(sink: &'s mut S) -> Self {
+        Self {
+            sink,
+            model: None,
+            stream: None,
+            max_tokens: None,
+            answers: 1,
+            prompts: 0,
+            conversation: false,
+            fixed: 0,
+            exact: 0,
+            images: Images::default(),
+            image: None,
+            detail: Detail::High,
+            depth: 0,
+            fault: None,
+        }
+    }
+
+    pub(super) fn read(&mut self, root: Place, body: &[u8]) -> Result<(), Unreadable> {
+        let mut json = serde_json::Deserializer::from_slice(body);
+        let read = json.deserialize_any(At { place: root, reader: self }).and_then(|()| json.end());
+        match (self.fault.take(), read) {
+            (Some(fault), _) => Err(fault),
+            (None, Err(error)) => Err(Unreadable::NotJson(error.to_string().into())),
+            (None, Ok(())) => Ok(()),
+        }
+    }
+
+    pub(super) fn facts(&mut self, api: Api) -> RequestFacts {
+        if self.conversation && api != Api::LightRagQuery {
+            self.fixed = self.fixed.saturating_add(PRIMING_TOKENS);
+        }
+        let images = self.images.tokens(api, self.model.as_deref().unwrap_or_default());
+        let answers = self.answers.max(1).saturating_mul(self.prompts.max(1));
+        RequestFacts {
+            api,
+            model: self.model.take(),
+            stream: self.stream.unwrap_or(false),
+            max_output_tokens: match api {
+                // An embedding is not made of tokens.
+                Api::Embeddings => Some(Tokens(0)),
+                _ => self.max_tokens.map(|most| Tokens(most.saturating_mul(answers))),
+            },
+            fixed_tokens: Tokens(self.fixed.saturating_add(images)),
+            exact_tokens: Tokens(self.exact),
+        }
+    }
+
+    fn fixed(&mut self, tokens: u64) {
+        self.fixed = self.fixed.saturating_add(tokens);
+    }
+
+    fn string(&mut self, place: Place, text: &str) {
+        match place {
+            Place::Text | Place::Said | Place::Json | Place::Schema | Place::Enum => {
+                self.sink.push(text);
+            }
+            Place::EnumItem => {
+                self.fixed(ENUM_ITEM_TOKENS);
+                self.sink.push(text);
+            }
+            Place::Prompt | Place::PromptItem => {
+                self.prompts = self.prompts.saturating_add(1);
+                self.sink.push(text);
+            }
+            Place::Conversation => {
+                self.conversation = true;
+                self.fixed(MESSAGE_TOKENS);
+                self.sink.push(text);
+            }
+            Place::Model => self.model = Some(cut(text, MODEL_BYTES).into()),
+            Place::Image | Place::ImageUrl => self.media(read_url(text)),
+            Place::Data => match read_data(text) {
+                Media::Text(text) => self.sink.push(text),
+                media => self.media(media),
+            },
+            Place::Stored => self.image = Some(Pixels::ASSUMED),
+            Place::Detail => self.detail = Detail::named(text),
+            _ => {}
+        }
+    }
+
+    fn media(&mut self, media: Media<'_>) {
+        match media {
+            Media::Image(pixels) => self.image = Some(pixels),
+            Media::Tokens(tokens) => self.fixed(tokens),
+            Media::Text(_) => {}
+        }
+    }
+
+    fn number(&mut self, place: Place, number: u64) {
+        match place {
+            Place::MaxTokens => self.max_tokens = Some(self.max_tokens.map_or(number, |most| most.min(number))),
+            Place::Answers => self.answers = self.answers.max(number),
+            Place::PromptItem | Place::Ids => self.exact = self.exact.saturating_add(1),
+            Place::Json => self.fixed(1),
+            Place::EnumItem => self.fixed(1 + ENUM_ITEM_TOKENS),
+            _ => {}
+        }
+    }
+
+    fn enter<E: serde::de::Error>(&mut self) -> Result<(), E> {
+        self.depth += 1;
+        if self.depth <= MAX_DEPTH {
+            return Ok(());
+        }
+        self.fault = Some(Unreadable::TooDeep);
+        Err(E::custom(Unreadable::TooDeep))
+    }
+}
+
+/// A value about to be read: where it stands, and who reads it.
+struct At<'a, 's, S> {
+    place: Place,
+    reader: &'a mut Reader<'s, S>,
+}
+
+impl<S: TextSink> At<'_, '_, S> {
+    fn root(&self) -> bool {
+        self.reader.depth == 0
+    }
+
+    /// Ends at a scalar: fine anywhere but at the root.
+    fn scalar<E: serde::de::Error>(self, take: impl FnOnce(&mut Reader<'_, S>, Place)) -> Result<(), E> {
+        if self.root() {
+            self.reader.fault = Some(Unreadable::NotAnObject);
+            return Err(E::custom(Unreadable::NotAnObject));
+        }
+        take(self.reader, self.place);
+        Ok(())
+    }
+}
+
+impl<'de, S: TextSink> DeserializeSeed<'de> for At<'_, '_, S> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        if self.place == Place::Skip {
+            return json.deserialize_ignored_any(IgnoredAny).map(|_| ());
+        }
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de, S: TextSink> Visitor<'de> for At<'_, '_, S> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON")
+    }
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<(), E> {
+        self.scalar(|reader, place| {
+            if place == Place::Json {
+                reader.fixed(1);
+            }
+        })
+    }
+
+    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<(), E> {
+        self.scalar(|reader, place| match place {
+            Place::Stream => reader.stream = Some(value),
+            Place::Json => reader.fixed(1),
+            _ => {}
+        })
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<(), E> {
+        self.scalar(|reader, place| reader.number(place, number))
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, _negative: i64) -> Result<(), E> {
+        self.visit_unit()
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<(), E> {
+        // Some clients have no integers and write 1024.0; a negative or broken number is nothing.
+        if number >= 0.0 && number.fract() == 0.0 { self.visit_u64(number as u64) } else { self.visit_unit() }
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
+        self.scalar(|reader, place| reader.string(place, text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        if self.root() {
+            self.reader.fault = Some(Unreadable::NotAnObject);
+            return Err(A::Error::custom(Unreadable::NotAnObject));
+        }
+        let Self { place, reader } = self;
+        reader.enter()?;
+        match place {
+            Place::Conversation => reader.conversation = true,
+            Place::PromptItem => reader.prompts = reader.prompts.saturating_add(1),
+            _ => {}
+        }
+        // The first value of an enum costs less than the others.
+        let mut next = if place == Place::Enum { Place::Schema } else { place.element() };
+        let mut count = 0_u64;
+        while list.next_element_seed(At { place: next, reader: &mut *reader })?.is_some() {
+            next = place.element();
+            count += 1;
+        }
+        match place {
+            Place::Json => reader.fixed(count.saturating_mul(ELEMENT_TOKENS)),
+            Place::Tools if count > 0 => reader.fixed(TOOLS_TOKENS.saturating_add(TOOL_TOKENS.saturating_mul(count))),
+            Place::JsonTools if count > 0 => reader.fixed(TOOL_PROMPT_TOKENS),
+            _ => {}
+        }
+        reader.depth -= 1;
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Self { place, reader } = self;
+        reader.enter()?;
+        // A part of its own has an image of its own; parts nest where a tool's result has parts.
+        let outer = matches!(place, Place::Message | Place::Said)
+            .then(|| (reader.image.take(), std::mem::replace(&mut reader.detail, Detail::High)));
+        let mut count = 0_u64;
+        while let Some(field) = map.next_key_seed(Key { place, reader: &mut *reader })? {
+            map.next_value_seed(At { place: field, reader: &mut *reader })?;
+            count += 1;
+        }
+        match place {
+            Place::Message => reader.fixed(MESSAGE_TOKENS),
+            Place::Json => reader.fixed(count.saturating_mul(MEMBER_TOKENS)),
+            Place::Properties if count > 0 => {
+                reader.fixed(PROPERTIES_TOKENS.saturating_add(PROPERTY_TOKENS.saturating_mul(count)));
+            }
+            _ => {}
+        }
+        if let Some((image, detail)) = outer {
+            if let Some(pixels) = std::mem::replace(&mut reader.image, image) {
+                reader.images.add(pixels, reader.detail);
+            }
+            reader.detail = detail;
+        }
+        reader.depth -= 1;
+        Ok(())
+    }
+}
+
+/// A field's name: says where its value stands, and is text itself where the model sees it.
+struct Key<'a, 's, S> {
+    place: Place,
+    reader: &'a mut Reader<'s, S>,
+}
+
+impl<'de, S: TextSink> DeserializeSeed<'de> for Key<'_, '_, S> {
+    type Value = Place;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Place, D::Error> {
+        json.deserialize_str(self)
+    }
+}
+
+impl<S: TextSink> Visitor<'_> for Key<'_, '_, S> {
+    type Value = Place;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a field's name")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, key: &str) -> Result<Place, E> {
+        if matches!(self.place, Place::Json | Place::Properties) {
+            self.reader.sink.push(key);
+        }
+        Ok(self.place.field(key))
+    }
+}
+
+/// The longest prefix of whole characters in that many bytes.
+fn cut(text: &str, bytes: usize) -> &str {
+    let end = (0..=bytes.min(text.len())).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+    text.get(..end).unwrap_or_default()
+}

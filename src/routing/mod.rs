@@ -1,0 +1,60 @@
+//! Who serves a request: who may, who is best, and in what order they are tried.
+//!
+//! [`candidates()`] says of every backend whether it is eligible, or why not; a
+//! [`strategy`] ranks the eligible ones; [`plan()`] puts them in the order in which they are tried.
+
+mod candidates;
+mod plan;
+pub mod strategy;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub(crate) use candidates::admits;
+pub use candidates::{Candidate, Exclusion, candidates};
+pub use plan::{Attempts, MAX_ATTEMPTS, Nobody, plan};
+pub use strategy::Strategy;
+
+use crate::domain::{Backend, BackendIndex, PerMille, RequestFacts, Tokens};
+use crate::state::{Place, Record, View};
+
+/// The backends of a configuration, each with what is known of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Fleet<'a> {
+    /// As configured, sorted by id.
+    pub backends: &'a [Backend],
+    /// Where each one's record lies in `view`, in the same order.
+    pub places: &'a [Place],
+    /// What this worker knows.
+    pub view: &'a View,
+}
+
+impl<'a> Fleet<'a> {
+    /// Every backend with its record.
+    pub fn iter(&self) -> impl Iterator<Item = (BackendIndex, &'a Backend, &'a Record)> + use<'a> {
+        let view = self.view;
+        let places = self.places.iter().map(move |&place| view.record(place));
+        self.backends.iter().zip(places).zip(0..).map(|((backend, record), n)| (BackendIndex(n), backend, record))
+    }
+}
+
+/// What a request asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// What its body says.
+    pub facts: &'a RequestFacts,
+    /// The estimate of its text, before any backend's calibration.
+    pub text: Tokens,
+    /// How to choose.
+    pub strategy: Strategy,
+    /// The least configured quality that will do.
+    pub min_quality: Option<PerMille>,
+}
+
+/// Whose turn it is, over all workers: what the strategies that deal in shares ask.
+pub trait Turns {
+    /// A number that no other request gets.
+    fn next(&mut self) -> u64;
+
+    /// The position, in a smooth rotation, of the candidate whose turn it is; each is a backend and its weight.
+    fn smooth(&mut self, candidates: &[(BackendIndex, u32)]) -> Option<usize>;
+}

@@ -1,0 +1,10 @@
+//! In the shares of weight times health: an ailing backend gets less, not nothing.
+
+use crate::domain::Timestamp;
+use crate::routing::Candidate;
+
+pub(super) fn share(candidate: &Candidate<'_>, now: Timestamp) -> u64 {
+    let weight = u64::from(candidate.backend.weight.thousandths());
+    let health = (candidate.record.health(now) * 1000.0) as u64;
+    (weight * health).max(1)
+}

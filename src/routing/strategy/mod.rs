@@ -1,0 +1,113 @@
+//! How the best of several eligible backends is chosen: one strategy, one file.
+//!
+//! There are two kinds. Strategies of *shares* divide the traffic: round robin, the weights, weight times health. Whose
+//! turn it is is decided for all workers together ([`Turns`]). Strategies of *scores* compare: the lowest wins, and ties
+//! are broken at random, so that equal backends share the load.
+
+mod cost_optimized;
+mod health_aware;
+mod least_connections;
+mod performance_based;
+mod pick;
+mod quality_based;
+mod round_robin;
+mod weighted;
+mod weighted_round_robin;
+
+pub use crate::config::Strategy;
+pub use quality_based::composite_quality;
+
+use super::{Ask, Candidate, Turns};
+use crate::domain::{BackendIndex, Rng, Timestamp};
+
+/// A candidate as its strategy sees it.
+#[derive(Debug, Clone, Copy)]
+struct Ranked {
+    index: BackendIndex,
+    probe: bool,
+    /// Its part of the traffic, for strategies of shares.
+    share: u64,
+    /// What it is compared by, for strategies of scores: lower is better.
+    score: f64,
+}
+
+/// One tier of candidates, each looked at once, to be taken best first.
+#[derive(Debug)]
+pub(super) struct Ranking {
+    strategy: Strategy,
+    left: Vec<Ranked>,
+}
+
+impl Ranking {
+    pub(super) fn new(tier: &[Candidate<'_>], ask: &Ask<'_>, now: Timestamp) -> Self {
+        let strategy = ask.strategy;
+        let left = tier.iter().map(|candidate| Ranked::new(candidate, ask, now)).collect();
+        Self { strategy, left }
+    }
+
+    /// Takes the one that is tried first: strategies of shares take a turn for it.
+    pub(super) fn first(&mut self, rng: &mut impl Rng, turns: &mut impl Turns) -> Option<BackendIndex> {
+        let position = if self.left.len() < 2 {
+            0
+        } else {
+            match self.strategy {
+                Strategy::RoundRobin => round_robin::first(&self.left, turns)?,
+                Strategy::WeightedRoundRobin => weighted_round_robin::first(&self.left, turns)?,
+                Strategy::Weighted | Strategy::HealthAware => pick::by_share(&self.left, pick::spread(turns.next()))?,
+                Strategy::LeastConnections
+                | Strategy::CostOptimized
+                | Strategy::PerformanceBased
+                | Strategy::QualityBased => pick::lowest(&self.left, rng)?,
+            }
+        };
+        self.take(position)
+    }
+
+    /// Takes the one that is tried next. No turn is taken for it: most requests never get there.
+    pub(super) fn next(&mut self, rng: &mut impl Rng) -> Option<BackendIndex> {
+        let position = match self.strategy {
+            Strategy::RoundRobin => 0,
+            Strategy::Weighted | Strategy::WeightedRoundRobin | Strategy::HealthAware => {
+                pick::by_share(&self.left, rng.next_u64())?
+            }
+            Strategy::LeastConnections
+            | Strategy::CostOptimized
+            | Strategy::PerformanceBased
+            | Strategy::QualityBased => pick::lowest(&self.left, rng)?,
+        };
+        self.take(position)
+    }
+
+    /// Leaves out those that are on probation.
+    pub(super) fn spare_probes(&mut self) {
+        self.left.retain(|ranked| !ranked.probe);
+    }
+
+    /// Removes one; those behind it come first from there on, so that round robin goes on with its neighbour.
+    fn take(&mut self, position: usize) -> Option<BackendIndex> {
+        if position >= self.left.len() {
+            return None;
+        }
+        self.left.rotate_left(position);
+        Some(self.left.remove(0).index)
+    }
+}
+
+impl Ranked {
+    fn new(candidate: &Candidate<'_>, ask: &Ask<'_>, now: Timestamp) -> Self {
+        let (mut share, mut score) = (1, 0.0);
+        match ask.strategy {
+            Strategy::RoundRobin => {}
+            Strategy::Weighted | Strategy::WeightedRoundRobin => share = weighted::share(candidate),
+            Strategy::HealthAware => share = health_aware::share(candidate, now),
+            Strategy::LeastConnections => score = least_connections::score(candidate),
+            Strategy::CostOptimized => score = cost_optimized::score(candidate, ask, now),
+            Strategy::PerformanceBased => score = performance_based::score(candidate, now),
+            Strategy::QualityBased => score = quality_based::score(candidate, now),
+        }
+        Self { index: candidate.index, probe: candidate.probe, share, score }
+    }
+}
+
+#[cfg(test)]
+mod tests;

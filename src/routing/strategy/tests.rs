@@ -1,0 +1,204 @@
+//! What each strategy chooses, and what all of them keep to.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::Strategy;
+use crate::domain::{Backend, PerMille, Price, Prices, Tokens, Weight};
+use crate::routing::testing::{Rig, at, backend};
+
+const ALL: [Strategy; 8] = [
+    Strategy::RoundRobin,
+    Strategy::Weighted,
+    Strategy::WeightedRoundRobin,
+    Strategy::LeastConnections,
+    Strategy::HealthAware,
+    Strategy::CostOptimized,
+    Strategy::PerformanceBased,
+    Strategy::QualityBased,
+];
+
+fn weighing(id: &str, thousandths: u32) -> Backend {
+    Backend { weight: Weight::from_thousandths(thousandths), ..backend(id) }
+}
+
+fn charging(id: &str, input: f64, output: f64, quality: u16) -> Backend {
+    let [input, output] = [input, output].map(Price::from_usd_per_1k);
+    let prices = Prices { input, output, cached_input: input };
+    Backend { prices, quality: PerMille::new(quality), ..backend(id) }
+}
+
+fn three() -> Vec<Backend> {
+    ["a", "b", "c"].map(backend).into()
+}
+
+#[test]
+fn round_robin_takes_each_in_turn_and_tries_the_next_ones_after_it() {
+    let mut rig = Rig::new(three());
+    let orders: Vec<_> = (0..4).map(|_| rig.order(Strategy::RoundRobin, 3)).collect();
+    assert_eq!(orders, [vec![0, 1, 2], vec![1, 2, 0], vec![2, 0, 1], vec![0, 1, 2]]);
+}
+
+#[test]
+fn weighted_keeps_to_the_weights_within_a_request_or_two() {
+    let mut rig = Rig::new(vec![weighing("a", 2_000), weighing("b", 1_000), weighing("c", 500)]);
+    let shares = rig.shares(Strategy::Weighted, 3_500);
+    for (share, due) in shares.iter().zip([2_000_usize, 1_000, 500]) {
+        assert!(share.abs_diff(due) <= 5, "{shares:?}");
+    }
+}
+
+#[test]
+fn weighted_round_robin_mixes_evenly() {
+    let mut rig = Rig::new(vec![weighing("a", 3_000), weighing("b", 1_000)]);
+    let firsts: Vec<_> = (0..8).map(|_| rig.order(Strategy::WeightedRoundRobin, 1)[0]).collect();
+    assert_eq!(firsts, [0, 0, 1, 0, 0, 0, 1, 0]);
+}
+
+#[test]
+fn least_connections_fills_the_emptiest_for_its_weight() {
+    let mut rig = Rig::new(vec![weighing("a", 1_000), weighing("b", 3_000), weighing("c", 1_000)]);
+    rig.change(0, |r| r.set_in_flight_at(7, 1));
+    rig.change(1, |r| r.set_in_flight_at(7, 3));
+    rig.change(2, |r| r.set_in_flight_at(7, 2));
+    assert_eq!(rig.order(Strategy::LeastConnections, 3), [1, 0, 2]);
+}
+
+#[test]
+fn health_aware_gives_an_ailing_backend_less_but_not_nothing() {
+    let mut rig = Rig::new(three());
+    rig.change(1, |r| (0..20).for_each(|n| r.observe_answer(n % 2 == 0, at(0))));
+    let shares = rig.shares(Strategy::HealthAware, 2_600);
+    // Health of b: 1 - 10 / 25 = 0.6.
+    for (share, due) in shares.iter().zip([1_000_usize, 600, 1_000]) {
+        assert!(share.abs_diff(due) <= 5, "{shares:?}");
+    }
+}
+
+#[test]
+fn cost_optimized_weighs_the_cost_of_this_request_against_quality_and_speed() {
+    let dear_answers = charging("a", 0.01, 0.10, 1_000);
+    let dear_prompts = charging("b", 0.05, 0.05, 1_000);
+    let mut rig = Rig::new(vec![dear_answers, dear_prompts]);
+    rig.facts.max_output_tokens = Some(Tokens(10));
+    assert_eq!(rig.order(Strategy::CostOptimized, 1), [0]);
+    rig.facts.max_output_tokens = Some(Tokens(100_000));
+    rig.change(0, |r| (0..99).for_each(|_| r.observe_output_tokens(3_000)));
+    rig.change(1, |r| (0..99).for_each(|_| r.observe_output_tokens(3_000)));
+    assert_eq!(rig.order(Strategy::CostOptimized, 1), [1]);
+
+    let mut rig = Rig::new(vec![charging("good", 0.10, 0.10, 900), charging("poor", 0.09, 0.09, 300)]);
+    assert_eq!(rig.order(Strategy::CostOptimized, 1), [0]);
+    let mut rig = Rig::new(vec![charging("free", 0.0, 0.0, 500), charging("free and better", 0.0, 0.0, 900)]);
+    assert_eq!(rig.order(Strategy::CostOptimized, 1), [1]);
+}
+
+#[test]
+fn performance_based_follows_latency_load_and_failures() {
+    let slow = Backend { expected_response_time: Duration::from_secs(3), ..backend("slow") };
+    let mut rig = Rig::new(vec![backend("a"), slow, backend("c")]);
+    rig.change(0, |r| r.response_time.observe(Duration::from_millis(400), Duration::from_secs(1), at(0)));
+    assert_eq!(rig.order(Strategy::PerformanceBased, 3), [0, 2, 1]);
+    rig.change(0, |r| r.set_in_flight_at(7, 9));
+    assert_eq!(rig.order(Strategy::PerformanceBased, 1), [2]);
+    rig.change(2, |r| (0..50).for_each(|_| r.observe_answer(true, at(0))));
+    assert_eq!(rig.order(Strategy::PerformanceBased, 1), [1]);
+}
+
+#[test]
+fn quality_based_takes_the_best_until_it_disappoints() {
+    let mut rig = Rig::new(vec![charging("a", 0.0, 0.0, 860), charging("b", 0.0, 0.0, 920)]);
+    assert_eq!(rig.order(Strategy::QualityBased, 2), [1, 0]);
+    rig.change(1, |r| (0..50).for_each(|_| r.observe_answer(true, at(0))));
+    assert_eq!(rig.order(Strategy::QualityBased, 2), [0, 1]);
+}
+
+#[test]
+fn equals_share_the_load_at_random() {
+    for strategy in
+        [Strategy::LeastConnections, Strategy::CostOptimized, Strategy::PerformanceBased, Strategy::QualityBased]
+    {
+        let shares = Rig::new(three()).shares(strategy, 3_000);
+        assert!(shares.iter().all(|&n| n.abs_diff(1_000) < 120), "{strategy:?}: {shares:?}");
+    }
+}
+
+#[test]
+fn a_higher_tier_serves_only_when_no_lower_one_can() {
+    for strategy in ALL {
+        let spare = Backend { priority: 2, quality: PerMille::ONE, ..weighing("b", 900_000) };
+        let mut rig = Rig::new(vec![backend("a"), spare, backend("c")]);
+        assert_eq!(rig.shares(strategy, 100)[1], 0, "{strategy:?}");
+        assert_eq!(rig.order(strategy, 3)[2], 1, "{strategy:?}");
+        for n in [0, 2] {
+            rig.open_breaker(n);
+        }
+        assert_eq!(rig.order(strategy, 3), [1, 1, 1], "{strategy:?}");
+    }
+}
+
+#[test]
+fn nobody_is_an_answer_with_the_earliest_moment_to_ask_again() {
+    for strategy in ALL {
+        let mut rig = Rig::new(vec![Backend { max_concurrent_requests: Some(1), ..backend("a") }, backend("b")]);
+        rig.change(0, |r| r.set_in_flight_at(7, 1));
+        rig.open_breaker(1);
+        let nobody = rig.plan(strategy, 3, None, at(1)).expect_err("nobody");
+        assert_eq!((nobody.at_limit, nobody.retry_at), (true, Some(at(60))), "{strategy:?}");
+        assert!(rig.plan(strategy, 3, None, at(60)).is_ok());
+    }
+}
+
+#[test]
+fn a_backend_on_probation_is_never_a_second_resort() {
+    for strategy in ALL {
+        let mut rig = Rig::new(three());
+        rig.open_breaker(1);
+        for _ in 0..50 {
+            let attempts = rig.plan(strategy, 4, None, at(100)).expect("somebody");
+            assert!(attempts.as_slice()[1..].iter().all(|b| b.get() != 1 || attempts.first().get() == 1));
+            assert!(attempts.as_slice()[1].get() != 1, "{strategy:?}: {attempts:?}");
+        }
+    }
+}
+
+#[test]
+fn a_client_that_asks_for_quality_gets_no_less() {
+    for strategy in ALL {
+        let mut rig = Rig::new(vec![charging("a", 0.0, 0.0, 860), charging("b", 0.1, 0.1, 920)]);
+        let plan = |rig: &mut Rig, least| rig.plan(strategy, 1, Some(PerMille::new(least)), at(0));
+        assert_eq!(plan(&mut rig, 900).map(|a| a.first().get()), Ok(1), "{strategy:?}");
+        assert!(plan(&mut rig, 930).is_err());
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_plan_is_full_eligible_and_repeats_nobody_before_it_must(
+        tiers in prop::collection::vec(0..3_u32, 1..9), full in prop::collection::vec(any::<bool>(), 9),
+        which in 0..ALL.len(), wanted in 1..5_usize, seed in any::<u64>()
+    ) {
+        let backends: Vec<_> = tiers.iter().enumerate().map(|(n, &priority)| Backend {
+            priority, max_concurrent_requests: Some(1), ..backend(&n.to_string())
+        }).collect();
+        let mut rig = Rig::new(backends);
+        rig.rng = crate::domain::SplitMix64::new(seed);
+        for n in (0..tiers.len()).filter(|&n| full[n]) {
+            rig.change(n, |r| r.set_in_flight_at(7, 1));
+        }
+        let eligible: Vec<_> = (0..tiers.len()).filter(|&n| !full[n]).collect();
+        match rig.plan(ALL[which], wanted, None, at(0)) {
+            Err(nobody) => prop_assert!(eligible.is_empty() && nobody.at_limit),
+            Ok(attempts) => {
+                let order: Vec<_> = attempts.as_slice().iter().map(|b| b.get()).collect();
+                prop_assert_eq!(order.len(), wanted);
+                prop_assert!(order.iter().all(|n| eligible.contains(n)));
+                let distinct = wanted.min(eligible.len());
+                let head = &order[..distinct];
+                prop_assert!((1..distinct).all(|n| !head[..n].contains(&head[n])), "{:?}", order);
+                prop_assert!(head.windows(2).all(|w| tiers[w[0]] <= tiers[w[1]]), "{:?}", order);
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! A fleet in memory, for the tests.
+
+use std::time::Duration;
+
+use super::{Ask, Attempts, Fleet, Nobody, Strategy, Turns, plan};
+use crate::domain::{
+    Backend, BackendIndex, BackendType, BreakerSettings, PerMille, Prices, RequestFacts, SplitMix64, Timestamp, Tokens,
+    Weight,
+};
+use crate::health::Verdict;
+use crate::state::{Cursor, MemoryStore, Place, Record, Smooth, View};
+
+/// A backend with nothing special about it.
+pub(crate) fn backend(id: &str) -> Backend {
+    Backend {
+        id: id.into(),
+        cluster: id.into(),
+        kind: BackendType::OpenAi,
+        weight: Weight::ONE,
+        priority: 1,
+        prices: Prices::default(),
+        expected_response_time: Duration::from_secs(1),
+        quality: PerMille::ONE,
+        reliability: PerMille::new(950),
+        max_concurrent_requests: None,
+        breaker: Some(BreakerSettings {
+            failure_threshold: 5,
+            recovery_timeout: Duration::from_mins(1),
+            half_open_max_requests: 3,
+        }),
+    }
+}
+
+/// A moment.
+pub(crate) fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_micros(1_000_000_000 + seconds * 1_000_000)
+}
+
+/// A fleet with its store.
+pub(crate) struct Rig {
+    pub(crate) backends: Vec<Backend>,
+    pub(crate) places: Vec<Place>,
+    pub(crate) view: View,
+    pub(crate) store: MemoryStore,
+    pub(crate) facts: RequestFacts,
+    pub(crate) rng: SplitMix64,
+}
+
+struct Shared<'a>(&'a MemoryStore, usize);
+
+impl Turns for Shared<'_> {
+    fn next(&mut self) -> u64 {
+        Cursor::default().take(self.0).expect("a turn")
+    }
+
+    fn smooth(&mut self, candidates: &[(BackendIndex, u32)]) -> Option<usize> {
+        Smooth::new(0).take(self.0, self.1, &candidates.iter().map(|&(b, w)| (b.get(), w))).expect("a turn")
+    }
+}
+
+impl Rig {
+    pub(crate) fn new(backends: Vec<Backend>) -> Self {
+        let (store, mut view) = (MemoryStore::default(), View::new(1));
+        let places = backends.iter().map(|b| view.place(&store, &b.id).expect("placed")).collect();
+        Self { backends, places, view, store, facts: RequestFacts::default(), rng: SplitMix64::new(42) }
+    }
+
+    pub(crate) fn change(&mut self, backend: usize, change: impl FnMut(&mut Record)) {
+        self.view.change(&self.store, self.places[backend], at(0), change).expect("changed");
+    }
+
+    /// Fails a backend's attempts until its breaker opens, at second 0.
+    pub(crate) fn open_breaker(&mut self, backend: usize) {
+        let settings = self.backends[backend].breaker.expect("a breaker");
+        self.change(
+            backend,
+            |record| {
+                while !record.breaker.leave(record.breaker.unasked(), Verdict::Ill, &settings, at(0)) {}
+            },
+        );
+    }
+
+    pub(crate) fn plan(
+        &mut self,
+        strategy: Strategy,
+        wanted: usize,
+        min_quality: Option<PerMille>,
+        now: Timestamp,
+    ) -> Result<Attempts, Nobody> {
+        let fleet = Fleet { backends: &self.backends, places: &self.places, view: &self.view };
+        let ask = Ask { facts: &self.facts, text: Tokens(1_000), strategy, min_quality };
+        plan(&fleet, &ask, wanted, now, &mut self.rng, &mut Shared(&self.store, self.backends.len()))
+    }
+
+    /// The backends of a plan, by position.
+    pub(crate) fn order(&mut self, strategy: Strategy, wanted: usize) -> Vec<usize> {
+        let attempts = self.plan(strategy, wanted, None, at(0)).expect("somebody");
+        attempts.as_slice().iter().map(|b| b.get()).collect()
+    }
+
+    /// How often each backend comes first.
+    pub(crate) fn shares(&mut self, strategy: Strategy, requests: usize) -> Vec<usize> {
+        let mut shares = vec![0; self.backends.len()];
+        for _ in 0..requests {
+            shares[self.order(strategy, 1)[0]] += 1;
+        }
+        shares
+    }
+}

@@ -1,0 +1,158 @@
+//! Who takes part: one member per VM, each with a column of its own in every record.
+//!
+//! A member writes its count of requests in flight as a whole, never as a difference, and nobody else writes that
+//! column: so a lost write is made good by the next one, and the column of a VM that died is simply cleared. A member
+//! shows that it lives by its heartbeat; the first of those that live leads: it does what is done once a process.
+
+use std::time::Duration;
+
+use super::codec::{Reader, Writer};
+use super::store::{Store, StoreError, update};
+use crate::domain::Timestamp;
+
+const KEY: &str = "llm-router/1/members";
+
+/// A member that was not heard of for this long is dead. Worker threads that stand still for so long are lost anyway.
+const EXPIRY: Duration = Duration::from_secs(15);
+
+/// One place in the shared list; a free one has name 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Seat {
+    name: u64,
+    heartbeat: Timestamp,
+}
+
+/// This VM's membership.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Members {
+    /// Random, so that a VM recognises its seat.
+    name: u64,
+    seat: Option<usize>,
+    leads: bool,
+}
+
+impl Members {
+    /// A VM that has not joined yet, by a name that no other has.
+    pub const fn new(name: u64) -> Self {
+        Self { name: if name == 0 { 1 } else { name }, seat: None, leads: false }
+    }
+
+    /// Creates the shared list unless it exists.
+    pub fn create(store: &impl Store) -> Result<(), StoreError> {
+        update(store, KEY, |bytes| (bytes.is_none().then(Vec::new), ()))
+    }
+
+    /// Its column, once it has joined.
+    pub const fn seat(&self) -> Option<usize> {
+        self.seat
+    }
+
+    /// Whether it is the one that does what is done once a process.
+    pub const fn leads(&self) -> bool {
+        self.leads
+    }
+
+    /// Joins, or shows that it is still there. Returns the seats whose members died: their columns must be cleared,
+    /// and then their seats be [freed](Self::free).
+    pub fn heartbeat(&mut self, store: &impl Store, now: Timestamp) -> Result<Vec<usize>, StoreError> {
+        let name = self.name;
+        let (seat, leads, dead) = update(store, KEY, |bytes| {
+            let mut seats = decode(bytes.unwrap_or_default());
+            let own = seats.iter().position(|seat| seat.name == name);
+            let place = own.or_else(|| seats.iter().position(|seat| seat.name == 0)).unwrap_or(seats.len());
+            let mine = Seat { name, heartbeat: now };
+            match seats.get_mut(place) {
+                Some(seat) => *seat = mine,
+                None => seats.push(mine),
+            }
+            let expired = |seat: &Seat| seat.name != 0 && now.since(seat.heartbeat) > EXPIRY;
+            let dead = (0..seats.len()).filter(|&n| seats.get(n).is_some_and(expired)).collect();
+            let leads = seats.iter().position(|seat| seat.name != 0 && !expired(seat)) == Some(place);
+            (Some(encode(&seats)), (place, leads, dead))
+        })?;
+        self.seat = Some(seat);
+        self.leads = leads;
+        Ok(dead)
+    }
+
+    /// Frees the seats of dead members, unless one of them was heard of again.
+    pub fn free(&self, store: &impl Store, dead: &[usize], now: Timestamp) -> Result<(), StoreError> {
+        update(store, KEY, |bytes| {
+            let mut seats = decode(bytes.unwrap_or_default());
+            for &place in dead {
+                if let Some(seat) = seats.get_mut(place).filter(|seat| now.since(seat.heartbeat) > EXPIRY) {
+                    seat.name = 0;
+                }
+            }
+            (Some(encode(&seats)), ())
+        })
+    }
+}
+
+fn decode(bytes: &[u8]) -> Vec<Seat> {
+    let mut reader = Reader::new(bytes);
+    let mut seats = Vec::with_capacity(bytes.len() / 16);
+    while let (Some(name), Some(heartbeat)) = (reader.u64(), reader.u64()) {
+        seats.push(Seat { name, heartbeat: Timestamp::from_micros(heartbeat) });
+    }
+    seats
+}
+
+fn encode(seats: &[Seat]) -> Vec<u8> {
+    let mut out = Writer::with_capacity(16 * seats.len());
+    for seat in seats {
+        out.u64(seat.name).u64(seat.heartbeat.as_micros());
+    }
+    out.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::MemoryStore;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_micros(1_000_000_000 + seconds * 1_000_000)
+    }
+
+    #[test]
+    fn each_has_a_seat_of_its_own_and_the_first_leads() {
+        let store = MemoryStore::default();
+        let mut all: Vec<_> = [7, 8, 9].map(Members::new).into();
+        for member in &mut all {
+            assert_eq!(member.heartbeat(&store, at(0)), Ok(vec![]));
+        }
+        assert_eq!(
+            all.iter().map(|m| (m.seat(), m.leads())).collect::<Vec<_>>(),
+            [(Some(0), true), (Some(1), false), (Some(2), false)]
+        );
+    }
+
+    #[test]
+    fn the_seat_of_a_dead_member_is_given_to_the_next_one_and_somebody_else_leads() {
+        let store = MemoryStore::default();
+        let (mut first, mut second) = (Members::new(1), Members::new(2));
+        first.heartbeat(&store, at(0)).expect("joined");
+        second.heartbeat(&store, at(0)).expect("joined");
+        assert_eq!(second.heartbeat(&store, at(20)), Ok(vec![0]));
+        assert!(second.leads());
+        second.free(&store, &[0], at(20)).expect("freed");
+        let mut third = Members::new(3);
+        third.heartbeat(&store, at(21)).expect("joined");
+        assert_eq!(third.seat(), Some(0));
+        first.heartbeat(&store, at(22)).expect("back again");
+        assert_eq!(first.seat(), Some(2));
+    }
+
+    #[test]
+    fn a_member_that_was_only_late_keeps_its_seat() {
+        let store = MemoryStore::default();
+        let (mut late, mut other) = (Members::new(1), Members::new(2));
+        late.heartbeat(&store, at(0)).expect("joined");
+        assert_eq!(other.heartbeat(&store, at(20)), Ok(vec![0]));
+        late.heartbeat(&store, at(20)).expect("still there");
+        other.free(&store, &[0], at(20)).expect("nothing to free");
+        late.heartbeat(&store, at(21)).expect("still there");
+        assert_eq!(late.seat(), Some(0));
+    }
+}

@@ -1,0 +1,23 @@
+//! What all workers know together.
+//!
+//! Envoy gives each worker a VM of its own; what they share is a process-wide map of bytes. One [`Record`] per backend
+//! lies there, and every change to it is a compare-and-swap, so that what must be exact (requests in flight, the
+//! breaker) is. Each VM keeps a [`View`]: its copy of all records, which deciding reads; the tick refreshes it, and so
+//! does every change that the VM makes itself.
+
+mod codec;
+mod members;
+mod memory;
+mod outcome;
+mod record;
+mod rotation;
+mod store;
+mod view;
+
+pub use members::Members;
+pub use memory::MemoryStore;
+pub use outcome::{Counted, Outcome};
+pub use record::{Record, RecordError};
+pub use rotation::{Cursor, Smooth};
+pub use store::{Cas, Store, StoreError, update};
+pub use view::{Place, View};

@@ -1,0 +1,75 @@
+//! What one attempt taught.
+
+use std::time::Duration;
+
+use super::record::Record;
+use crate::domain::{Backend, BreakerSettings, Timestamp, Tokens};
+use crate::health::{Pass, Verdict};
+
+/// What one attempt at a backend taught, as data: so that several can be written together, and tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome {
+    /// When it ended.
+    pub at: Timestamp,
+    /// What it held; none if it was never counted in.
+    pub pass: Option<Pass>,
+    /// What it says of the backend's health.
+    pub verdict: Verdict,
+    /// From its departure to the last byte of its answer, if that is known.
+    pub response_time: Option<Duration>,
+    /// How the provider counted the prompt, if it said so and the prompt was read.
+    pub prompt: Option<Counted>,
+    /// Tokens of the answer as reported, where answers have a length.
+    pub output: Option<Tokens>,
+    /// As the backend was configured when the request left.
+    breaker: Option<BreakerSettings>,
+    expected_response_time: Duration,
+}
+
+/// A prompt as its provider counted it, beside the estimate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counted {
+    /// Before calibration.
+    pub estimated: Tokens,
+    /// As reported, without what needed no estimate.
+    pub reported: Tokens,
+}
+
+impl Outcome {
+    /// An attempt at `backend` of which only its verdict is known.
+    pub const fn new(backend: &Backend, pass: Option<Pass>, verdict: Verdict, at: Timestamp) -> Self {
+        Self {
+            at,
+            pass,
+            verdict,
+            response_time: None,
+            prompt: None,
+            output: None,
+            breaker: backend.breaker,
+            expected_response_time: backend.expected_response_time,
+        }
+    }
+}
+
+impl Record {
+    /// Takes note of an outcome.
+    pub fn learn(&mut self, outcome: &Outcome) {
+        let &Outcome { at, verdict, expected_response_time: expected, .. } = outcome;
+        if let Some(settings) = &outcome.breaker {
+            let pass = outcome.pass.unwrap_or(self.breaker.unasked());
+            self.breaker.leave(pass, verdict, settings, at);
+        }
+        if verdict != Verdict::Unknown {
+            self.observe_answer(verdict == Verdict::Ill, at);
+        }
+        if let Some(sample) = outcome.response_time {
+            self.response_time.observe(sample, expected, at);
+        }
+        if let Some(Counted { estimated, reported }) = outcome.prompt {
+            self.calibration.learn(estimated, reported);
+        }
+        if let Some(tokens) = outcome.output {
+            self.observe_output_tokens(tokens.0);
+        }
+    }
+}

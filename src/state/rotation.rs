@@ -1,0 +1,129 @@
+//! Whose turn it is, over all workers.
+//!
+//! Turns that each worker takes by itself add up to the right shares only by luck. A turn here is one compare-and-swap
+//! on a value that all workers share, so that shares are right in total, however requests fall to workers.
+
+use super::codec::{Reader, Writer};
+use super::store::{Store, StoreError, update};
+
+/// A number that every request takes one of: the state of all strategies that deal in shares, smooth ones excepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor(Box<str>);
+
+impl Default for Cursor {
+    fn default() -> Self {
+        Self("llm-router/1/cursor".into())
+    }
+}
+
+impl Cursor {
+    /// Creates the shared value unless it exists.
+    pub fn create(&self, store: &impl Store) -> Result<(), StoreError> {
+        update(store, &self.0, |bytes| (bytes.is_none().then(|| vec![0; 8]), ()))
+    }
+
+    /// Takes the next number.
+    pub fn take(&self, store: &impl Store) -> Result<u64, StoreError> {
+        update(store, &self.0, |bytes| {
+            let number = bytes.and_then(|b| Reader::new(b).u64()).unwrap_or(0);
+            (Some(number.wrapping_add(1).to_le_bytes().to_vec()), number)
+        })
+    }
+}
+
+/// Smooth weighted round robin, as nginx does it: each turn every candidate gains its weight, the richest one is
+/// chosen and pays the sum of all weights. Weights 5, 1, 1 give `a a b a c a a`, not `a a a a a b c`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Smooth(Box<str>);
+
+impl Smooth {
+    /// The rotation over a set of backends, told apart by `fingerprint`: two configurations that overlap while one is
+    /// swapped for the other do not confuse each other's places.
+    pub fn new(fingerprint: u64) -> Self {
+        Self(format!("llm-router/1/smooth/{fingerprint:x}").into())
+    }
+
+    /// Creates the shared value unless it exists.
+    pub fn create(&self, store: &impl Store) -> Result<(), StoreError> {
+        update(store, &self.0, |bytes| (bytes.is_none().then(Vec::new), ()))
+    }
+
+    /// Takes a turn among `candidates`, each a place (below `places`) and its weight; returns the position of the
+    /// chosen one in `candidates`, or none if there is none.
+    pub fn take(
+        &self,
+        store: &impl Store,
+        places: usize,
+        candidates: &(impl Iterator<Item = (usize, u32)> + Clone),
+    ) -> Result<Option<usize>, StoreError> {
+        update(store, &self.0, |bytes| {
+            let mut credit = decode(bytes.unwrap_or_default(), places);
+            let mut sum = 0_i64;
+            let mut best: Option<(usize, usize, i64)> = None;
+            for (position, (place, weight)) in candidates.clone().enumerate() {
+                let Some(own) = credit.get_mut(place) else { continue };
+                *own = own.saturating_add(i64::from(weight));
+                sum += i64::from(weight);
+                if best.is_none_or(|(_, _, most)| *own > most) {
+                    best = Some((position, place, *own));
+                }
+            }
+            let Some((position, place, _)) = best else { return (None, None) };
+            if let Some(own) = credit.get_mut(place) {
+                *own = own.saturating_sub(sum);
+            }
+            let mut out = Writer::with_capacity(8 * places);
+            for own in credit {
+                out.u64(own.cast_unsigned());
+            }
+            (Some(out.finish()), Some(position))
+        })
+    }
+}
+
+fn decode(bytes: &[u8], places: usize) -> Vec<i64> {
+    let mut reader = Reader::new(bytes);
+    (0..places).map(|_| reader.u64().unwrap_or(0).cast_signed()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::MemoryStore;
+
+    #[test]
+    fn numbers_are_taken_once_each_by_many_threads() {
+        let (store, cursor) = (MemoryStore::default(), Cursor::default());
+        cursor.create(&store).expect("created");
+        if cfg!(target_family = "wasm") {
+            return assert_eq!((cursor.take(&store), cursor.take(&store)), (Ok(0), Ok(1)));
+        }
+        let mut taken: Vec<u64> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4)
+                .map(|_| scope.spawn(|| (0..500).filter_map(|_| cursor.take(&store).ok()).collect::<Vec<_>>()))
+                .collect();
+            threads.into_iter().flat_map(|thread| thread.join().expect("joined")).collect()
+        });
+        let tries = taken.len();
+        taken.sort_unstable();
+        taken.dedup();
+        assert_eq!(taken.len(), tries);
+    }
+
+    #[test]
+    fn turns_follow_the_weights_and_are_evenly_mixed() {
+        let (store, smooth) = (MemoryStore::default(), Smooth::new(1));
+        smooth.create(&store).expect("created");
+        let weights = [(0, 5_000), (1, 1_000), (2, 1_000)];
+        let turns: Vec<_> =
+            (0..7).filter_map(|_| smooth.take(&store, 3, &weights.into_iter()).expect("a turn")).collect();
+        assert_eq!(turns, [0, 0, 1, 0, 2, 0, 0]);
+    }
+
+    #[test]
+    fn nobody_can_be_chosen_where_there_is_nobody() {
+        let (store, smooth) = (MemoryStore::default(), Smooth::new(1));
+        assert_eq!(smooth.take(&store, 3, &std::iter::empty()), Ok(None));
+        assert_eq!(smooth.take(&store, 3, &std::iter::once((9, 1_000))), Ok(None));
+    }
+}

@@ -1,0 +1,377 @@
+//! This VM's copy of all records, and the only way to change one.
+
+use std::time::Duration;
+
+use super::members::Members;
+use super::outcome::Outcome;
+use super::record::Record;
+use super::store::{Store, StoreError, update};
+use crate::domain::Timestamp;
+use crate::health::{Pass, Verdict};
+
+/// How often a member shows that it lives.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// Outcomes that are written together at the latest, should so many come between two ticks.
+const BATCH: usize = 16;
+
+/// Outcomes that are kept while shared data is out of order; older ones are forgotten.
+const BACKLOG: usize = 256;
+
+/// Where a backend's record lies in a [`View`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place(usize);
+
+#[derive(Debug)]
+struct Entry {
+    id: Box<str>,
+    key: Box<str>,
+    /// Requests that this VM has in flight there: the truth of which this member's column is the copy.
+    mine: u32,
+    /// The record as last seen, with what is in `pending`.
+    record: Record,
+    /// Outcomes that others have not seen yet.
+    pending: Vec<Outcome>,
+}
+
+/// All records as this VM last saw them.
+///
+/// What others must know at once is written at once: a request that takes one of a limited number of places, the end of
+/// such a request, a failure. The rest, the good news, is written together at the next tick, which keeps most requests
+/// off the lock that all workers share.
+///
+/// A view belongs to the VM, not to a configuration: while one configuration is swapped for another, requests of both
+/// are under way. Places are never taken back, so that they stay valid; there are as many as there were ids.
+#[derive(Debug)]
+pub struct View {
+    members: Members,
+    heartbeat: Timestamp,
+    entries: Vec<Entry>,
+    unmeasured: Record,
+}
+
+impl View {
+    /// An empty view of a VM with a name that no other VM has.
+    pub fn new(name: u64) -> Self {
+        Self {
+            members: Members::new(name),
+            heartbeat: Timestamp::default(),
+            entries: Vec::new(),
+            unmeasured: Record::default(),
+        }
+    }
+
+    /// The place of the backend `id`, creating its record where there is none.
+    pub fn place(&mut self, store: &impl Store, id: &str) -> Result<Place, StoreError> {
+        if let Some(place) = self.entries.iter().position(|entry| *entry.id == *id) {
+            return Ok(Place(place));
+        }
+        let key = Record::key(id).into_boxed_str();
+        Members::create(store)?;
+        let record = update(store, &key, |bytes| match bytes.map(Record::decode) {
+            Some(Ok(record)) => (None, record),
+            _ => (Some(Record::default().encode()), Record::default()),
+        })?;
+        self.entries.push(Entry { id: id.into(), key, mine: 0, record, pending: Vec::new() });
+        Ok(Place(self.entries.len() - 1))
+    }
+
+    /// What is known of a backend.
+    pub fn record(&self, place: Place) -> &Record {
+        self.entries.get(place.0).map_or(&self.unmeasured, |entry| &entry.record)
+    }
+
+    /// Whether this VM does what is done once a process.
+    pub const fn leads(&self) -> bool {
+        self.members.leads()
+    }
+
+    /// Counts a request in, if `admit` lets it: that sees the record as it is now, requests of other workers included,
+    /// and may change it.
+    pub fn enter<T, E>(
+        &mut self,
+        store: &impl Store,
+        place: Place,
+        now: Timestamp,
+        mut admit: impl FnMut(&mut Record) -> Result<T, E>,
+    ) -> Result<Result<T, E>, StoreError> {
+        let seat = self.seat(store, now)?;
+        let entry = self.entries.get_mut(place.0).ok_or(StoreError::Host)?;
+        let (record, result) = update(store, &entry.key, |bytes| {
+            let mut record = entry.merged(bytes, seat);
+            let result = admit(&mut record);
+            if result.is_ok() {
+                record.set_in_flight_at(seat, entry.mine.saturating_add(1));
+            }
+            (result.is_ok().then(|| record.encode()), (record, result))
+        })?;
+        entry.record = record;
+        if result.is_ok() {
+            entry.mine = entry.mine.saturating_add(1);
+            entry.pending.clear();
+        }
+        Ok(result)
+    }
+
+    /// Counts a request in without asking; others see it at the next tick.
+    pub fn enter_unasked(&mut self, place: Place) -> Option<Pass> {
+        let seat = self.members.seat();
+        let entry = self.entries.get_mut(place.0)?;
+        entry.mine = entry.mine.saturating_add(1);
+        entry.note_in_flight(seat);
+        Some(entry.record.breaker.unasked())
+    }
+
+    /// Counts a request out and learns from it. Where that cannot be written now, it is written at a later tick.
+    pub fn leave(
+        &mut self,
+        store: &impl Store,
+        place: Place,
+        outcome: &Outcome,
+        at_once: bool,
+    ) -> Result<(), StoreError> {
+        let seat = self.members.seat();
+        if let Some(entry) = self.entries.get_mut(place.0) {
+            entry.mine = entry.mine.saturating_sub(1);
+            entry.note_in_flight(seat);
+        }
+        self.learn(store, place, outcome, at_once)
+    }
+
+    /// Learns from an attempt without counting anything out.
+    pub fn learn(
+        &mut self,
+        store: &impl Store,
+        place: Place,
+        outcome: &Outcome,
+        at_once: bool,
+    ) -> Result<(), StoreError> {
+        let Some(entry) = self.entries.get_mut(place.0) else { return Err(StoreError::Host) };
+        entry.record.learn(outcome);
+        if entry.pending.len() >= BACKLOG {
+            entry.pending.remove(0);
+        }
+        entry.pending.push(*outcome);
+        if at_once || outcome.verdict == Verdict::Ill || entry.pending.len().is_multiple_of(BATCH) {
+            self.flush(store, place, outcome.at)?;
+        }
+        Ok(())
+    }
+
+    /// Changes a record at once in a way that is no outcome: what was brought in from outside.
+    pub fn change(
+        &mut self,
+        store: &impl Store,
+        place: Place,
+        now: Timestamp,
+        mut change: impl FnMut(&mut Record),
+    ) -> Result<(), StoreError> {
+        let seat = self.seat(store, now)?;
+        let entry = self.entries.get_mut(place.0).ok_or(StoreError::Host)?;
+        entry.record = update(store, &entry.key, |bytes| {
+            let mut record = entry.merged(bytes, seat);
+            change(&mut record);
+            (Some(record.encode()), record)
+        })?;
+        entry.pending.clear();
+        Ok(())
+    }
+
+    /// Reads what others wrote, writes what they have not seen, and shows that this VM lives. To be called at every tick.
+    pub fn refresh(&mut self, store: &impl Store, now: Timestamp) -> Result<(), StoreError> {
+        if self.members.seat().is_none() || now.since(self.heartbeat) >= HEARTBEAT || now < self.heartbeat {
+            self.beat(store, now)?;
+        }
+        let seat = self.members.seat().unwrap_or(usize::MAX);
+        for place in 0..self.entries.len() {
+            let Some(entry) = self.entries.get_mut(place) else { continue };
+            if entry.pending.is_empty() {
+                if let Some((bytes, _)) = store.get(&entry.key)?
+                    && let Ok(record) = Record::decode(&bytes)
+                {
+                    entry.record = record;
+                }
+                if entry.record.in_flight_at(seat) == entry.mine {
+                    continue;
+                }
+            }
+            self.flush(store, Place(place), now)?;
+        }
+        Ok(())
+    }
+
+    fn beat(&mut self, store: &impl Store, now: Timestamp) -> Result<(), StoreError> {
+        let dead = self.members.heartbeat(store, now)?;
+        self.heartbeat = now;
+        if dead.is_empty() {
+            return Ok(());
+        }
+        for entry in &self.entries {
+            update(store, &entry.key, |bytes| {
+                let mut record = bytes.and_then(|bytes| Record::decode(bytes).ok()).unwrap_or_default();
+                for &seat in &dead {
+                    record.set_in_flight_at(seat, 0);
+                }
+                (Some(record.encode()), ())
+            })?;
+        }
+        self.members.free(store, &dead, now)
+    }
+
+    /// Writes what is pending.
+    fn flush(&mut self, store: &impl Store, place: Place, now: Timestamp) -> Result<(), StoreError> {
+        self.change(store, place, now, |_| ())
+    }
+
+    /// This member's column; a request may come before the first tick.
+    fn seat(&mut self, store: &impl Store, now: Timestamp) -> Result<usize, StoreError> {
+        if self.members.seat().is_none() {
+            self.beat(store, now)?;
+        }
+        self.members.seat().ok_or(StoreError::Host)
+    }
+}
+
+impl Entry {
+    /// The shared record with what only this VM knows.
+    fn merged(&self, bytes: Option<&[u8]>, seat: usize) -> Record {
+        let mut record = bytes.and_then(|bytes| Record::decode(bytes).ok()).unwrap_or_default();
+        for outcome in &self.pending {
+            record.learn(outcome);
+        }
+        record.set_in_flight_at(seat, self.mine);
+        record
+    }
+
+    fn note_in_flight(&mut self, seat: Option<usize>) {
+        if let Some(seat) = seat {
+            self.record.set_in_flight_at(seat, self.mine);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::routing::testing::{at, backend};
+    use crate::state::MemoryStore;
+
+    fn views(store: &impl Store, number: u64) -> Vec<View> {
+        let mut views: Vec<View> = (1..=number).map(View::new).collect();
+        for view in &mut views {
+            while view.place(store, "a").is_err() {}
+        }
+        views
+    }
+
+    fn enter(view: &mut View, store: &MemoryStore, limit: u32, now: Timestamp) -> bool {
+        let admit = |record: &mut Record| if record.in_flight() < limit { Ok(()) } else { Err(()) };
+        view.enter(store, Place(0), now, admit).expect("stored").is_ok()
+    }
+
+    fn outcome(verdict: Verdict, second: u64) -> Outcome {
+        Outcome::new(&backend("a"), None, verdict, at(second))
+    }
+
+    fn shared(store: &impl Store) -> Record {
+        let (bytes, _) = store.get(&Record::key("a")).unwrap().unwrap();
+        Record::decode(&bytes).unwrap()
+    }
+
+    #[test]
+    fn a_limit_holds_over_all_workers_though_their_views_are_old() {
+        let store = MemoryStore::default();
+        let mut views = views(&store, 4);
+        let entered = (0..40).filter(|n| enter(&mut views[n % 4], &store, 10, at(0))).count();
+        assert_eq!((entered, shared(&store).in_flight()), (10, 10));
+    }
+
+    #[test]
+    fn the_requests_of_a_worker_that_died_are_forgotten() {
+        let store = MemoryStore::default();
+        let [mut dying, mut living] = views(&store, 2).try_into().expect("two");
+        enter(&mut dying, &store, 99, at(0));
+        enter(&mut living, &store, 99, at(0));
+        for second in 0..20 {
+            living.refresh(&store, at(second)).expect("refreshed");
+        }
+        assert_eq!(living.record(Place(0)).in_flight(), 1);
+        assert!(living.leads());
+        // It was only asleep: what it has in flight is counted again.
+        dying.refresh(&store, at(21)).expect("refreshed");
+        assert_eq!(shared(&store).in_flight(), 2);
+    }
+
+    #[test]
+    fn good_news_is_told_at_the_tick_and_bad_news_at_once() {
+        let store = MemoryStore::default();
+        let [mut one, mut other] = views(&store, 2).try_into().expect("two");
+        one.enter_unasked(Place(0));
+        one.leave(&store, Place(0), &outcome(Verdict::Well, 0), false).expect("noted");
+        assert_eq!((one.record(Place(0)).window.len(), shared(&store).window.len()), (1, 0));
+        one.learn(&store, Place(0), &outcome(Verdict::Ill, 0), false).expect("written");
+        assert_eq!((shared(&store).window.len(), shared(&store).window.failures()), (2, 1));
+        other.refresh(&store, at(0)).expect("refreshed");
+        assert_eq!(other.record(Place(0)).window.len(), 2);
+        one.learn(&store, Place(0), &outcome(Verdict::Well, 0), false).expect("noted");
+        one.refresh(&store, at(0)).expect("refreshed");
+        assert_eq!((one.record(Place(0)).window.len(), shared(&store).window.len()), (3, 3));
+    }
+
+    /// A store that refuses some of the accesses.
+    struct Flaky(MemoryStore, std::cell::Cell<u32>);
+
+    impl Flaky {
+        fn refuses(&self) -> bool {
+            self.1.set(self.1.get().wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
+            self.1.get() >> 30 == 0
+        }
+    }
+
+    impl Store for Flaky {
+        fn get(&self, key: &str) -> Result<Option<(Vec<u8>, u32)>, StoreError> {
+            if self.refuses() { Err(StoreError::Host) } else { self.0.get(key) }
+        }
+
+        fn set(&self, key: &str, value: &[u8], cas: Option<u32>) -> Result<bool, StoreError> {
+            if self.refuses() { Ok(false) } else { self.0.set(key, value, cas) }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn counts_and_lessons_are_exact_in_the_end_even_if_writes_fail(
+            steps in prop::collection::vec((0..3_usize, 0..5_u8), 0..120), seed in any::<u32>()
+        ) {
+            let store = Flaky(MemoryStore::default(), std::cell::Cell::new(seed));
+            let mut views = views(&store, 3);
+            let (mut under_way, mut answers, mut failures) = ([0_u32; 3], 0, 0);
+            for (n, event) in steps {
+                let view = &mut views[n];
+                match event {
+                    0 => under_way[n] += u32::from(view.enter_unasked(Place(0)).is_some()),
+                    1 => {
+                        let entered = view.enter(&store, Place(0), at(0), |_| Ok::<_, ()>(()));
+                        under_way[n] += u32::from(entered.is_ok());
+                    }
+                    _ if under_way[n] > 0 => {
+                        let verdict = if event == 2 { Verdict::Ill } else { Verdict::Well };
+                        let _ = view.leave(&store, Place(0), &outcome(verdict, 0), event == 3);
+                        under_way[n] -= 1;
+                        answers += 1;
+                        failures += u32::from(event == 2);
+                    }
+                    _ => {}
+                }
+            }
+            for view in &mut views {
+                while view.refresh(&store, at(0)).is_err() {}
+            }
+            let record = shared(&store.0);
+            prop_assert_eq!(record.in_flight(), under_way.iter().sum::<u32>());
+            prop_assert_eq!((record.window.len(), record.window.failures()), (answers.min(100), failures));
+        }
+    }
+}

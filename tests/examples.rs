@@ -1,0 +1,67 @@
+//! Every router configuration that the repository shows is one that the router takes.
+#![cfg(not(target_family = "wasm"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "an example that cannot be read fails"
+)]
+
+use std::fs;
+use std::path::Path;
+
+use llm_router::config;
+use serde_json::Value;
+
+/// The router configurations anywhere inside a document: of a Wasm plugin whose root is `router`.
+fn routers(document: &Value, found: &mut Vec<Value>) {
+    if document["root_id"] == "router" {
+        found.push(document["configuration"]["value"].clone());
+    }
+    match document {
+        Value::Object(fields) => fields.values().for_each(|value| routers(value, found)),
+        Value::Array(values) => values.iter().for_each(|value| routers(value, found)),
+        _ => {}
+    }
+}
+
+fn documents(yaml: &str) -> Vec<Value> {
+    let mut document: serde_yaml_ng::Value = serde_yaml_ng::from_str(yaml).expect("YAML");
+    document.apply_merge().expect("merge keys");
+    let mut found = Vec::new();
+    routers(&serde_json::to_value(document).expect("a document"), &mut found);
+    found
+}
+
+fn is_taken(name: &str, router: &Value) {
+    if let Err(errors) = config::parse(router.to_string().as_bytes()) {
+        panic!("{name}: {errors}");
+    }
+}
+
+#[test]
+fn every_example_of_an_envoy_has_a_router_that_is_taken() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut count = 0;
+    for entry in fs::read_dir(root.join("envoy")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            for router in documents(&fs::read_to_string(&path).unwrap()) {
+                is_taken(&path.display().to_string(), &router);
+                count += 1;
+            }
+        }
+    }
+    assert!(count >= 2, "only {count} routers were found");
+}
+
+#[test]
+fn the_readme_shows_a_router_that_is_taken() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let block = readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let filter = block.split("# the filter").nth(1).and_then(|rest| rest.split_once('\n')).unwrap().1;
+    let found = documents(filter);
+    assert_eq!(found.len(), 1);
+    is_taken("README.md", &found[0]);
+}

@@ -1,0 +1,83 @@
+//! Rules of the house that no lint knows (docs/architecture.md).
+#![cfg(not(target_family = "wasm"))]
+#![allow(clippy::unwrap_used, reason = "a test that cannot read the sources fails")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The sources of the core with their code, comments and the porch left out.
+fn core() -> Vec<(PathBuf, String)> {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut paths = Vec::new();
+    sources(&src, &mut paths);
+    assert!(paths.len() > 40, "the sources were not found");
+    let outside = |path: &PathBuf| !path.starts_with(src.join("envoy"));
+    let code = |path: &PathBuf| {
+        let text = fs::read_to_string(path).unwrap();
+        text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+    };
+    paths.into_iter().filter(outside).map(|path| (path.clone(), code(&path))).collect()
+}
+
+fn nobody_says(words: &[&str], except: impl Fn(&Path) -> bool) {
+    for (path, code) in core().iter().filter(|(path, _)| !except(path)) {
+        for word in words {
+            assert!(!code.contains(word), "{} says {word}", path.display());
+        }
+    }
+}
+
+#[test]
+fn only_the_porch_knows_envoy() {
+    nobody_says(&["proxy_wasm", "hostcalls"], |_| false);
+}
+
+#[test]
+fn the_core_has_no_clock_and_no_entropy() {
+    nobody_says(&["SystemTime", "Instant::", "RandomState", "getrandom", "thread_local!", "static mut"], |_| false);
+}
+
+#[test]
+fn arrows_point_one_way() {
+    let rooms: [(&str, &[&str]); 8] = [
+        ("domain", &[]),
+        ("learning", &["domain"]),
+        ("tokens", &["domain"]),
+        ("protocol", &["domain"]),
+        ("health", &["domain", "learning"]),
+        ("config", &["domain"]),
+        ("state", &["domain", "learning", "health", "tokens"]),
+        ("cost", &["domain", "state"]),
+    ];
+    for (room, may) in rooms {
+        for (path, code) in core().iter().filter(|(path, _)| path.components().any(|c| c.as_os_str() == room)) {
+            let production = code.split("#[cfg(test)]").next().unwrap();
+            let tests = path.file_name().is_some_and(|name| name == "tests.rs" || name == "testing.rs");
+            for used in production.split("crate::").skip(1).filter(|_| !tests && !path.iter().any(|c| c == "tests")) {
+                let name: String = used.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                let own = name == room || name.is_empty();
+                assert!(own || may.contains(&name.as_str()), "{} uses {name}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn files_stay_small_enough_to_read() {
+    for (path, code) in core() {
+        let lines = code.split("#[cfg(test)]").next().unwrap().lines().filter(|line| !line.trim().is_empty()).count();
+        let tests = path.ends_with("tests.rs") || path.iter().any(|c| c == "tests");
+        assert!(tests || lines <= 400, "{} has {lines} lines of code", path.display());
+    }
+}

@@ -1,0 +1,189 @@
+//! The four families of APIs: which one a request speaks, what it says, and what is answered.
+
+mod anthropic;
+mod lightrag;
+mod openai;
+mod responses;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::{Behaviour, Flavour, tokens};
+
+/// What a request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Api {
+    Chat,
+    PerplexityChat,
+    Responses,
+    Completions,
+    Embeddings,
+    Messages,
+    Query,
+    QueryStream,
+}
+
+impl Api {
+    /// By the path. The chat of a Perplexity-like backend is Perplexity's under both paths.
+    pub(super) fn of(flavour: Flavour, path: &str) -> Option<Self> {
+        Some(match path {
+            "/v1/chat/completions" if flavour != Flavour::Perplexity => Self::Chat,
+            "/chat/completions" | "/v1/chat/completions" => Self::PerplexityChat,
+            "/v1/responses" => Self::Responses,
+            "/v1/completions" => Self::Completions,
+            "/v1/embeddings" => Self::Embeddings,
+            "/v1/messages" => Self::Messages,
+            "/query" => Self::Query,
+            "/query/stream" => Self::QueryStream,
+            _ => return None,
+        })
+    }
+
+    /// The content type of its streams.
+    pub(super) fn stream_type(self) -> &'static str {
+        match self {
+            Self::Query | Self::QueryStream => "application/x-ndjson",
+            _ => "text/event-stream; charset=utf-8",
+        }
+    }
+}
+
+/// What will be answered.
+pub(super) struct Answer<'a> {
+    pub(super) backend: &'a str,
+    pub(super) request: &'a Value,
+    pub(super) model: &'a str,
+    pub(super) prompt_tokens: u64,
+    pub(super) cached_tokens: u64,
+    pub(super) output_tokens: u32,
+    /// The request's own limit ended it.
+    pub(super) cut_short: bool,
+    /// Whether usage is reported at all.
+    pub(super) usage: bool,
+    /// Distinguishes the answers of a backend.
+    pub(super) number: u64,
+    /// Seconds since 1970.
+    pub(super) created: u64,
+}
+
+/// A stream: what comes before the tokens, each token, and what comes after. The tail ends with the terminal mark.
+pub(super) struct Frames {
+    pub(super) head: Vec<Bytes>,
+    pub(super) tokens: Vec<Bytes>,
+    pub(super) tail: Vec<Bytes>,
+}
+
+impl<'a> Answer<'a> {
+    pub(super) fn new(backend: &'a str, number: u64, request: &'a Value, behaviour: &Behaviour) -> Self {
+        let limits = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
+        let limit = limits.iter().filter_map(|key| request.get(key)?.as_u64()).min().unwrap_or(u64::MAX);
+        let wanted = u64::from(behaviour.output_tokens);
+        let prompt_tokens = tokens::prompt(request, behaviour.prompt_tokens, behaviour.prompt_token_bias);
+        Self {
+            backend,
+            request,
+            model: request.get("model").and_then(Value::as_str).unwrap_or(backend),
+            prompt_tokens,
+            cached_tokens: behaviour.cached_tokens.min(prompt_tokens),
+            output_tokens: wanted.min(limit) as u32,
+            cut_short: limit < wanted,
+            usage: behaviour.usage,
+            number,
+            created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+        }
+    }
+
+    fn id(&self, prefix: &str) -> String {
+        format!("{prefix}sim-{}-{}", self.backend, self.number)
+    }
+
+    fn text(&self) -> String {
+        (0..self.output_tokens).map(token).collect()
+    }
+
+    fn total_tokens(&self) -> u64 {
+        self.prompt_tokens + u64::from(self.output_tokens)
+    }
+
+    /// The whole answer.
+    pub(super) fn json(&self, api: Api) -> Value {
+        match api {
+            Api::Chat => openai::chat(self),
+            Api::PerplexityChat => openai::perplexity(self),
+            Api::Responses => responses::response(self),
+            Api::Completions => openai::completion(self),
+            Api::Embeddings => openai::embeddings(self),
+            Api::Messages => anthropic::message(self),
+            Api::Query | Api::QueryStream => lightrag::answer(self),
+        }
+    }
+
+    /// The answer as a stream.
+    pub(super) fn frames(&self, api: Api) -> Frames {
+        match api {
+            Api::Chat => openai::chat_frames(self),
+            Api::PerplexityChat => openai::perplexity_frames(self),
+            Api::Responses => responses::frames(self),
+            Api::Completions | Api::Embeddings => openai::completion_frames(self),
+            Api::Messages => anthropic::frames(self),
+            Api::Query | Api::QueryStream => lightrag::frames(self),
+        }
+    }
+}
+
+/// An error in the API's shape. Paths of no API get `OpenAI`'s.
+pub(super) fn error(api: Option<Api>, status: u16, message: &str) -> Value {
+    match api {
+        Some(Api::Messages) => anthropic::error(status, message),
+        Some(Api::Query | Api::QueryStream) => lightrag::error(message),
+        _ => openai::error(status, message),
+    }
+}
+
+/// An error in the middle of a stream.
+pub(super) fn error_frame(api: Api, message: &str) -> Bytes {
+    match api {
+        Api::Messages => event("error", &anthropic::error(529, message)),
+        Api::Responses => responses::error_frame(message),
+        Api::Query | Api::QueryStream => line(&json!({"error": message})),
+        Api::Chat | Api::PerplexityChat | Api::Completions | Api::Embeddings => data(&openai::error(500, message)),
+    }
+}
+
+/// The models, which is also how Perplexity's health is checked.
+pub(super) fn models(flavour: Flavour, name: &str) -> Value {
+    match flavour {
+        Flavour::Anthropic => json!({"data": [{"type": "model", "id": name, "display_name": name,
+            "created_at": "2026-01-01T00:00:00Z"}], "has_more": false, "first_id": name, "last_id": name}),
+        _ => json!({"object": "list", "data": [{"id": name, "object": "model", "created": 1_767_225_600,
+            "owned_by": "sim"}]}),
+    }
+}
+
+/// Health as `LightRAG` tells it.
+pub(super) fn health(name: &str) -> Value {
+    json!({"status": "healthy", "name": name})
+}
+
+/// One token of an answer. Some are of several bytes a character, so that pieces of a stream split characters.
+fn token(index: u32) -> &'static str {
+    const WORDS: [&str; 8] = ["The", " simulated", " answer", " goes", " on", " über", " 東京", " 🙂"];
+    WORDS[index as usize % WORDS.len()]
+}
+
+/// A server-sent event without a name.
+fn data(value: &Value) -> Bytes {
+    format!("data: {value}\n\n").into()
+}
+
+/// A server-sent event with a name.
+fn event(name: &str, value: &Value) -> Bytes {
+    format!("event: {name}\ndata: {value}\n\n").into()
+}
+
+/// A line of NDJSON.
+fn line(value: &Value) -> Bytes {
+    format!("{value}\n").into()
+}

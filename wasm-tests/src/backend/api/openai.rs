@@ -1,0 +1,176 @@
+//! `OpenAI`'s chat completions, completions and embeddings, and Perplexity's chat, which differs from `OpenAI`'s in that
+//! every chunk carries the usage so far and the citations, and that its streams end without `[DONE]`.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::{Answer, Frames, data, token};
+
+const DIMENSIONS: usize = 8;
+
+fn finish(answer: &Answer) -> &'static str {
+    if answer.cut_short { "length" } else { "stop" }
+}
+
+fn usage(answer: &Answer) -> Value {
+    json!({
+        "prompt_tokens": answer.prompt_tokens,
+        "completion_tokens": answer.output_tokens,
+        "total_tokens": answer.total_tokens(),
+        "prompt_tokens_details": {"cached_tokens": answer.cached_tokens, "audio_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0, "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0},
+    })
+}
+
+/// The fields that all objects of one answer share.
+fn envelope(answer: &Answer, id: &str, object: &str) -> Value {
+    json!({"id": answer.id(id), "object": object, "created": answer.created, "model": answer.model,
+        "system_fingerprint": format!("sim-{}", answer.backend)})
+}
+
+fn with(mut envelope: Value, key: &str, value: Value) -> Value {
+    envelope[key] = value;
+    envelope
+}
+
+fn with_usage(envelope: Value, answer: &Answer) -> Value {
+    if answer.usage { with(envelope, "usage", usage(answer)) } else { envelope }
+}
+
+fn wants_usage(answer: &Answer) -> bool {
+    answer.request.pointer("/stream_options/include_usage") == Some(&Value::Bool(true))
+}
+
+pub(super) fn chat(answer: &Answer) -> Value {
+    let choice = json!({"index": 0, "logprobs": null, "finish_reason": finish(answer),
+        "message": {"role": "assistant", "content": answer.text(), "refusal": null, "annotations": []}});
+    with_usage(with(envelope(answer, "chatcmpl-", "chat.completion"), "choices", json!([choice])), answer)
+}
+
+pub(super) fn chat_frames(answer: &Answer) -> Frames {
+    let chunk =
+        |delta: Value, finish: Value| json!({"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish});
+    frames(answer, "chatcmpl-", "chat.completion.chunk", |part| match part {
+        Part::Head => Some(chunk(json!({"role": "assistant", "content": "", "refusal": null}), Value::Null)),
+        Part::Token(token) => Some(chunk(json!({"content": token}), Value::Null)),
+        Part::Tail => Some(chunk(json!({}), finish(answer).into())),
+    })
+}
+
+pub(super) fn completion(answer: &Answer) -> Value {
+    let choice = json!({"index": 0, "text": answer.text(), "logprobs": null, "finish_reason": finish(answer)});
+    with_usage(with(envelope(answer, "cmpl-", "text_completion"), "choices", json!([choice])), answer)
+}
+
+pub(super) fn completion_frames(answer: &Answer) -> Frames {
+    let chunk =
+        |text: &str, finish: Value| json!({"index": 0, "text": text, "logprobs": null, "finish_reason": finish});
+    frames(answer, "cmpl-", "text_completion", |part| match part {
+        Part::Head => None,
+        Part::Token(token) => Some(chunk(token, Value::Null)),
+        Part::Tail => Some(chunk("", finish(answer).into())),
+    })
+}
+
+enum Part {
+    Head,
+    Token(&'static str),
+    Tail,
+}
+
+/// Chunks of one choice each; then, if the client asked for it, one with the usage and without choices; then `[DONE]`.
+/// Where the usage is asked for, every other chunk says `"usage": null`.
+fn frames(answer: &Answer, id: &str, object: &str, choice: impl Fn(Part) -> Option<Value>) -> Frames {
+    let usage_wanted = wants_usage(answer) && answer.usage;
+    let shell = envelope(answer, id, object);
+    let shell = if usage_wanted { with(shell, "usage", Value::Null) } else { shell };
+    let chunk = |part| choice(part).map(|choice| data(&with(shell.clone(), "choices", json!([choice]))));
+
+    let mut tail: Vec<_> = chunk(Part::Tail).into_iter().collect();
+    if usage_wanted {
+        tail.push(data(&with_usage(with(shell.clone(), "choices", json!([])), answer)));
+    }
+    tail.push(Bytes::from_static(b"data: [DONE]\n\n"));
+    Frames {
+        head: chunk(Part::Head).into_iter().collect(),
+        tokens: (0..answer.output_tokens).filter_map(|index| chunk(Part::Token(token(index)))).collect(),
+        tail,
+    }
+}
+
+fn perplexity_usage(answer: &Answer, output_tokens: u32) -> Value {
+    json!({"prompt_tokens": answer.prompt_tokens, "completion_tokens": output_tokens,
+        "total_tokens": answer.prompt_tokens + u64::from(output_tokens), "search_context_size": "low"})
+}
+
+fn perplexity_envelope(answer: &Answer, output_tokens: u32) -> Value {
+    let mut envelope = envelope(answer, "", "chat.completion");
+    envelope["citations"] = json!(["https://example.org/one", "https://example.org/two"]);
+    envelope["search_results"] = json!([{"title": "One", "url": "https://example.org/one", "date": "2026-01-01"},
+        {"title": "Two", "url": "https://example.org/two", "date": null}]);
+    if answer.usage {
+        envelope["usage"] = perplexity_usage(answer, output_tokens);
+    }
+    envelope
+}
+
+pub(super) fn perplexity(answer: &Answer) -> Value {
+    let message = json!({"role": "assistant", "content": answer.text()});
+    let choice = json!({"index": 0, "finish_reason": finish(answer), "message": message,
+        "delta": {"role": "assistant", "content": ""}});
+    with(perplexity_envelope(answer, answer.output_tokens), "choices", json!([choice]))
+}
+
+pub(super) fn perplexity_frames(answer: &Answer) -> Frames {
+    let mut said = String::new();
+    let mut tokens = Vec::new();
+    for index in 0..answer.output_tokens {
+        said.push_str(token(index));
+        let last = index + 1 == answer.output_tokens;
+        let choice = json!({"index": 0, "finish_reason": if last { finish(answer).into() } else { Value::Null },
+            "message": {"role": "assistant", "content": said},
+            "delta": {"role": "assistant", "content": token(index)}});
+        tokens.push(data(&with(perplexity_envelope(answer, index + 1), "choices", json!([choice]))));
+    }
+    // The last token's chunk is also the terminal mark.
+    let tail = tokens.pop().into_iter().collect();
+    Frames { head: Vec::new(), tokens, tail }
+}
+
+pub(super) fn embeddings(answer: &Answer) -> Value {
+    let inputs = match answer.request.get("input") {
+        Some(Value::Array(items)) if !items.iter().any(Value::is_number) => items.len(),
+        _ => 1,
+    };
+    let base64 = answer.request.get("encoding_format").and_then(Value::as_str) == Some("base64");
+    let data: Vec<_> = (0..inputs)
+        .map(|index| {
+            let vector = vec![0.25_f32; DIMENSIONS];
+            let embedding = if base64 {
+                STANDARD.encode(vector.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<_>>()).into()
+            } else {
+                json!(vector)
+            };
+            json!({"object": "embedding", "index": index, "embedding": embedding})
+        })
+        .collect();
+    let mut body = json!({"object": "list", "model": answer.model, "data": data});
+    if answer.usage {
+        body["usage"] = json!({"prompt_tokens": answer.prompt_tokens, "total_tokens": answer.prompt_tokens});
+    }
+    body
+}
+
+pub(super) fn error(status: u16, message: &str) -> Value {
+    let (kind, code) = match status {
+        400 => ("invalid_request_error", "invalid_request"),
+        401 => ("authentication_error", "invalid_api_key"),
+        404 => ("invalid_request_error", "not_found"),
+        429 => ("rate_limit_error", "rate_limit_exceeded"),
+        503 => ("server_error", "service_unavailable"),
+        _ => ("server_error", "server_error"),
+    };
+    json!({"error": {"message": message, "type": kind, "code": code, "param": null}})
+}
