@@ -134,6 +134,21 @@ fn every_kind_of_text_and_every_language_is_within_its_bound() {
 }
 
 #[test]
+fn a_long_text_of_which_only_windows_are_read_is_estimated_as_well_as_its_pieces() {
+    for (kind, _) in BOUNDS {
+        let files = std::fs::read_dir(corpus().join(kind)).unwrap();
+        let long: String = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect();
+        if long.len() < 64 * 1024 {
+            continue;
+        }
+        let whole: u64 = cut(&long).into_iter().map(|piece| estimate(piece).0).sum();
+        let off = estimate(&long).0 as f64 / whole as f64 - 1.0;
+        println!("{kind}: {} bytes, {:+.1} %", long.len(), 100.0 * off);
+        assert!(off.abs() < 0.05, "{kind}: {:+.1} %", 100.0 * off);
+    }
+}
+
+#[test]
 fn another_tokenizer_is_learned_from_fifty_answers() {
     let cl100k = tiktoken_rs::cl100k_base().unwrap();
     let text = std::fs::read_to_string(corpus().join("languages/ru_manual.txt")).unwrap();

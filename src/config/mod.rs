@@ -42,6 +42,8 @@ pub struct Config {
     pub body_limit_bytes: usize,
     /// Whether answers carry the router's headers.
     pub response_headers: bool,
+    /// Whether the upstream is told the estimate.
+    pub forward_estimate: bool,
     /// What a client may ask for by a header.
     pub client_hints: ClientHints,
     /// How failures are retried.

@@ -17,6 +17,7 @@ impl Config {
             "backend_instances": Value::Object(backends),
             "body_limit_bytes": self.body_limit_bytes,
             "response_headers": self.response_headers,
+            "forward_estimate": self.forward_estimate,
             "client_hints": hints(self.client_hints),
             "retry": { "max_attempts": self.retry.max_attempts },
             "logging": {

@@ -22,7 +22,6 @@ mod later {
         "cost",
         "discovery",
         "envoy_admin",
-        "forward_estimate",
         "learning",
         "quality",
         "queue",
@@ -74,6 +73,7 @@ fn router(reader: &mut Reader<'_, '_>) -> Option<Config> {
     let default_backend = default_backend(reader, &backends);
     let body_limit_bytes = reader.integer("body_limit_bytes", 1024..=64 << 20, 4 << 20) as usize;
     let response_headers = reader.boolean("response_headers", true);
+    let forward_estimate = reader.boolean("forward_estimate", false);
     let hints = reader.choices::<Hint>("client_hints");
     let retry = reader.object("retry", retry);
     let logging = reader.object("logging", logging);
@@ -85,6 +85,7 @@ fn router(reader: &mut Reader<'_, '_>) -> Option<Config> {
         backends,
         body_limit_bytes,
         response_headers,
+        forward_estimate,
         client_hints: ClientHints {
             strategy: hints.contains(&Hint::Strategy),
             min_quality: hints.contains(&Hint::MinQuality),

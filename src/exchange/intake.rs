@@ -15,6 +15,9 @@ pub(super) fn is_own(header: &str) -> bool {
 /// What the matcher route reads at each attempt. Envoy counts it up from the router's `0`.
 pub(super) const ATTEMPT_COUNT: &str = "x-envoy-attempt-count";
 
+/// Prompt tokens, as estimated for the backend that is named beside it.
+pub(super) const ESTIMATED_TOKENS: &str = "x-llm-estimated-tokens";
+
 /// What is known of a request before its body.
 #[derive(Debug, Default)]
 pub(super) struct Intake {

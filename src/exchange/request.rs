@@ -1,6 +1,6 @@
 //! From what the client sent to where it goes.
 
-use super::intake::{ATTEMPT_COUNT, Encoding, Intake};
+use super::intake::{ATTEMPT_COUNT, ESTIMATED_TOKENS, Encoding, Intake};
 use super::router::Route;
 use super::{Context, Refusal};
 use crate::domain::{RequestFacts, Tokens};
@@ -71,6 +71,10 @@ fn read(intake: &Intake, body: Option<Vec<u8>>, limit: usize) -> Result<Read, Re
 fn write_headers<H: Host>(cx: &Context<'_, H>, route: &Route) {
     let cluster = |index| cx.router.backend(index).map_or(&b""[..], |backend| backend.cluster.as_bytes());
     cx.host.add_request_header("x-llm-cluster", cluster(route.attempts.first()));
+    if cx.router.config().forward_estimate {
+        let tokens = cx.router.estimate(cx.view, route, route.attempts.first()).input;
+        cx.host.add_request_header(ESTIMATED_TOKENS, tokens.0.to_string().as_bytes());
+    }
     if cx.router.config().retry.max_attempts < 2 {
         return;
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Context;
 use super::ending::{Evidence, Flags, verdict};
-use super::intake::is_own;
+use super::intake::{ESTIMATED_TOKENS, is_own};
 use super::router::{Held, Route};
 use crate::config::LogLevel;
 use crate::domain::{Api, BackendIndex, Ending, Failure, Timestamp, Tokens, Usage};
@@ -141,7 +141,7 @@ impl Answer {
         cx.host.add_response_header("x-llm-backend", backend.id.as_bytes());
         cx.host.add_response_header("x-llm-strategy", self.route.strategy.name().as_bytes());
         cx.host.add_response_header("x-llm-attempts", attempts.to_string().as_bytes());
-        cx.host.add_response_header("x-llm-estimated-tokens", estimate.0.to_string().as_bytes());
+        cx.host.add_response_header(ESTIMATED_TOKENS, estimate.0.to_string().as_bytes());
     }
 
     /// A chunk passes by.

@@ -472,6 +472,22 @@ fn what_a_backend_says_in_our_name_is_not_passed_on() {
 }
 
 #[test]
+fn the_upstream_is_told_the_estimate_where_the_operator_wants_it() {
+    for wanted in [false, true] {
+        let config = serde_json::json!({ "forward_estimate": wanted, "backend_instances": { "a": {} } });
+        let mut rig = Rig::new(&config);
+        let mut exchange = Exchange::default();
+        rig.send(&mut exchange, &[("x-llm-estimated-tokens", "1")], CHAT);
+        let told: Vec<u64> = (rig.world.request.borrow().iter())
+            .filter(|(name, _)| name == "x-llm-estimated-tokens")
+            .map(|(_, value)| String::from_utf8_lossy(value).parse().expect("a number"))
+            .collect();
+        assert_eq!(told.len(), usize::from(wanted), "a client's own copy is gone");
+        assert!(told.iter().all(|&tokens| tokens > 1), "{told:?}");
+    }
+}
+
+#[test]
 fn a_decision_is_a_line_where_the_operator_wants_one() {
     let mut rig = Rig::new(&serde_json::json!({ "backend_instances": { "a": {} }, "logging": { "decisions": true } }));
     let mut exchange = Exchange::default();

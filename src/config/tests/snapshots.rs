@@ -39,6 +39,7 @@ fn a_configuration_with_every_key() {
         },
         "body_limit_bytes": 1_048_576,
         "response_headers": false,
+        "forward_estimate": true,
         "client_hints": ["min_quality", "strategy"],
         "retry": { "max_attempts": 4 },
         "logging": { "format": "text", "level": "debug", "decisions": true },

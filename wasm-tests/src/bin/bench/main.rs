@@ -193,8 +193,12 @@ impl Rig {
             _ => return Err(format!("`{variant}` is not a variant")),
         };
         let envoy = builder.try_start().await?;
-        let headers =
-            if route == Route::ClusterHeader && !is_router { vec![("x-llm-cluster", CLUSTERS[0])] } else { vec![] };
+        let headers = match route {
+            Route::Fixed => vec![],
+            _ if is_router => vec![],
+            Route::ClusterHeader => vec![("x-llm-cluster", CLUSTERS[0])],
+            Route::Matcher { .. } => vec![("x-llm-try-0", CLUSTERS[0]), ("x-envoy-attempt-count", "0")],
+        };
         let rig = Self { variant: variant.to_owned(), envoy, headers };
         rig.check(is_router && options.config.get("response_headers") != Some(&json!(false))).await?;
         Ok(rig)
