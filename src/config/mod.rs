@@ -18,7 +18,9 @@ mod tree;
 pub use errors::{Errors, Problem};
 pub use strategy::Strategy;
 
-use crate::domain::{Backend, BackendIndex};
+use std::time::Duration;
+
+use crate::domain::{Backend, BackendIndex, PerMille};
 
 /// Reads a configuration: JSON text, or an encoded `google.protobuf.Struct`.
 ///
@@ -48,6 +50,10 @@ pub struct Config {
     pub client_hints: ClientHints,
     /// How failures are retried.
     pub retry: Retry,
+    /// Where Envoy says how it sees the hosts of its clusters, if the router is to know.
+    pub envoy_admin: Option<EnvoyAdmin>,
+    /// When fewer of the backends than this share may be asked, those that are merely ill may be, too.
+    pub panic_threshold: PerMille,
     /// What is logged.
     pub logging: Logging,
     /// Fixes the random choices, for tests.
@@ -61,6 +67,15 @@ pub struct ClientHints {
     pub strategy: bool,
     /// `x-llm-min-quality`: only backends at least this good.
     pub min_quality: bool,
+}
+
+/// Envoy's admin interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnvoyAdmin {
+    /// The cluster that leads there. No request may: no backend has it.
+    pub cluster: Box<str>,
+    /// How long after a look the next one is.
+    pub interval: Duration,
 }
 
 /// How failures are retried. Envoy does the retrying; the router names the clusters.

@@ -1,10 +1,12 @@
 //! A configuration as it was understood: canonical names, every default filled in, units in the names.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::names::{Hint, Named, Role};
 use super::{ClientHints, Config};
-use crate::domain::{Backend, BreakerSettings, Price};
+use crate::domain::{Backend, BreakerSettings, Price, ProbeSettings};
 
 impl Config {
     /// The normalised document. Parsed again, it gives this very configuration.
@@ -20,6 +22,11 @@ impl Config {
             "forward_estimate": self.forward_estimate,
             "client_hints": hints(self.client_hints),
             "retry": { "max_attempts": self.retry.max_attempts },
+            "envoy_admin": self.envoy_admin.as_ref().map_or_else(|| json!({}), |admin| json!({
+                "cluster": admin.cluster,
+                "interval_ms": admin.interval.as_millis() as u64,
+            })),
+            "panic_threshold": self.panic_threshold.ratio(),
             "logging": {
                 "format": self.logging.format.name(),
                 "level": self.logging.level.name(),
@@ -44,6 +51,8 @@ fn backend(backend: &Backend) -> Value {
         "reliability_score": backend.reliability.ratio(),
         "max_concurrent_requests": backend.max_concurrent_requests,
         "circuit_breaker": backend.breaker.map_or_else(|| json!({ "enabled": false }), breaker),
+        "health_check": backend.probe.as_ref().map_or_else(|| json!({}), probe),
+        "failure_domain": backend.failure_domain,
     })
 }
 
@@ -51,9 +60,30 @@ fn breaker(settings: BreakerSettings) -> Value {
     json!({
         "enabled": true,
         "failure_threshold": settings.failure_threshold,
-        "recovery_timeout_seconds": settings.recovery_timeout.as_millis() as f64 / 1_000.0,
+        "failure_rate_threshold": settings.failure_rate_threshold.ratio(),
+        "window": settings.window,
+        "min_requests": settings.min_requests,
+        "slow_response_ms": settings.slow_response.as_millis() as u64,
+        "slow_rate_threshold": settings.slow_rate_threshold.ratio(),
+        "recovery_timeout_seconds": seconds(settings.recovery_timeout),
         "half_open_max_requests": settings.half_open_max_requests,
+        "adaptive": settings.adaptive,
+        "ramp_seconds": seconds(settings.ramp),
     })
+}
+
+fn probe(settings: &ProbeSettings) -> Value {
+    json!({
+        "path": settings.path,
+        "interval_seconds": seconds(settings.interval),
+        "timeout_seconds": seconds(settings.timeout),
+        "consecutive_failures_threshold": settings.failures,
+        "consecutive_successes_threshold": settings.successes,
+    })
+}
+
+fn seconds(duration: Duration) -> f64 {
+    duration.as_millis() as f64 / 1_000.0
 }
 
 fn hints(hints: ClientHints) -> Vec<&'static str> {

@@ -8,40 +8,33 @@ use super::names::{Hint, Role};
 use super::reader::Reader;
 use super::suggest::closest;
 use super::tree::Tree;
-use super::{ClientHints, Config, LogFormat, LogLevel, Logging, Retry, Strategy};
-use crate::domain::{Backend, BackendIndex, BackendType, BreakerSettings, PerMille, Price, Prices, Weight};
+use super::{ClientHints, Config, EnvoyAdmin, LogFormat, LogLevel, Logging, Retry, Strategy};
+use crate::domain::{
+    Backend, BackendIndex, BackendType, BreakerSettings, PerMille, Price, Prices, ProbeSettings, Weight,
+};
 
 /// Backends that a router may have: a decision looks at each of them.
 const MOST_BACKENDS: usize = 256;
 
+/// An answer that takes so many times the expected time is slow, unless the operator says what is.
+const SLOW_TIMES: u64 = 5;
+
+const CLUSTER_NAME: &str = "a cluster's name is 1 to 255 visible ASCII characters, without spaces and commas";
+
 /// Keys of the full interface that this version does not serve yet, by the object that they belong to.
 mod later {
-    pub(super) const ROUTER: &[&str] = &[
-        "alerts",
-        "cache",
-        "cost",
-        "discovery",
-        "envoy_admin",
-        "learning",
-        "quality",
-        "queue",
-        "region",
-        "rollout",
-        "state",
-    ];
+    pub(super) const ROUTER: &[&str] =
+        &["alerts", "cache", "cost", "discovery", "learning", "quality", "queue", "region", "rollout", "state"];
     pub(super) const BACKEND: &[&str] = &[
         "capabilities",
         "context_window_tokens",
         "daily_budget_usd",
-        "health_check",
         "hourly_budget_usd",
         "max_requests_per_minute",
         "max_tokens_per_minute",
         "model",
         "region",
     ];
-    pub(super) const BREAKER: &[&str] =
-        &["adaptive", "failure_rate_threshold", "min_requests", "slow_rate_threshold", "slow_response_ms", "window"];
 }
 
 /// Keys that older systems have and that are Envoy's business here.
@@ -76,6 +69,8 @@ fn router(reader: &mut Reader<'_, '_>) -> Option<Config> {
     let forward_estimate = reader.boolean("forward_estimate", false);
     let hints = reader.choices::<Hint>("client_hints");
     let retry = reader.object("retry", retry);
+    let envoy_admin = reader.object("envoy_admin", |reader| envoy_admin(reader, &backends));
+    let panic_threshold = reader.number("panic_threshold", 0.0..=1.0, 0.0);
     let logging = reader.object("logging", logging);
     let seed = reader.optional_integer("seed", 0..=u64::MAX);
     reader.later(later::ROUTER);
@@ -91,6 +86,8 @@ fn router(reader: &mut Reader<'_, '_>) -> Option<Config> {
             min_quality: hints.contains(&Hint::MinQuality),
         },
         retry,
+        envoy_admin,
+        panic_threshold: PerMille::from_ratio(panic_threshold),
         logging,
         seed,
     })
@@ -148,7 +145,7 @@ fn backend(reader: &mut Reader<'_, '_>, id: &str) -> Backend {
     }
     let cluster = reader.text("cluster").unwrap_or(id);
     if cluster != id && !is_cluster(cluster) {
-        reader.problem("cluster", "a cluster's name is 1 to 255 visible ASCII characters, without spaces and commas");
+        reader.problem("cluster", CLUSTER_NAME);
     }
     let kind = reader.choice("backend_type", BackendType::OpenAi);
     let weight = weight(reader);
@@ -158,7 +155,9 @@ fn backend(reader: &mut Reader<'_, '_>, id: &str) -> Backend {
     let quality = reader.number("quality_score", 0.0..=1.0, 1.0);
     let reliability = reader.number("reliability_score", 0.0..=1.0, 0.95);
     let max_concurrent_requests = reader.optional_integer("max_concurrent_requests", 1..=1_000_000);
-    let breaker = reader.object("circuit_breaker", breaker);
+    let breaker = reader.object("circuit_breaker", |reader| breaker(reader, expected_ms));
+    let probe = reader.object("health_check", probe);
+    let failure_domain = reader.text("failure_domain").unwrap_or(cluster);
     reader.refuse(elsewhere::BACKEND);
     reader.later(later::BACKEND);
     Backend {
@@ -173,6 +172,8 @@ fn backend(reader: &mut Reader<'_, '_>, id: &str) -> Backend {
         reliability: PerMille::from_ratio(reliability),
         max_concurrent_requests: max_concurrent_requests.map(|most| most as u32),
         breaker,
+        probe,
+        failure_domain: failure_domain.into(),
     }
 }
 
@@ -219,17 +220,70 @@ fn prices(reader: &mut Reader<'_, '_>) -> Prices {
     Prices { input: price(input), output: price(output.or(flat)), cached_input: price(cached.or(input)) }
 }
 
-fn breaker(reader: &mut Reader<'_, '_>) -> Option<BreakerSettings> {
+fn breaker(reader: &mut Reader<'_, '_>, expected_ms: u64) -> Option<BreakerSettings> {
     let enabled = reader.boolean("enabled", true);
     let failure_threshold = reader.integer("failure_threshold", 1..=1_000, 5) as u32;
+    let failure_rate = reader.number("failure_rate_threshold", 0.01..=1.0, 0.5);
+    let window = reader.integer("window", 1..=100, 100);
+    let min_requests = reader.integer("min_requests", 1..=100, 10.min(window));
+    if min_requests > window {
+        reader.problem("min_requests", format!("{min_requests} is more than the window of {window} can hold"));
+    }
+    let slow_response = reader.optional_integer("slow_response_ms", 1..=3_600_000);
+    let slow_rate = reader.number("slow_rate_threshold", 0.01..=1.0, 0.8);
     let recovery_seconds = reader.number("recovery_timeout_seconds", 0.05..=3_600.0, 60.0);
     let half_open_max_requests = reader.integer("half_open_max_requests", 1..=1_000, 3) as u32;
-    reader.later(later::BREAKER);
+    let adaptive = reader.boolean("adaptive", true);
+    let ramp_seconds = reader.number("ramp_seconds", 0.0..=3_600.0, 10.0);
     enabled.then_some(BreakerSettings {
         failure_threshold,
-        recovery_timeout: Duration::from_millis((recovery_seconds * 1_000.0).round() as u64),
+        failure_rate_threshold: PerMille::from_ratio(failure_rate),
+        window: window as u8,
+        min_requests: min_requests as u8,
+        slow_response: Duration::from_millis(slow_response.unwrap_or(SLOW_TIMES * expected_ms)),
+        slow_rate_threshold: PerMille::from_ratio(slow_rate),
+        recovery_timeout: milliseconds(recovery_seconds),
         half_open_max_requests,
+        adaptive,
+        ramp: milliseconds(ramp_seconds),
     })
+}
+
+/// None without a path: then there is no probe.
+fn probe(reader: &mut Reader<'_, '_>) -> Option<ProbeSettings> {
+    let path = reader.text("path");
+    if path.is_some_and(|path| !is_path(path)) {
+        reader.problem("path", "a path begins with / and is 1 to 1024 visible ASCII characters, without spaces");
+    }
+    let interval = reader.number("interval_seconds", 0.1..=3_600.0, 30.0);
+    let timeout = reader.number("timeout_seconds", 0.05..=600.0, 10.0);
+    let failures = reader.integer("consecutive_failures_threshold", 1..=1_000, 3) as u32;
+    let successes = reader.integer("consecutive_successes_threshold", 1..=1_000, 2) as u32;
+    let (interval, timeout) = (milliseconds(interval), milliseconds(timeout));
+    path.map(|path| ProbeSettings { path: path.into(), interval, timeout, failures, successes })
+}
+
+/// None without a cluster: then Envoy's own health checks are not looked at.
+fn envoy_admin(reader: &mut Reader<'_, '_>, backends: &[Backend]) -> Option<EnvoyAdmin> {
+    let cluster = reader.text("cluster");
+    let interval = Duration::from_millis(reader.integer("interval_ms", 100..=60_000, 1_000));
+    let cluster = cluster?;
+    if !is_cluster(cluster) {
+        reader.problem("cluster", CLUSTER_NAME);
+    }
+    if let Some(backend) = backends.iter().find(|backend| *backend.cluster == *cluster) {
+        let id = &backend.id;
+        reader.problem("cluster", format!("is also the cluster of {id}: requests must never reach Envoy's admin port"));
+    }
+    Some(EnvoyAdmin { cluster: cluster.into(), interval })
+}
+
+fn is_path(path: &str) -> bool {
+    path.starts_with('/') && path.len() <= 1_024 && path.bytes().all(|b| b.is_ascii_graphic())
+}
+
+fn milliseconds(seconds: f64) -> Duration {
+    Duration::from_millis((seconds * 1_000.0).round() as u64)
 }
 
 fn retry(reader: &mut Reader<'_, '_>) -> Retry {

@@ -14,6 +14,13 @@ pub struct Estimate {
     pub cost: PicoUsd,
 }
 
+impl Estimate {
+    /// Tokens of the prompt and of the answer.
+    pub const fn tokens(&self) -> Tokens {
+        Tokens(self.input.0.saturating_add(self.output.0))
+    }
+}
+
 /// Estimates `facts` at `backend`; `text` is the uncalibrated estimate of the request's text.
 ///
 /// `cost = input · input price + output · output price`, where the output is the mean length of this backend's answers

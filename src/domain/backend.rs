@@ -83,10 +83,39 @@ pub struct Prices {
 pub struct BreakerSettings {
     /// Failures in a row that open it.
     pub failure_threshold: u32,
-    /// How long it stays open before probes are let through.
+    /// The share of failures among the last [`window`](Self::window) answers that opens it.
+    pub failure_rate_threshold: PerMille,
+    /// Answers of which that share is taken.
+    pub window: u8,
+    /// Answers there must be before a share opens it.
+    pub min_requests: u8,
+    /// An answer that takes longer is slow.
+    pub slow_response: Duration,
+    /// The share of slow ones among the last 50 answers that opens it.
+    pub slow_rate_threshold: PerMille,
+    /// How long it stays open before probes are let through; doubled at each reopening.
     pub recovery_timeout: Duration,
     /// Probes under way at once while it is half-open, and successes that close it.
     pub half_open_max_requests: u32,
+    /// Whether the thresholds tighten while errors cluster, and relax with a long clean record.
+    pub adaptive: bool,
+    /// How long it takes after closing until it has its whole share of the traffic again.
+    pub ramp: Duration,
+}
+
+/// The router's own check of a backend, besides Envoy's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProbeSettings {
+    /// What is asked for, by GET.
+    pub path: Box<str>,
+    /// How long after a check the next one is.
+    pub interval: Duration,
+    /// How long an answer may take.
+    pub timeout: Duration,
+    /// Failed checks in a row after which the backend is unhealthy.
+    pub failures: u32,
+    /// Good checks in a row after which it is healthy again.
+    pub successes: u32,
 }
 
 /// A backend as the operator configured it.
@@ -114,4 +143,8 @@ pub struct Backend {
     pub max_concurrent_requests: Option<u32>,
     /// Its circuit breaker, unless switched off.
     pub breaker: Option<BreakerSettings>,
+    /// The router's own check of it, if there is one.
+    pub probe: Option<ProbeSettings>,
+    /// Backends of one domain fail together: a request that failed at one of them is better tried elsewhere.
+    pub failure_domain: Box<str>,
 }

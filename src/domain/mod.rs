@@ -1,12 +1,14 @@
 //! The words of the house. They know nobody; every other room speaks them.
 
 mod backend;
+mod codec;
 mod facts;
 mod outcome;
 mod rng;
 mod units;
 
-pub use backend::{Backend, BackendIndex, BackendType, BreakerSettings, Prices, Weight};
+pub use backend::{Backend, BackendIndex, BackendType, BreakerSettings, Prices, ProbeSettings, Weight};
+pub use codec::{Decoder, Encoder};
 pub use facts::{Api, RequestFacts, TextSink};
 pub use outcome::{Ending, Failure, Usage};
 pub use rng::{Rng, SplitMix64};

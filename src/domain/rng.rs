@@ -10,6 +10,11 @@ pub trait Rng {
     fn below(&mut self, bound: usize) -> usize {
         ((u128::from(self.next_u64()) * bound as u128) >> 64) as usize
     }
+
+    /// A number from 0 on, below 1.
+    fn ratio(&mut self) -> f64 {
+        (self.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
+    }
 }
 
 /// `SplitMix64` (Steele, Lea, Flood 2014): 20 lines, one word of state, passes `BigCrush`. Not for secrets.

@@ -22,7 +22,13 @@ pub(super) fn decide<H: Host>(
     let Read { facts, text, understood } = read(intake, body, cx.router.config().body_limit_bytes)?;
     let now = cx.host.now();
     let strategy = intake.strategy.unwrap_or(cx.router.config().strategy);
-    let ask = Ask { facts: &facts, text, strategy, min_quality: intake.min_quality };
+    let ask = Ask {
+        facts: &facts,
+        text,
+        strategy,
+        min_quality: intake.min_quality,
+        panic_threshold: cx.router.config().panic_threshold,
+    };
     let (attempts, held) = cx.decide(&ask, now)?;
     let route =
         Route { strategy, attempts, text, understood, asked, departed: now, held, method: intake.method, facts };

@@ -102,7 +102,7 @@ impl Answer {
         }
         let answering = slot(failed);
         answer.backend = answering;
-        answer.held = cx.enter_unasked(answering);
+        answer.held = cx.enter_unasked(answering, &answer.route.facts, answer.route.text);
         answer
     }
 

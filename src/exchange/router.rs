@@ -1,6 +1,7 @@
 //! A configuration at work: it decides, and counts in.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Context, Refusal, RefusalCode};
 use crate::config::Config;
@@ -46,6 +47,8 @@ pub(super) struct Route {
 pub(super) struct Held {
     pub(super) backend: BackendIndex,
     pub(super) pass: Pass,
+    /// What it was expected to take.
+    pub(super) tokens: Tokens,
     /// Whether others wait for it, so that they must be told at once when it is free again.
     pub(super) awaited: bool,
 }
@@ -116,7 +119,10 @@ impl<H: Host> Context<'_, H> {
             let mut luck = SplitMix64::new(rng.next_u64());
             let mut turns = SharedTurns { host: self.host, cursor, smooth, places: places.len(), rng };
             let attempts = plan(&fleet, ask, wanted, now, &mut luck, &mut turns).map_err(|n| refuse(n, now))?;
-            match self.enter(attempts.first(), ask.strategy, now) {
+            if attempts.is_forced() {
+                return Ok((attempts, self.enter_unasked(attempts.first(), ask.facts, ask.text)));
+            }
+            match self.enter(attempts.first(), ask, now) {
                 Ok(Some(held)) => return Ok((attempts, Some(held))),
                 Ok(None) => {}
                 Err(error) => {
@@ -127,36 +133,40 @@ impl<H: Host> Context<'_, H> {
         }
         self.host.record(Metric::InternalErrors(Internal::Undecided), 1);
         let default = self.router.config.default_backend;
-        Ok((Attempts::only(default), self.enter_unasked(default)))
+        Ok((Attempts::only(default), self.enter_unasked(default, ask.facts, ask.text)))
     }
 
     /// Counts a request in, if there is room and the breaker lets it.
-    fn enter(&mut self, index: BackendIndex, strategy: Strategy, now: Timestamp) -> Result<Option<Held>, StoreError> {
+    fn enter(&mut self, index: BackendIndex, ask: &Ask<'_>, now: Timestamp) -> Result<Option<Held>, StoreError> {
         let Some((backend, place)) = self.router.backend(index).zip(self.router.place(index)) else {
             return Ok(None);
         };
-        if !is_awaited(backend, self.view.record(place), strategy) {
-            return Ok(self.enter_unasked(index));
+        let record = self.view.record(place);
+        if !is_awaited(backend, record, ask.strategy) {
+            return Ok(self.enter_unasked(index, ask.facts, ask.text));
         }
-        let entered = self.view.enter(self.host, place, now, |record| {
-            admits(backend, record, now).map_err(drop)?;
+        let tokens = estimate(backend, record, ask.facts, ask.text).tokens();
+        let entered = self.view.enter(self.host, place, now, tokens, |record| {
+            admits(backend, record, ask, now).map_err(drop)?;
             let unasked = record.breaker.unasked();
             backend.breaker.map_or(Ok(unasked), |breaker| record.breaker.enter(&breaker, now).map_err(drop))
         })?;
-        Ok(entered.ok().map(|pass| Held { backend: index, pass, awaited: true }))
+        Ok(entered.ok().map(|pass| Held { backend: index, pass, tokens, awaited: true }))
     }
 
     /// Counts a request in without asking: nobody waits for the place, or Envoy has sent it there already.
-    pub(super) fn enter_unasked(&mut self, backend: BackendIndex) -> Option<Held> {
-        let pass = self.view.enter_unasked(self.router.place(backend)?)?;
-        Some(Held { backend, pass, awaited: false })
+    pub(super) fn enter_unasked(&mut self, index: BackendIndex, facts: &RequestFacts, text: Tokens) -> Option<Held> {
+        let (backend, place) = self.router.backend(index).zip(self.router.place(index))?;
+        let tokens = estimate(backend, self.view.record(place), facts, text).tokens();
+        let pass = self.view.enter_unasked(place, tokens)?;
+        Some(Held { backend: index, pass, tokens, awaited: false })
     }
 
     /// Lets a backend learn from an attempt, and counts it out where it was counted in.
     pub(super) fn learn(&mut self, index: BackendIndex, held: Option<Held>, outcome: &Outcome) {
         let Some(place) = self.router.place(index) else { return };
         let learned = match held {
-            Some(held) => self.view.leave(self.host, place, outcome, held.awaited),
+            Some(held) => self.view.leave(self.host, place, held.tokens, outcome, held.awaited),
             None => self.view.learn(self.host, place, outcome, false),
         };
         if let Err(error) = learned {
@@ -216,8 +226,8 @@ fn refuse(nobody: Nobody, now: Timestamp) -> Refusal {
     if nobody.at_limit {
         return Refusal {
             code: RefusalCode::RateLimited,
-            message: "every backend that could serve this request has as many in flight as it may have".to_owned(),
-            retry_after: Some(std::time::Duration::from_secs(1)),
+            message: "every backend that could serve this request has as much to do as it may have".to_owned(),
+            retry_after: Some(nobody.retry_at.map_or(Duration::from_secs(1), |at| at.since(now))),
         };
     }
     Refusal {

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::{Context, Exchange, Flow, RefusalCode, Router};
 use crate::config::{self, LogLevel};
-use crate::domain::Timestamp;
+use crate::domain::{Timestamp, Tokens};
 use crate::health::BreakerPhase;
 use crate::host::{Host, Property};
 use crate::metrics::Metric;
@@ -427,7 +427,10 @@ fn a_full_fleet_is_told_from_an_undecided_one_however_large_it_is() {
     let mut other = View::new(2);
     for id in backends.keys() {
         let place = other.place(&rig.world, id).expect("placed");
-        other.enter(&rig.world, place, rig.world.now(), |_| Ok::<_, ()>(())).expect("entered").expect("free");
+        other
+            .enter(&rig.world, place, rig.world.now(), Tokens(1), |_| Ok::<_, ()>(()))
+            .expect("entered")
+            .expect("free");
     }
     let Flow::Refuse(refusal) = rig.send(&mut Exchange::default(), &[], CHAT) else { panic!("refused") };
     assert_eq!((refusal.code, rig.metric("undecided")), (RefusalCode::RateLimited, 0));

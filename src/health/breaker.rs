@@ -14,7 +14,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{BreakerSettings, Timestamp};
+use crate::domain::{BreakerSettings, Decoder, Encoder, Timestamp};
 
 /// Probes that have not ended after this long, or after the backend's own recovery timeout, whichever is longer, make
 /// room for others: their worker may have died. No state is without a way out.
@@ -164,6 +164,30 @@ impl Breaker {
         Pass { epoch: self.epoch, probe: false }
     }
 
+    /// The share of its usual traffic that it may have at `now`: less than 1 for a while after it closed.
+    pub fn ramp(&self, _: &BreakerSettings, _: Timestamp) -> f64 {
+        1.0
+    }
+
+    /// Appends it to a record.
+    pub fn encode(&self, out: &mut Encoder) {
+        out.u8(self.phase.code()).u32(self.epoch).u32(self.consecutive_failures);
+        out.u32(self.probes).u32(self.probe_successes).time(self.since).time(self.retry_at);
+    }
+
+    /// Reads it from a record.
+    pub fn decode(from: &mut Decoder<'_>) -> Option<Self> {
+        Some(Self {
+            phase: BreakerPhase::from_code(from.u8()?)?,
+            epoch: from.u32()?,
+            consecutive_failures: from.u32()?,
+            probes: from.u32()?,
+            probe_successes: from.u32()?,
+            since: from.time()?,
+            retry_at: from.time()?,
+        })
+    }
+
     fn fail(&mut self, settings: &BreakerSettings, now: Timestamp) -> bool {
         self.consecutive_failures = self.consecutive_failures.saturating_add(1);
         self.consecutive_failures >= settings.failure_threshold && self.open(settings, now)
@@ -185,9 +209,20 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::PerMille;
 
-    const SETTINGS: BreakerSettings =
-        BreakerSettings { failure_threshold: 3, recovery_timeout: Duration::from_secs(10), half_open_max_requests: 2 };
+    const SETTINGS: BreakerSettings = BreakerSettings {
+        failure_threshold: 3,
+        failure_rate_threshold: PerMille::new(500),
+        window: 100,
+        min_requests: 10,
+        slow_response: Duration::from_secs(5),
+        slow_rate_threshold: PerMille::new(800),
+        recovery_timeout: Duration::from_secs(10),
+        half_open_max_requests: 2,
+        adaptive: false,
+        ramp: Duration::ZERO,
+    };
 
     fn at(seconds: u64) -> Timestamp {
         Timestamp::from_micros(1_000_000_000 + seconds * 1_000_000)

@@ -1,5 +1,17 @@
 //! Who is well enough to be asked.
+//!
+//! Four sources say so, each with a file of its own: how its answers ended ([`Breaker`]), what its provider says of its
+//! quota ([`Quota`], [`Capacity`]), how Envoy sees its hosts ([`Hosts`]), and what the router's own checks found
+//! ([`Probes`]).
 
 mod breaker;
+mod capacity;
+mod hosts;
+mod probe;
+mod quota;
 
 pub use breaker::{Breaker, BreakerPhase, Pass, Refused, Verdict};
+pub use capacity::Capacity;
+pub use hosts::Hosts;
+pub use probe::Probes;
+pub use quota::Quota;

@@ -13,8 +13,18 @@ pub struct Candidate<'a> {
     pub backend: &'a Backend,
     /// What is known of it.
     pub record: &'a Record,
+    /// On what terms.
+    pub terms: Terms,
+}
+
+/// On what terms a backend may serve a request.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Terms {
     /// Whether this request would be a probe of its half-open breaker.
     pub probe: bool,
+    /// The part of its usual traffic that it should have now, above 0 and at most 1: less while it is coming back, while
+    /// some of its hosts are out, or while its quota runs low. Every strategy keeps to it.
+    pub part: f64,
 }
 
 /// Why a backend may not serve the request.
@@ -22,6 +32,15 @@ pub struct Candidate<'a> {
 pub enum Exclusion {
     /// Its breaker is open, or half-open with all its probes under way.
     Breaker {
+        /// When that may change.
+        retry_at: Timestamp,
+    },
+    /// Envoy would send to none of its hosts.
+    NoHealthyHost,
+    /// The router's own checks failed.
+    Unhealthy,
+    /// Its provider refused for want of quota.
+    QuotaExhausted {
         /// When that may change.
         retry_at: Timestamp,
     },
@@ -37,31 +56,40 @@ pub fn candidates<'a>(
     ask: &Ask<'_>,
     now: Timestamp,
 ) -> impl Iterator<Item = Result<Candidate<'a>, (BackendIndex, Exclusion)>> {
-    let min_quality = ask.min_quality;
-    fleet.iter().map(move |(index, backend, record)| {
-        let eligible = if min_quality.is_some_and(|least| backend.quality < least) {
-            Err(Exclusion::BelowMinQuality)
-        } else {
-            admits(backend, record, now)
-        };
-        match eligible {
-            Ok(probe) => Ok(Candidate { index, backend, record, probe }),
-            Err(why) => Err((index, why)),
-        }
+    fleet.iter().map(move |(index, backend, record)| match admits(backend, record, ask, now) {
+        Ok(terms) => Ok(Candidate { index, backend, record, terms }),
+        Err(why) => Err((index, why)),
     })
 }
 
-/// Whether a backend has room and is well enough; and if so, whether the request would be a probe.
-pub(crate) fn admits(backend: &Backend, record: &Record, now: Timestamp) -> Result<bool, Exclusion> {
-    let probe = match &backend.breaker {
-        None => false,
-        Some(settings) => record
-            .breaker
-            .would_enter(settings, now)
-            .map_err(|refused| Exclusion::Breaker { retry_at: refused.retry_at })?,
+/// Whether a backend is good enough, well enough and has room, and on what terms.
+pub(crate) fn admits(backend: &Backend, record: &Record, ask: &Ask<'_>, now: Timestamp) -> Result<Terms, Exclusion> {
+    if ask.min_quality.is_some_and(|least| backend.quality < least) {
+        return Err(Exclusion::BelowMinQuality);
+    }
+    let hosts = record.hosts.available(now);
+    if hosts <= 0.0 {
+        return Err(Exclusion::NoHealthyHost);
+    }
+    if record.probes.unhealthy {
+        return Err(Exclusion::Unhealthy);
+    }
+    if now < record.quota.excluded_until {
+        return Err(Exclusion::QuotaExhausted { retry_at: record.quota.excluded_until });
+    }
+    let (probe, ramp) = match &backend.breaker {
+        None => (false, 1.0),
+        Some(settings) => {
+            let entered = record.breaker.would_enter(settings, now);
+            let probe = entered.map_err(|refused| Exclusion::Breaker { retry_at: refused.retry_at })?;
+            (probe, record.breaker.ramp(settings, now))
+        }
     };
     if backend.max_concurrent_requests.is_some_and(|most| record.in_flight() >= most) {
         return Err(Exclusion::AtConcurrencyLimit);
     }
-    Ok(probe)
+    Ok(Terms { probe, part: (hosts * ramp).clamp(LEAST_PART, 1.0) })
 }
+
+/// The least part of its traffic that an eligible backend has: with none it could never show that it is better.
+const LEAST_PART: f64 = 0.001;

@@ -10,7 +10,7 @@ pub mod strategy;
 pub(crate) mod testing;
 
 pub(crate) use candidates::admits;
-pub use candidates::{Candidate, Exclusion, candidates};
+pub use candidates::{Candidate, Exclusion, Terms, candidates};
 pub use plan::{Attempts, MAX_ATTEMPTS, Nobody, plan};
 pub use strategy::Strategy;
 
@@ -48,6 +48,8 @@ pub struct Ask<'a> {
     pub strategy: Strategy,
     /// The least configured quality that will do.
     pub min_quality: Option<PerMille>,
+    /// When fewer of the backends than this share are eligible, those that are merely ill may be tried, too.
+    pub panic_threshold: PerMille,
 }
 
 /// Whose turn it is, over all workers: what the strategies that deal in shares ask.

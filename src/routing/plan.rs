@@ -13,18 +13,25 @@ pub const MAX_ATTEMPTS: usize = 4;
 pub struct Attempts {
     slots: [BackendIndex; MAX_ATTEMPTS],
     len: u8,
+    /// Whether the first is ill, and tried only because nobody is well.
+    forced: bool,
 }
 
 impl Attempts {
     /// One attempt.
     pub const fn only(backend: BackendIndex) -> Self {
-        Self { slots: [backend; MAX_ATTEMPTS], len: 1 }
+        Self { slots: [backend; MAX_ATTEMPTS], len: 1, forced: false }
     }
 
     /// The first to be tried.
     pub const fn first(&self) -> BackendIndex {
         let [first, ..] = self.slots;
         first
+    }
+
+    /// Whether the first is ill, and tried only because nobody is well: then nothing is asked of its breaker.
+    pub const fn is_forced(&self) -> bool {
+        self.forced
     }
 
     /// All of them, in order.
@@ -57,7 +64,7 @@ impl Attempts {
 pub struct Nobody {
     /// Whether one would, had it room.
     pub at_limit: bool,
-    /// When the first breaker may let a request through again.
+    /// When the first of them may be asked again.
     pub retry_at: Option<Timestamp>,
 }
 
@@ -65,7 +72,10 @@ pub struct Nobody {
 ///
 /// Tiers of priority come one after the other, the lower number first; within a tier the strategy ranks. A backend on
 /// probation (half-open) may be tried first, where the strategy puts it there, but never as the second resort of a
-/// request that has failed already.
+/// request that has failed already. A failure domain is tried a second time only when there is no other left.
+///
+/// Where fewer backends are eligible than the panic threshold asks for, those that are merely ill (an open breaker, a
+/// failed check) come after them, the least ill first.
 pub fn plan(
     fleet: &Fleet<'_>,
     ask: &Ask<'_>,
@@ -77,31 +87,98 @@ pub fn plan(
     let wanted = wanted.clamp(1, MAX_ATTEMPTS);
     let mut nobody = Nobody { at_limit: false, retry_at: None };
     let mut eligible = Vec::with_capacity(fleet.backends.len());
+    let mut ill = Vec::new();
     for verdict in candidates(fleet, ask, now) {
         match verdict {
             Ok(candidate) => eligible.push(candidate),
-            Err((_, Exclusion::AtConcurrencyLimit)) => nobody.at_limit = true,
-            Err((_, Exclusion::Breaker { retry_at })) => {
-                nobody.retry_at = Some(nobody.retry_at.map_or(retry_at, |earliest| earliest.min(retry_at)));
+            Err((index, why)) => {
+                nobody.hear(why);
+                if matches!(why, Exclusion::Breaker { .. } | Exclusion::Unhealthy) {
+                    ill.push(index);
+                }
             }
-            Err((_, Exclusion::BelowMinQuality)) => {}
         }
+    }
+    let panics = (eligible.len() as f64) < ask.panic_threshold.ratio() * fleet.backends.len() as f64;
+    if !panics {
+        ill.clear();
     }
     // Stable, and already in order where there is but one tier.
     eligible.sort_by_key(|candidate| candidate.backend.priority);
-    let mut attempts: Option<Attempts> = None;
+    let mut draft = Draft { fleet, attempts: None, wanted, spare: Vec::new() };
     for tier in eligible.chunk_by(|a, b| a.backend.priority == b.backend.priority) {
-        let mut ranking = Ranking::new(tier, ask, now);
-        if attempts.is_none() {
-            attempts = ranking.first(rng, turns).map(Attempts::only);
+        let mut ranking = Ranking::new(tier, ask, now, rng);
+        if draft.attempts.is_none() {
+            draft.attempts = ranking.first(rng, turns).map(Attempts::only);
         }
         ranking.spare_probes();
-        let Some(attempts) = &mut attempts else { continue };
-        while usize::from(attempts.len) < wanted
+        while draft.has_room()
             && let Some(next) = ranking.next(rng)
         {
-            attempts.push(next);
+            draft.add(next);
         }
     }
-    attempts.map(|attempts| attempts.repeat_until(wanted)).ok_or(nobody)
+    let forced = draft.attempts.is_none();
+    let health = |index: &BackendIndex| fleet.iter().nth(index.get()).map_or(0.0, |(_, _, record)| record.health(now));
+    ill.sort_by(|a, b| health(b).total_cmp(&health(a)));
+    for index in ill {
+        draft.add(index);
+    }
+    draft.finish().map(|attempts| Attempts { forced, ..attempts }.repeat_until(wanted)).ok_or(nobody)
+}
+
+/// A plan in the making.
+struct Draft<'a> {
+    fleet: &'a Fleet<'a>,
+    attempts: Option<Attempts>,
+    wanted: usize,
+    /// Those that would fail together with one that is tried already, in order.
+    spare: Vec<BackendIndex>,
+}
+
+impl Draft<'_> {
+    fn has_room(&self) -> bool {
+        self.attempts.is_none_or(|attempts| usize::from(attempts.len) < self.wanted)
+    }
+
+    fn add(&mut self, backend: BackendIndex) {
+        match &mut self.attempts {
+            None => self.attempts = Some(Attempts::only(backend)),
+            Some(attempts) if usize::from(attempts.len) >= self.wanted => {}
+            Some(attempts) => {
+                let domain = |index: BackendIndex| self.fleet.backends.get(index.get()).map(|b| &*b.failure_domain);
+                if attempts.as_slice().iter().any(|&tried| domain(tried) == domain(backend)) {
+                    self.spare.push(backend);
+                } else {
+                    attempts.push(backend);
+                }
+            }
+        }
+    }
+
+    fn finish(self) -> Option<Attempts> {
+        let mut attempts = self.attempts?;
+        let room = self.wanted.saturating_sub(usize::from(attempts.len));
+        self.spare.into_iter().take(room).for_each(|backend| attempts.push(backend));
+        Some(attempts)
+    }
+}
+
+impl Nobody {
+    /// Takes note of why one of them may not.
+    fn hear(&mut self, why: Exclusion) {
+        let retry_at = match why {
+            Exclusion::AtConcurrencyLimit => {
+                self.at_limit = true;
+                return;
+            }
+            Exclusion::QuotaExhausted { retry_at } => {
+                self.at_limit = true;
+                retry_at
+            }
+            Exclusion::Breaker { retry_at } => retry_at,
+            Exclusion::NoHealthyHost | Exclusion::Unhealthy | Exclusion::BelowMinQuality => return,
+        };
+        self.retry_at = Some(self.retry_at.map_or(retry_at, |earliest| earliest.min(retry_at)));
+    }
 }

@@ -25,9 +25,18 @@ pub(crate) fn backend(id: &str) -> Backend {
         max_concurrent_requests: None,
         breaker: Some(BreakerSettings {
             failure_threshold: 5,
+            failure_rate_threshold: PerMille::new(500),
+            window: 100,
+            min_requests: 10,
+            slow_response: Duration::from_secs(5),
+            slow_rate_threshold: PerMille::new(800),
             recovery_timeout: Duration::from_mins(1),
             half_open_max_requests: 3,
+            adaptive: true,
+            ramp: Duration::from_secs(10),
         }),
+        probe: None,
+        failure_domain: id.into(),
     }
 }
 
@@ -44,6 +53,7 @@ pub(crate) struct Rig {
     pub(crate) store: MemoryStore,
     pub(crate) facts: RequestFacts,
     pub(crate) rng: SplitMix64,
+    pub(crate) panic_threshold: PerMille,
 }
 
 struct Shared<'a>(&'a MemoryStore, usize);
@@ -62,7 +72,15 @@ impl Rig {
     pub(crate) fn new(backends: Vec<Backend>) -> Self {
         let (store, mut view) = (MemoryStore::default(), View::new(1));
         let places = backends.iter().map(|b| view.place(&store, &b.id).expect("placed")).collect();
-        Self { backends, places, view, store, facts: RequestFacts::default(), rng: SplitMix64::new(42) }
+        Self {
+            backends,
+            places,
+            view,
+            store,
+            facts: RequestFacts::default(),
+            rng: SplitMix64::new(42),
+            panic_threshold: PerMille::new(0),
+        }
     }
 
     pub(crate) fn change(&mut self, backend: usize, change: impl FnMut(&mut Record)) {
@@ -88,7 +106,13 @@ impl Rig {
         now: Timestamp,
     ) -> Result<Attempts, Nobody> {
         let fleet = Fleet { backends: &self.backends, places: &self.places, view: &self.view };
-        let ask = Ask { facts: &self.facts, text: Tokens(1_000), strategy, min_quality };
+        let ask = Ask {
+            facts: &self.facts,
+            text: Tokens(1_000),
+            strategy,
+            min_quality,
+            panic_threshold: self.panic_threshold,
+        };
         plan(&fleet, &ask, wanted, now, &mut self.rng, &mut Shared(&self.store, self.backends.len()))
     }
 

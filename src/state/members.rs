@@ -6,9 +6,8 @@
 
 use std::time::Duration;
 
-use super::codec::{Reader, Writer};
 use super::store::{Store, StoreError, update};
-use crate::domain::Timestamp;
+use crate::domain::{Decoder, Encoder, Timestamp};
 
 const KEY: &str = "llm-router/1/members";
 
@@ -90,7 +89,7 @@ impl Members {
 }
 
 fn decode(bytes: &[u8]) -> Vec<Seat> {
-    let mut reader = Reader::new(bytes);
+    let mut reader = Decoder::new(bytes);
     let mut seats = Vec::with_capacity(bytes.len() / 16);
     while let (Some(name), Some(heartbeat)) = (reader.u64(), reader.u64()) {
         seats.push(Seat { name, heartbeat: Timestamp::from_micros(heartbeat) });
@@ -99,7 +98,7 @@ fn decode(bytes: &[u8]) -> Vec<Seat> {
 }
 
 fn encode(seats: &[Seat]) -> Vec<u8> {
-    let mut out = Writer::with_capacity(16 * seats.len());
+    let mut out = Encoder::with_capacity(16 * seats.len());
     for seat in seats {
         out.u64(seat.name).u64(seat.heartbeat.as_micros());
     }

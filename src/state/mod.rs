@@ -5,7 +5,6 @@
 //! breaker) is. Each VM keeps a [`View`]: its copy of all records, which deciding reads; the tick refreshes it, and so
 //! does every change that the VM makes itself.
 
-mod codec;
 mod members;
 mod memory;
 mod outcome;
@@ -17,7 +16,7 @@ mod view;
 pub use members::Members;
 pub use memory::MemoryStore;
 pub use outcome::{Counted, Outcome};
-pub use record::{Record, RecordError};
+pub use record::{Load, Record, RecordError};
 pub use rotation::{Cursor, Smooth};
 pub use store::{Cas, Store, StoreError, update};
 pub use view::{Place, View};

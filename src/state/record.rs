@@ -1,15 +1,14 @@
-//! What is known of one backend: some 130 bytes of fixed layout.
+//! What is known of one backend: some 200 bytes of fixed layout.
 
 use std::time::Duration;
 
-use super::codec::{Reader, Writer};
-use crate::domain::{Backend, Timestamp};
-use crate::health::{Breaker, BreakerPhase};
+use crate::domain::{Backend, Decoder, Encoder, Timestamp, Tokens};
+use crate::health::{Breaker, Capacity, Hosts, Probes, Quota};
 use crate::learning::{Mean, PeakEwma, Window};
 use crate::tokens::Calibration;
 
 /// The layout's version, its first byte and part of its key: another version of the module never reads it wrongly.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// How fast failures of an idle backend lose their weight: to 37 % after this long.
 const FORGIVENESS: Duration = Duration::from_secs(60);
@@ -40,8 +39,39 @@ pub struct Record {
     pub calibration: Calibration,
     /// Tokens of an answer.
     pub output_tokens: Mean,
-    /// Requests in flight, one column per member (`Members`), each written by that member alone.
-    columns: Vec<u32>,
+    /// What its provider says is left.
+    pub quota: Quota,
+    /// How much it can take at once, where its provider does not say.
+    pub capacity: Capacity,
+    /// How Envoy sees its hosts.
+    pub hosts: Hosts,
+    /// What the router's own checks found.
+    pub probes: Probes,
+    /// What is in flight, one column per member (`Members`), each written by that member alone.
+    columns: Vec<Load>,
+}
+
+/// Requests under way, and their estimated tokens: those of the prompts and those of the answers to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Load {
+    /// How many there are.
+    pub requests: u32,
+    /// What they are expected to take together.
+    pub tokens: Tokens,
+}
+
+impl Load {
+    /// With one more request of so many tokens.
+    #[must_use]
+    pub const fn with(self, tokens: Tokens) -> Self {
+        Self { requests: self.requests.saturating_add(1), tokens: Tokens(self.tokens.0.saturating_add(tokens.0)) }
+    }
+
+    /// Without one request of so many tokens.
+    #[must_use]
+    pub const fn without(self, tokens: Tokens) -> Self {
+        Self { requests: self.requests.saturating_sub(1), tokens: Tokens(self.tokens.0.saturating_sub(tokens.0)) }
+    }
 }
 
 impl Record {
@@ -52,35 +82,51 @@ impl Record {
 
     /// Requests under way, over all workers.
     pub fn in_flight(&self) -> u32 {
-        self.columns.iter().fold(0, |sum, &n| sum.saturating_add(n))
+        self.load().requests
     }
 
-    /// Requests under way at one member.
-    pub fn in_flight_at(&self, member: usize) -> u32 {
-        self.columns.get(member).copied().unwrap_or(0)
+    /// What is under way, over all workers.
+    pub fn load(&self) -> Load {
+        self.columns.iter().fold(Load::default(), |sum, column| Load {
+            requests: sum.requests.saturating_add(column.requests),
+            tokens: Tokens(sum.tokens.0.saturating_add(column.tokens.0)),
+        })
     }
 
-    /// Notes how many requests one member has under way.
-    pub fn set_in_flight_at(&mut self, member: usize, requests: u32) {
+    /// What one member has under way.
+    pub fn load_at(&self, member: usize) -> Load {
+        self.columns.get(member).copied().unwrap_or_default()
+    }
+
+    /// Notes what one member has under way.
+    pub fn set_load_at(&mut self, member: usize, load: Load) {
         if member >= self.columns.len() {
-            if requests == 0 {
+            if load == Load::default() {
                 return;
             }
-            self.columns.resize(member + 1, 0);
+            self.columns.resize(member + 1, Load::default());
         }
         if let Some(column) = self.columns.get_mut(member) {
-            *column = requests;
+            *column = load;
         }
-        while self.columns.last() == Some(&0) {
+        while self.columns.last() == Some(&Load::default()) {
             self.columns.pop();
         }
+    }
+
+    /// How well the backend is, `0..=1`: what every strategy means by health. Its answers, the router's own checks and
+    /// Envoy's picture of its hosts each can only lower it.
+    ///
+    /// `answers · last check · hosts that Envoy would send to`
+    pub fn health(&self, now: Timestamp) -> f64 {
+        self.answers(now) * self.probes.score.ratio() * self.hosts.available(now)
     }
 
     /// How likely its next answer is to be a good one, from its last hundred: 1 for a backend that was never asked.
     /// A failure weighs less the longer ago the last answer is, so that a backend nobody dares to ask comes back.
     ///
     /// `1 - failures / (answers + 5) · e^(-idle / 60 s)`
-    pub fn health(&self, now: Timestamp) -> f64 {
+    pub fn answers(&self, now: Timestamp) -> f64 {
         let failures = f64::from(self.window.failures());
         let idle = now.since(self.last_answer).as_secs_f64();
         1.0 - failures / (f64::from(self.window.len()) + HEALTH_PRIOR) * (-idle / FORGIVENESS.as_secs_f64()).exp()
@@ -109,50 +155,51 @@ impl Record {
 
     /// As bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Writer::with_capacity(144 + 4 * self.columns.len());
-        let b = &self.breaker;
-        out.u8(VERSION).u8(b.phase.code()).u32(b.epoch).u32(b.consecutive_failures);
-        out.u32(b.probes).u32(b.probe_successes).u64(b.since.as_micros()).u64(b.retry_at.as_micros());
+        let mut out = Encoder::with_capacity(256 + 12 * self.columns.len());
+        out.u8(VERSION);
+        self.breaker.encode(&mut out);
         let (micros, at) = self.response_time.parts();
-        out.u64(micros).u64(at.as_micros());
+        out.u64(micros).time(at);
         let (bits, len) = self.window.parts();
-        out.u128(bits).u8(len).u64(self.last_answer.as_micros());
+        out.u128(bits).u8(len).time(self.last_answer);
         let (mean, means) = self.output_tokens.parts();
         out.u32(self.calibration.ratio_ppm()).u16(self.calibration.samples()).u32(mean).u32(means);
-        for &column in &self.columns {
-            out.u32(column);
+        self.quota.encode(&mut out);
+        self.capacity.encode(&mut out);
+        self.hosts.encode(&mut out);
+        self.probes.encode(&mut out);
+        for Load { requests, tokens } in &self.columns {
+            out.u32(*requests).u64(tokens.0);
         }
         out.finish()
     }
 
     /// From bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
-        Self::read(&mut Reader::new(bytes)).ok_or(RecordError)
+        Self::read(&mut Decoder::new(bytes)).ok_or(RecordError)
     }
 
-    fn read(r: &mut Reader<'_>) -> Option<Self> {
-        if r.u8()? != VERSION {
+    fn read(from: &mut Decoder<'_>) -> Option<Self> {
+        if from.u8()? != VERSION {
             return None;
         }
-        let breaker = Breaker {
-            phase: BreakerPhase::from_code(r.u8()?)?,
-            epoch: r.u32()?,
-            consecutive_failures: r.u32()?,
-            probes: r.u32()?,
-            probe_successes: r.u32()?,
-            since: Timestamp::from_micros(r.u64()?),
-            retry_at: Timestamp::from_micros(r.u64()?),
+        let mut record = Self {
+            breaker: Breaker::decode(from)?,
+            response_time: PeakEwma::from_parts(from.u64()?, from.time()?),
+            window: Window::from_parts(from.u128()?, from.u8()?),
+            last_answer: from.time()?,
+            calibration: Calibration::from_parts(from.u32()?, from.u16()?),
+            output_tokens: Mean::from_parts(from.u32()?, from.u32()?),
+            quota: Quota::decode(from)?,
+            capacity: Capacity::decode(from)?,
+            hosts: Hosts::decode(from)?,
+            probes: Probes::decode(from)?,
+            columns: Vec::new(),
         };
-        let response_time = PeakEwma::from_parts(r.u64()?, Timestamp::from_micros(r.u64()?));
-        let window = Window::from_parts(r.u128()?, r.u8()?);
-        let last_answer = Timestamp::from_micros(r.u64()?);
-        let calibration = Calibration::from_parts(r.u32()?, r.u16()?);
-        let output_tokens = Mean::from_parts(r.u32()?, r.u32()?);
-        let mut columns = Vec::new();
-        while !r.is_empty() {
-            columns.push(r.u32()?);
+        while !from.is_empty() {
+            record.columns.push(Load { requests: from.u32()?, tokens: Tokens(from.u64()?) });
         }
-        Some(Self { breaker, response_time, window, last_answer, calibration, output_tokens, columns })
+        Some(record)
     }
 }
 
@@ -161,6 +208,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::health::BreakerPhase;
 
     fn at(seconds: u64) -> Timestamp {
         Timestamp::from_micros(1_000_000_000 + seconds * 1_000_000)
@@ -169,8 +217,8 @@ mod tests {
     #[test]
     fn it_survives_being_bytes() {
         let mut record = Record::default();
-        record.set_in_flight_at(3, 7);
-        record.set_in_flight_at(0, 1);
+        record.set_load_at(3, Load { requests: 7, tokens: Tokens(9_000) });
+        record.set_load_at(0, Load::default().with(Tokens(1)));
         record.observe_answer(true, at(1));
         record.observe_output_tokens(900);
         record.response_time.observe(Duration::from_millis(80), Duration::from_secs(1), at(1));
@@ -184,9 +232,9 @@ mod tests {
     fn columns_of_members_that_are_idle_take_no_room() {
         let mut record = Record::default();
         let empty = record.encode().len();
-        record.set_in_flight_at(90, 1);
-        record.set_in_flight_at(90, 0);
-        record.set_in_flight_at(5, 0);
+        record.set_load_at(90, Load::default().with(Tokens(1)));
+        record.set_load_at(90, Load::default());
+        record.set_load_at(5, Load::default());
         assert_eq!(record.encode().len(), empty);
     }
 

@@ -3,8 +3,8 @@
 //! Turns that each worker takes by itself add up to the right shares only by luck. A turn here is one compare-and-swap
 //! on a value that all workers share, so that shares are right in total, however requests fall to workers.
 
-use super::codec::{Reader, Writer};
 use super::store::{Store, StoreError, update};
+use crate::domain::{Decoder, Encoder};
 
 /// A number that every request takes one of: the state of all strategies that deal in shares, smooth ones excepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl Cursor {
     /// Takes the next number.
     pub fn take(&self, store: &impl Store) -> Result<u64, StoreError> {
         update(store, &self.0, |bytes| {
-            let number = bytes.and_then(|b| Reader::new(b).u64()).unwrap_or(0);
+            let number = bytes.and_then(|b| Decoder::new(b).u64()).unwrap_or(0);
             (Some(number.wrapping_add(1).to_le_bytes().to_vec()), number)
         })
     }
@@ -72,7 +72,7 @@ impl Smooth {
             if let Some(own) = credit.get_mut(place) {
                 *own = own.saturating_sub(sum);
             }
-            let mut out = Writer::with_capacity(8 * places);
+            let mut out = Encoder::with_capacity(8 * places);
             for own in credit {
                 out.u64(own.cast_unsigned());
             }
@@ -82,7 +82,7 @@ impl Smooth {
 }
 
 fn decode(bytes: &[u8], places: usize) -> Vec<i64> {
-    let mut reader = Reader::new(bytes);
+    let mut reader = Decoder::new(bytes);
     (0..places).map(|_| reader.u64().unwrap_or(0).cast_signed()).collect()
 }
 

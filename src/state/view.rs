@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::members::Members;
 use super::outcome::Outcome;
-use super::record::Record;
+use super::record::{Load, Record};
 use super::store::{Store, StoreError, update};
-use crate::domain::Timestamp;
+use crate::domain::{Timestamp, Tokens};
 use crate::health::{Pass, Verdict};
 
 /// How often a member shows that it lives.
@@ -26,8 +26,8 @@ pub struct Place(usize);
 struct Entry {
     id: Box<str>,
     key: Box<str>,
-    /// Requests that this VM has in flight there: the truth of which this member's column is the copy.
-    mine: u32,
+    /// What this VM has in flight there: the truth of which this member's column is the copy.
+    mine: Load,
     /// The record as last seen, with what is in `pending`.
     record: Record,
     /// Outcomes that others have not seen yet.
@@ -72,7 +72,7 @@ impl View {
             Some(Ok(record)) => (None, record),
             _ => (Some(Record::default().encode()), Record::default()),
         })?;
-        self.entries.push(Entry { id: id.into(), key, mine: 0, record, pending: Vec::new() });
+        self.entries.push(Entry { id: id.into(), key, mine: Load::default(), record, pending: Vec::new() });
         Ok(Place(self.entries.len() - 1))
     }
 
@@ -86,13 +86,14 @@ impl View {
         self.members.leads()
     }
 
-    /// Counts a request in, if `admit` lets it: that sees the record as it is now, requests of other workers included,
+    /// Counts a request of so many tokens in, if `admit` lets it: that sees the record as it is now, requests of other workers included,
     /// and may change it.
     pub fn enter<T, E>(
         &mut self,
         store: &impl Store,
         place: Place,
         now: Timestamp,
+        tokens: Tokens,
         mut admit: impl FnMut(&mut Record) -> Result<T, E>,
     ) -> Result<Result<T, E>, StoreError> {
         let seat = self.seat(store, now)?;
@@ -101,38 +102,39 @@ impl View {
             let mut record = entry.merged(bytes, seat);
             let result = admit(&mut record);
             if result.is_ok() {
-                record.set_in_flight_at(seat, entry.mine.saturating_add(1));
+                record.set_load_at(seat, entry.mine.with(tokens));
             }
             (result.is_ok().then(|| record.encode()), (record, result))
         })?;
         entry.record = record;
         if result.is_ok() {
-            entry.mine = entry.mine.saturating_add(1);
+            entry.mine = entry.mine.with(tokens);
             entry.pending.clear();
         }
         Ok(result)
     }
 
     /// Counts a request in without asking; others see it at the next tick.
-    pub fn enter_unasked(&mut self, place: Place) -> Option<Pass> {
+    pub fn enter_unasked(&mut self, place: Place, tokens: Tokens) -> Option<Pass> {
         let seat = self.members.seat();
         let entry = self.entries.get_mut(place.0)?;
-        entry.mine = entry.mine.saturating_add(1);
+        entry.mine = entry.mine.with(tokens);
         entry.note_in_flight(seat);
         Some(entry.record.breaker.unasked())
     }
 
-    /// Counts a request out and learns from it. Where that cannot be written now, it is written at a later tick.
+    /// Counts a request of so many tokens out and learns from it. Where that cannot be written now, it is written at a later tick.
     pub fn leave(
         &mut self,
         store: &impl Store,
         place: Place,
+        tokens: Tokens,
         outcome: &Outcome,
         at_once: bool,
     ) -> Result<(), StoreError> {
         let seat = self.members.seat();
         if let Some(entry) = self.entries.get_mut(place.0) {
-            entry.mine = entry.mine.saturating_sub(1);
+            entry.mine = entry.mine.without(tokens);
             entry.note_in_flight(seat);
         }
         self.learn(store, place, outcome, at_once)
@@ -191,7 +193,7 @@ impl View {
                 {
                     entry.record = record;
                 }
-                if entry.record.in_flight_at(seat) == entry.mine {
+                if entry.record.load_at(seat) == entry.mine {
                     continue;
                 }
             }
@@ -210,7 +212,7 @@ impl View {
             update(store, &entry.key, |bytes| {
                 let mut record = bytes.and_then(|bytes| Record::decode(bytes).ok()).unwrap_or_default();
                 for &seat in &dead {
-                    record.set_in_flight_at(seat, 0);
+                    record.set_load_at(seat, Load::default());
                 }
                 (Some(record.encode()), ())
             })?;
@@ -239,13 +241,13 @@ impl Entry {
         for outcome in &self.pending {
             record.learn(outcome);
         }
-        record.set_in_flight_at(seat, self.mine);
+        record.set_load_at(seat, self.mine);
         record
     }
 
     fn note_in_flight(&mut self, seat: Option<usize>) {
         if let Some(seat) = seat {
-            self.record.set_in_flight_at(seat, self.mine);
+            self.record.set_load_at(seat, self.mine);
         }
     }
 }
@@ -268,7 +270,7 @@ mod tests {
 
     fn enter(view: &mut View, store: &MemoryStore, limit: u32, now: Timestamp) -> bool {
         let admit = |record: &mut Record| if record.in_flight() < limit { Ok(()) } else { Err(()) };
-        view.enter(store, Place(0), now, admit).expect("stored").is_ok()
+        view.enter(store, Place(0), now, Tokens(7), admit).expect("stored").is_ok()
     }
 
     fn outcome(verdict: Verdict, second: u64) -> Outcome {
@@ -308,8 +310,8 @@ mod tests {
     fn good_news_is_told_at_the_tick_and_bad_news_at_once() {
         let store = MemoryStore::default();
         let [mut one, mut other] = views(&store, 2).try_into().expect("two");
-        one.enter_unasked(Place(0));
-        one.leave(&store, Place(0), &outcome(Verdict::Well, 0), false).expect("noted");
+        one.enter_unasked(Place(0), Tokens(7));
+        one.leave(&store, Place(0), Tokens(7), &outcome(Verdict::Well, 0), false).expect("noted");
         assert_eq!((one.record(Place(0)).window.len(), shared(&store).window.len()), (1, 0));
         one.learn(&store, Place(0), &outcome(Verdict::Ill, 0), false).expect("written");
         assert_eq!((shared(&store).window.len(), shared(&store).window.failures()), (2, 1));
@@ -351,14 +353,14 @@ mod tests {
             for (n, event) in steps {
                 let view = &mut views[n];
                 match event {
-                    0 => under_way[n] += u32::from(view.enter_unasked(Place(0)).is_some()),
+                    0 => under_way[n] += u32::from(view.enter_unasked(Place(0), Tokens(7)).is_some()),
                     1 => {
-                        let entered = view.enter(&store, Place(0), at(0), |_| Ok::<_, ()>(()));
+                        let entered = view.enter(&store, Place(0), at(0), Tokens(7), |_| Ok::<_, ()>(()));
                         under_way[n] += u32::from(entered.is_ok());
                     }
                     _ if under_way[n] > 0 => {
                         let verdict = if event == 2 { Verdict::Ill } else { Verdict::Well };
-                        let _ = view.leave(&store, Place(0), &outcome(verdict, 0), event == 3);
+                        let _ = view.leave(&store, Place(0), Tokens(7), &outcome(verdict, 0), event == 3);
                         under_way[n] -= 1;
                         answers += 1;
                         failures += u32::from(event == 2);

@@ -10,7 +10,7 @@ use proptest::prelude::{
 use proptest::strategy::Strategy as _;
 
 use super::*;
-use crate::domain::{BackendType, BreakerSettings, PerMille, Price, Prices, Weight};
+use crate::domain::{BackendType, BreakerSettings, PerMille, Price, Prices, ProbeSettings, Weight};
 
 /// Keys that mean something, so that a random document gets past the first of them.
 const KEYS: &[&str] = &[
@@ -82,6 +82,41 @@ fn document() -> impl proptest::strategy::Strategy<Value = Value> {
 }
 
 prop_compose! {
+    fn breaker()(
+        (failure_threshold, half_open_max_requests) in (1_u32..=1_000, 1_u32..=1_000),
+        (failure_rate, slow_rate) in (10_u16..=1_000, 10_u16..=1_000),
+        (window, share) in (1_u8..=100, 1_u8..=100),
+        slow_ms in 1_u64..=3_600_000,
+        (recovery_ms, ramp_ms) in (50_u64..=3_600_000, 0_u64..=3_600_000),
+        adaptive in any::<bool>(),
+    ) -> BreakerSettings {
+        BreakerSettings {
+            failure_threshold,
+            failure_rate_threshold: PerMille::new(failure_rate),
+            window,
+            min_requests: share.min(window),
+            slow_response: Duration::from_millis(slow_ms),
+            slow_rate_threshold: PerMille::new(slow_rate),
+            recovery_timeout: Duration::from_millis(recovery_ms),
+            half_open_max_requests,
+            adaptive,
+            ramp: Duration::from_millis(ramp_ms),
+        }
+    }
+}
+
+prop_compose! {
+    fn probe()(
+        path in "/[!-~]{0,60}",
+        (interval_ms, timeout_ms) in (100_u64..=3_600_000, 50_u64..=600_000),
+        (failures, successes) in (1_u32..=1_000, 1_u32..=1_000),
+    ) -> ProbeSettings {
+        let (interval, timeout) = (Duration::from_millis(interval_ms), Duration::from_millis(timeout_ms));
+        ProbeSettings { path: path.into(), interval, timeout, failures, successes }
+    }
+}
+
+prop_compose! {
     fn backend()(
         kind in prop::sample::select(&BackendType::ALL),
         cluster in option::of("[!-+\\--~]{1,255}"),
@@ -91,7 +126,9 @@ prop_compose! {
         expected_ms in 1_u64..=600_000,
         (quality, reliability) in (0_u16..=1_000, 0_u16..=1_000),
         max_concurrent_requests in option::of(1_u32..=1_000_000),
-        breaker in option::of((1_u32..=1_000, 50_u64..=3_600_000, 1_u32..=1_000)),
+        breaker in option::of(breaker()),
+        probe in option::of(probe()),
+        failure_domain in "[a-z]{1,8}",
     ) -> Backend {
         Backend {
             id: "".into(),
@@ -104,11 +141,9 @@ prop_compose! {
             quality: PerMille::new(quality),
             reliability: PerMille::new(reliability),
             max_concurrent_requests,
-            breaker: breaker.map(|(failure_threshold, recovery_ms, half_open_max_requests)| BreakerSettings {
-                failure_threshold,
-                recovery_timeout: Duration::from_millis(recovery_ms),
-                half_open_max_requests,
-            }),
+            breaker,
+            probe,
+            failure_domain: failure_domain.into(),
         }
     }
 }
@@ -125,6 +160,8 @@ prop_compose! {
         format in prop::sample::select(&[LogFormat::Json, LogFormat::Text]),
         level in prop::sample::select(&[LogLevel::Debug, LogLevel::Info, LogLevel::Warn, LogLevel::Error]),
         seed in option::of(any::<u64>()),
+        admin in option::of(100_u64..=60_000),
+        panic_threshold in 0_u16..=1_000,
     ) -> Config {
         let backends: Vec<Backend> = backends
             .into_iter()
@@ -142,6 +179,12 @@ prop_compose! {
             forward_estimate,
             client_hints: ClientHints { strategy: by_strategy, min_quality: by_quality },
             retry: Retry { max_attempts },
+            envoy_admin: admin.map(|interval| EnvoyAdmin {
+                // No backend of these tests has a cluster of so long a name.
+                cluster: "admin".repeat(51).into(),
+                interval: Duration::from_millis(interval),
+            }),
+            panic_threshold: PerMille::new(panic_threshold),
             logging: Logging { format, level, decisions },
             seed,
         }

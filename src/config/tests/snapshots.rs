@@ -32,7 +32,14 @@ fn a_configuration_with_every_key() {
                 "quality_score": 0.8637, "reliability_score": 0.999, "max_concurrent_requests": 64,
                 "circuit_breaker": {
                     "enabled": true, "failure_threshold": 7, "recovery_timeout_seconds": 0.5, "half_open_max_requests": 1,
+                    "failure_rate_threshold": 0.25, "window": 40, "min_requests": 20, "slow_response_ms": 4000,
+                    "slow_rate_threshold": 0.9, "adaptive": false, "ramp_seconds": 2.5,
                 },
+                "health_check": {
+                    "path": "/models", "interval_seconds": 5, "timeout_seconds": 0.5,
+                    "consecutive_failures_threshold": 2, "consecutive_successes_threshold": 1,
+                },
+                "failure_domain": "eu",
             },
             "lightrag": { "backend_type": "lightrag", "cost_per_1k_tokens": 0.05, "circuit_breaker": { "enabled": false } },
             "claude": { "backend_type": "anthropic" },
@@ -42,6 +49,8 @@ fn a_configuration_with_every_key() {
         "forward_estimate": true,
         "client_hints": ["min_quality", "strategy"],
         "retry": { "max_attempts": 4 },
+        "envoy_admin": { "cluster": "admin", "interval_ms": 250 },
+        "panic_threshold": 0.5,
         "logging": { "format": "text", "level": "debug", "decisions": true },
         "seed": u64::MAX,
     }));
@@ -59,9 +68,9 @@ fn every_kind_of_error_at_once() {
                 "id": "other", "cluster": "a b", "backend_type": "cohere", "weight": 0, "priority": -1,
                 "quality_score": 1.4, "reliability_score": "high", "qualty_score": 0.5, "max_concurrent_requests": 1.5,
                 "expected_response_time_ms": 600_001, "endpoint_url": "http://h", "api_key": "k", "model": "m",
-                "circuit_breaker": { "enabled": 1, "window": 100, "recovery_timeout_seconds": 0.049, "treshold": 5 },
+                "circuit_breaker": { "enabled": 1, "window": 5, "min_requests": 6, "recovery_timeout_seconds": 0.049, "treshold": 5 },
             },
-            "dotted.id": {},
+            "dotted.id": { "health_check": { "path": "health", "timeout_seconds": 0 } },
             "": {},
             "not_an_object": null,
         },
@@ -72,6 +81,7 @@ fn every_kind_of_error_at_once() {
         "logging": { "format": "xml", "level": ["info"] },
         "seed": -1,
         "queue": { "size": 0 },
+        "envoy_admin": { "cluster": "dotted.id", "interval_ms": 1 },
         "response_header": true,
         "temperature": 1,
     }));

@@ -3,6 +3,9 @@
 //! There are two kinds. Strategies of *shares* divide the traffic: round robin, the weights, weight times health. Whose
 //! turn it is is decided for all workers together ([`Turns`]). Strategies of *scores* compare: the lowest wins, and ties
 //! are broken at random, so that equal backends share the load.
+//!
+//! A backend that is to have only a part of its usual traffic ([`Terms`](super::Terms)) gets that part of its share;
+//! where scores are compared, it takes part in that part of the comparisons.
 
 mod cost_optimized;
 mod health_aware;
@@ -17,7 +20,7 @@ mod weighted_round_robin;
 pub use crate::config::Strategy;
 pub use quality_based::composite_quality;
 
-use super::{Ask, Candidate, Turns};
+use super::{Ask, Candidate, Terms, Turns};
 use crate::domain::{BackendIndex, Rng, Timestamp};
 
 /// A candidate as its strategy sees it.
@@ -25,7 +28,9 @@ use crate::domain::{BackendIndex, Rng, Timestamp};
 struct Ranked {
     index: BackendIndex,
     probe: bool,
-    /// Its part of the traffic, for strategies of shares.
+    /// Whether it sits this one out, unless all do: how strategies of scores give a backend a part of its traffic.
+    benched: bool,
+    /// Its share of the traffic, for strategies of shares.
     share: u64,
     /// What it is compared by, for strategies of scores: lower is better.
     score: f64,
@@ -39,9 +44,9 @@ pub(super) struct Ranking {
 }
 
 impl Ranking {
-    pub(super) fn new(tier: &[Candidate<'_>], ask: &Ask<'_>, now: Timestamp) -> Self {
+    pub(super) fn new(tier: &[Candidate<'_>], ask: &Ask<'_>, now: Timestamp, rng: &mut impl Rng) -> Self {
         let strategy = ask.strategy;
-        let left = tier.iter().map(|candidate| Ranked::new(candidate, ask, now)).collect();
+        let left = tier.iter().map(|candidate| Ranked::new(candidate, ask, now, rng)).collect();
         Self { strategy, left }
     }
 
@@ -94,8 +99,8 @@ impl Ranking {
 }
 
 impl Ranked {
-    fn new(candidate: &Candidate<'_>, ask: &Ask<'_>, now: Timestamp) -> Self {
-        let (mut share, mut score) = (1, 0.0);
+    fn new(candidate: &Candidate<'_>, ask: &Ask<'_>, now: Timestamp, rng: &mut impl Rng) -> Self {
+        let (mut share, mut score) = (round_robin::WHOLE, 0.0);
         match ask.strategy {
             Strategy::RoundRobin => {}
             Strategy::Weighted | Strategy::WeightedRoundRobin => share = weighted::share(candidate),
@@ -105,7 +110,10 @@ impl Ranked {
             Strategy::PerformanceBased => score = performance_based::score(candidate, now),
             Strategy::QualityBased => score = quality_based::score(candidate, now),
         }
-        Self { index: candidate.index, probe: candidate.probe, share, score }
+        let Terms { probe, part } = candidate.terms;
+        // Most have their whole part, and then no luck is spent on them.
+        let benched = part < 1.0 && rng.ratio() >= part;
+        Self { index: candidate.index, probe, benched, share: ((share as f64 * part) as u64).max(1), score }
     }
 }
 

@@ -6,11 +6,14 @@ use crate::domain::Rng;
 /// Scores that differ by less than this share of them are equal.
 const TIE: f64 = 1e-9;
 
-/// The position of the lowest score; of several lowest ones, any at random.
+/// The position of the lowest score among those that are not benched, unless all are; of several lowest ones, any at
+/// random.
 pub(super) fn lowest(tier: &[Ranked], rng: &mut impl Rng) -> Option<usize> {
     let mut best: Option<(usize, f64)> = None;
     let mut equals = 1_usize;
-    for (position, &Ranked { score, .. }) in tier.iter().enumerate() {
+    let all_benched = tier.iter().all(|ranked| ranked.benched);
+    let playing = tier.iter().enumerate().filter(|(_, ranked)| !ranked.benched || all_benched);
+    for (position, &Ranked { score, .. }) in playing {
         match best {
             Some((_, least)) if (score - least).abs() <= TIE * least.abs() => {
                 // Reservoir sampling: after k ties each of them stands with probability 1/k.

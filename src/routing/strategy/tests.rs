@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::Strategy;
 use crate::domain::{Backend, PerMille, Price, Prices, Tokens, Weight};
 use crate::routing::testing::{Rig, at, backend};
+use crate::state::Load;
 
 const ALL: [Strategy; 8] = [
     Strategy::RoundRobin,
@@ -59,9 +60,9 @@ fn weighted_round_robin_mixes_evenly() {
 #[test]
 fn least_connections_fills_the_emptiest_for_its_weight() {
     let mut rig = Rig::new(vec![weighing("a", 1_000), weighing("b", 3_000), weighing("c", 1_000)]);
-    rig.change(0, |r| r.set_in_flight_at(7, 1));
-    rig.change(1, |r| r.set_in_flight_at(7, 3));
-    rig.change(2, |r| r.set_in_flight_at(7, 2));
+    rig.change(0, |r| r.set_load_at(7, Load { requests: 1, ..Load::default() }));
+    rig.change(1, |r| r.set_load_at(7, Load { requests: 3, ..Load::default() }));
+    rig.change(2, |r| r.set_load_at(7, Load { requests: 2, ..Load::default() }));
     assert_eq!(rig.order(Strategy::LeastConnections, 3), [1, 0, 2]);
 }
 
@@ -100,7 +101,7 @@ fn performance_based_follows_latency_load_and_failures() {
     let mut rig = Rig::new(vec![backend("a"), slow, backend("c")]);
     rig.change(0, |r| r.response_time.observe(Duration::from_millis(400), Duration::from_secs(1), at(0)));
     assert_eq!(rig.order(Strategy::PerformanceBased, 3), [0, 2, 1]);
-    rig.change(0, |r| r.set_in_flight_at(7, 9));
+    rig.change(0, |r| r.set_load_at(7, Load { requests: 9, ..Load::default() }));
     assert_eq!(rig.order(Strategy::PerformanceBased, 1), [2]);
     rig.change(2, |r| (0..50).for_each(|_| r.observe_answer(true, at(0))));
     assert_eq!(rig.order(Strategy::PerformanceBased, 1), [1]);
@@ -142,7 +143,7 @@ fn a_higher_tier_serves_only_when_no_lower_one_can() {
 fn nobody_is_an_answer_with_the_earliest_moment_to_ask_again() {
     for strategy in ALL {
         let mut rig = Rig::new(vec![Backend { max_concurrent_requests: Some(1), ..backend("a") }, backend("b")]);
-        rig.change(0, |r| r.set_in_flight_at(7, 1));
+        rig.change(0, |r| r.set_load_at(7, Load { requests: 1, ..Load::default() }));
         rig.open_breaker(1);
         let nobody = rig.plan(strategy, 3, None, at(1)).expect_err("nobody");
         assert_eq!((nobody.at_limit, nobody.retry_at), (true, Some(at(60))), "{strategy:?}");
@@ -185,7 +186,7 @@ proptest! {
         let mut rig = Rig::new(backends);
         rig.rng = crate::domain::SplitMix64::new(seed);
         for n in (0..tiers.len()).filter(|&n| full[n]) {
-            rig.change(n, |r| r.set_in_flight_at(7, 1));
+            rig.change(n, |r| r.set_load_at(7, Load { requests: 1, ..Load::default() }));
         }
         let eligible: Vec<_> = (0..tiers.len()).filter(|&n| !full[n]).collect();
         match rig.plan(ALL[which], wanted, None, at(0)) {
