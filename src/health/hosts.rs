@@ -23,7 +23,7 @@ impl Hosts {
     /// The share of hosts that may be sent to at `now`; all of them where Envoy has not been heard of lately.
     pub fn available(&self, now: Timestamp) -> f64 {
         // A clock that stepped back must not make an old picture hold for ever.
-        let is_valid = now <= self.valid_until && self.valid_until.since(now) <= Duration::from_mins(5);
+        let is_valid = now <= self.valid_until && self.valid_until.since(now) <= Duration::from_secs(300);
         if is_valid { self.available.ratio() } else { 1.0 }
     }
 
