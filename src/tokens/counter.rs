@@ -17,7 +17,7 @@ static BYTES: [u32; 256] = bytes();
 ///
 /// Sorted by class first: the class of a byte is known long before the state it is met in, so the one thing that a step
 /// has to wait for, the state, is added to an address that is ready.
-static STEPS: [i16; CLASSES * STATES] = steps();
+static STEPS: [i16; (CLASSES * STATES).next_power_of_two()] = steps();
 
 #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler: out of bounds is a compile error")]
 const fn bytes() -> [u32; 256] {
@@ -33,8 +33,8 @@ const fn bytes() -> [u32; 256] {
 
 #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler: out of bounds is a compile error")]
 #[expect(clippy::large_stack_arrays, reason = "evaluated by the compiler: never on a stack")]
-const fn steps() -> [i16; CLASSES * STATES] {
-    let mut table = [0; CLASSES * STATES];
+const fn steps() -> [i16; (CLASSES * STATES).next_power_of_two()] {
+    let mut table = [0; (CLASSES * STATES).next_power_of_two()];
     let mut state = 0;
     while state < STATES {
         let mut class = 0;
@@ -117,7 +117,7 @@ fn parts(text: &[u8]) -> u64 {
     let sum = if bytes < WORTH_LANES {
         let mut lane = Lane::default();
         lane.read(text);
-        lane.sum + lane.end()
+        lane.sum() + lane.end()
     } else if bytes <= READ_WHOLE {
         let quarter = bytes / LANES;
         let mut lanes = side_by_side(text, [0, quarter, 2 * quarter, 3 * quarter], quarter);
@@ -135,7 +135,7 @@ fn parts(text: &[u8]) -> u64 {
 }
 
 fn sum(lanes: &[Lane]) -> i64 {
-    lanes.iter().map(|lane| lane.sum).sum()
+    lanes.iter().map(Lane::sum).sum()
 }
 
 /// Reads `len` bytes from each of the places.
@@ -154,10 +154,12 @@ fn side_by_side(text: &[u8], starts: [usize; LANES], len: usize) -> [Lane; LANES
 /// A reader of bytes one after the other.
 #[derive(Default)]
 struct Lane {
-    /// What it has counted, in parts of [`UNIT`].
-    sum: i64,
+    /// What the steps were worth; a lane is never so long that this overflows.
+    steps: i32,
+    /// What the pairs were worth.
+    pairs: i32,
     state: usize,
-    /// The letter it read last.
+    /// Where the row of the letter that it read last begins in [`PAIRS`].
     before: usize,
 }
 
@@ -169,7 +171,7 @@ impl Lane {
     fn run_up(text: &[u8], start: usize) -> Self {
         let mut lane = Self::default();
         lane.read(text.get(start.saturating_sub(RUN_UP)..start).unwrap_or_default());
-        Self { sum: 0, ..lane }
+        Self { steps: 0, pairs: 0, ..lane }
     }
 
     fn read(&mut self, bytes: &[u8]) {
@@ -182,19 +184,26 @@ impl Lane {
     fn step(&mut self, byte: u8) {
         #[expect(clippy::indexing_slicing, reason = "256 entries, and a byte")]
         let known = BYTES[usize::from(byte)] as usize;
-        let step = STEPS.get((known & 0xFFFF) + self.state).copied().unwrap_or(0);
+        #[expect(clippy::indexing_slicing, reason = "the remainder is below the length")]
+        let step = STEPS[((known & 0xFFFF) + self.state) % STEPS.len()];
         let here = known >> 16;
         #[expect(clippy::indexing_slicing, reason = "the remainder is below the length")]
-        let pair = PAIRS[(self.before * LETTERS + here) % PAIRS.len()];
+        let pair = PAIRS[(self.before + here) % PAIRS.len()];
         self.state = usize::from(step.cast_unsigned() & 0xFF);
-        self.before = here;
-        self.sum += i64::from(step >> 8) * STEP + i64::from(pair);
+        self.before = here * LETTERS;
+        self.steps += i32::from(step >> 8);
+        self.pairs += i32::from(pair);
+    }
+
+    /// What it has counted, in parts of [`UNIT`].
+    fn sum(&self) -> i64 {
+        i64::from(self.steps) * STEP + i64::from(self.pairs)
     }
 
     /// What the end of the text is worth, after what was read.
     fn end(&self) -> i64 {
         let last = STEPS.get(END as usize * STATES + self.state).map_or(0, |step| step >> 8);
-        i64::from(last) * STEP + PAIRS.get(self.before * LETTERS).map_or(0, |&pair| i64::from(pair))
+        i64::from(last) * STEP + PAIRS.get(self.before).map_or(0, |&pair| i64::from(pair))
     }
 }
 
@@ -208,7 +217,7 @@ mod tests {
     fn in_one_lane(text: &[u8]) -> u64 {
         let mut lane = Lane::default();
         lane.read(text);
-        u64::try_from(lane.sum + lane.end()).unwrap_or(0)
+        u64::try_from(lane.sum() + lane.end()).unwrap_or(0)
     }
 
     fn prose(bytes: usize) -> String {
