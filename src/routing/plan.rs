@@ -1,5 +1,7 @@
 //! In what order backends are tried.
 
+use std::time::Duration;
+
 use super::candidates::{Exclusion, candidates};
 use super::strategy::Ranking;
 use super::{Ask, Fleet, Turns};
@@ -7,6 +9,10 @@ use crate::domain::{BackendIndex, Rng, Timestamp};
 
 /// Attempts a request may have at most: there are that many slots.
 pub const MAX_ATTEMPTS: usize = 4;
+
+/// When a backend whose checks fail is worth asking for again: they are made every few seconds, and nobody knows which
+/// of them will be the first good one.
+const NEXT_CHECK: Duration = Duration::from_secs(5);
 
 /// Backends in the order in which they are tried; never empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +98,7 @@ pub fn plan(
         match verdict {
             Ok(candidate) => eligible.push(candidate),
             Err((index, why)) => {
-                nobody.hear(why);
+                nobody.hear(why, now);
                 if matches!(why, Exclusion::Breaker { .. } | Exclusion::Unhealthy) {
                     ill.push(index);
                 }
@@ -118,13 +124,15 @@ pub fn plan(
             draft.add(next);
         }
     }
+    draft.add_spare();
     let forced = draft.attempts.is_none();
     let health = |index: &BackendIndex| fleet.iter().nth(index.get()).map_or(0.0, |(_, _, record)| record.health(now));
     ill.sort_by(|a, b| health(b).total_cmp(&health(a)));
     for index in ill {
         draft.add(index);
     }
-    draft.finish().map(|attempts| Attempts { forced, ..attempts }.repeat_until(wanted)).ok_or(nobody)
+    draft.add_spare();
+    draft.attempts.map(|attempts| Attempts { forced, ..attempts }.repeat_until(wanted)).ok_or(nobody)
 }
 
 /// A plan in the making.
@@ -156,17 +164,19 @@ impl Draft<'_> {
         }
     }
 
-    fn finish(self) -> Option<Attempts> {
-        let mut attempts = self.attempts?;
+    /// There is no other domain left: those that were put aside have their turn.
+    fn add_spare(&mut self) {
+        let Some(attempts) = &mut self.attempts else { return };
         let room = self.wanted.saturating_sub(usize::from(attempts.len));
-        self.spare.into_iter().take(room).for_each(|backend| attempts.push(backend));
-        Some(attempts)
+        for backend in self.spare.drain(..).take(room) {
+            attempts.push(backend);
+        }
     }
 }
 
 impl Nobody {
     /// Takes note of why one of them may not.
-    fn hear(&mut self, why: Exclusion) {
+    fn hear(&mut self, why: Exclusion, now: Timestamp) {
         let retry_at = match why {
             Exclusion::AtConcurrencyLimit => {
                 self.at_limit = true;
@@ -177,7 +187,8 @@ impl Nobody {
                 retry_at
             }
             Exclusion::Breaker { retry_at } => retry_at,
-            Exclusion::NoHealthyHost | Exclusion::Unhealthy | Exclusion::BelowMinQuality => return,
+            Exclusion::NoHealthyHost | Exclusion::Unhealthy => now.after(NEXT_CHECK),
+            Exclusion::BelowMinQuality => return,
         };
         self.retry_at = Some(self.retry_at.map_or(retry_at, |earliest| earliest.min(retry_at)));
     }

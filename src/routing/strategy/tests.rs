@@ -5,7 +5,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::Strategy;
-use crate::domain::{Backend, PerMille, Price, Prices, Tokens, Weight};
+use crate::domain::{Backend, PerMille, Price, Prices, Timestamp, Tokens, Weight};
+use crate::health::{Breaker, Hosts};
 use crate::routing::testing::{Rig, at, backend};
 use crate::state::Load;
 
@@ -172,6 +173,85 @@ fn a_client_that_asks_for_quality_gets_no_less() {
         assert_eq!(plan(&mut rig, 900).map(|a| a.first().get()), Ok(1), "{strategy:?}");
         assert!(plan(&mut rig, 930).is_err());
     }
+}
+
+#[test]
+fn a_backend_of_which_hosts_are_out_gets_no_more_than_its_part_whatever_the_strategy() {
+    for strategy in ALL {
+        let mut rig = Rig::new(three());
+        let fair = rig.shares(strategy, 3_000)[1];
+        // Half of its hosts are out; it is its health, too.
+        rig.change(1, |r| r.hosts = Hosts { available: PerMille::new(500), valid_until: at(10) });
+        let part = rig.shares(strategy, 3_000)[1] as f64 / fair as f64;
+        assert!(part < 0.7, "{strategy:?}: {part}");
+        // Strategies of shares leave it something; those of scores need not, if it is worse than others by its health.
+        let divides = matches!(strategy, Strategy::RoundRobin | Strategy::Weighted | Strategy::WeightedRoundRobin);
+        assert!(part > 0.3 || !divides, "{strategy:?}: {part}");
+        rig.change(1, |r| r.hosts = Hosts { available: PerMille::new(0), valid_until: at(10) });
+        assert_eq!(rig.shares(strategy, 100)[1], 0, "{strategy:?}");
+        rig.change(1, |r| r.hosts.valid_until = Timestamp::default());
+        assert!(rig.shares(strategy, 3_000)[1].abs_diff(fair) < 150, "{strategy:?}: an old picture says nothing");
+    }
+}
+
+#[test]
+fn the_best_backend_that_is_coming_back_gets_its_part_and_the_second_best_the_rest() {
+    let mut rig = Rig::new(vec![charging("a", 0.001, 0.001, 900), charging("b", 0.02, 0.02, 900)]);
+    assert_eq!(rig.shares(Strategy::CostOptimized, 100), [100, 0]);
+    rig.change(0, |r| r.hosts = Hosts { available: PerMille::new(300), valid_until: at(10) });
+    let shares = rig.shares(Strategy::CostOptimized, 1_000);
+    assert!(shares[0].abs_diff(300) < 60, "{shares:?}");
+}
+
+#[test]
+fn a_failure_domain_is_tried_again_only_when_there_is_no_other() {
+    let of = |id, domain: &str, priority| Backend { failure_domain: domain.into(), priority, ..backend(id) };
+    for strategy in ALL {
+        let mut rig = Rig::new(vec![of("a", "eu", 1), of("b", "eu", 1), of("c", "us", 2), of("d", "us", 3)]);
+        for _ in 0..20 {
+            let order = rig.order(strategy, 4);
+            assert_eq!(order[1], 2, "{strategy:?}: another domain first, be it of a higher tier: {order:?}");
+            let mut rest = [order[0], order[2], order[3]];
+            rest.sort_unstable();
+            assert_eq!(rest, [0, 1, 3], "{strategy:?}: {order:?}");
+        }
+    }
+}
+
+#[test]
+fn when_all_are_ill_the_least_ill_is_tried_where_the_operator_allows_it() {
+    for strategy in ALL {
+        let mut rig = Rig::new(three());
+        for n in 0..3 {
+            rig.open_breaker(n);
+        }
+        rig.change(1, |r| (0..5).for_each(|_| r.observe_answer(true, at(0))));
+        rig.change(0, |r| (r.probes.unhealthy, r.probes.score) = (true, PerMille::new(0)));
+        assert!(rig.plan(strategy, 3, None, at(1)).is_err(), "{strategy:?}");
+        rig.panic_threshold = PerMille::new(300);
+        let attempts = rig.plan(strategy, 3, None, at(1)).expect("somebody");
+        assert_eq!((attempts.first().get(), attempts.is_forced()), (2, true), "{strategy:?}");
+        // One is well again: it is the first, and not forced; the ill ones are no longer tried.
+        rig.change(1, |r| r.breaker = Breaker::default());
+        let attempts = rig.plan(strategy, 2, None, at(1)).expect("somebody");
+        assert_eq!((attempts.first().get(), attempts.is_forced()), (1, false), "{strategy:?}");
+        assert!(attempts.as_slice().iter().all(|b| b.get() == 1), "{strategy:?}");
+        // Two in three must be well: the ill ones are a last resort.
+        rig.panic_threshold = PerMille::new(600);
+        let attempts = rig.plan(strategy, 2, None, at(1)).expect("somebody");
+        assert_eq!(attempts.as_slice().iter().map(|b| b.get()).collect::<Vec<_>>(), [1, 2], "{strategy:?}");
+    }
+}
+
+#[test]
+fn a_backend_without_hosts_is_not_even_tried_in_panic() {
+    let mut rig = Rig::new(three());
+    rig.panic_threshold = PerMille::ONE;
+    for n in 0..3 {
+        rig.change(n, |r| r.hosts = Hosts { available: PerMille::new(0), valid_until: at(10) });
+    }
+    let nobody = rig.plan(Strategy::RoundRobin, 3, None, at(1)).expect_err("nobody");
+    assert_eq!((nobody.at_limit, nobody.retry_at), (false, Some(at(6))));
 }
 
 proptest! {
