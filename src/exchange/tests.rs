@@ -296,7 +296,7 @@ fn a_breaker_that_changes_its_state_is_counted_and_logged() {
         let mut exchange = Exchange::default();
         rig.send(&mut exchange, &[], CHAT);
         let failing = rig.header("x-llm-cluster").as_deref() == Some("b");
-        rig.answer(&mut exchange, if failing { 500 } else { 200 }, 1, None, 0);
+        rig.answer(&mut exchange, if failing { 500 } else { 200 }, 1, Some(ANSWER), 0);
     }
     rig.world.now.set(1_011 * SECOND);
     for _ in 0..9 {
