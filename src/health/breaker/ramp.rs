@@ -45,14 +45,15 @@ impl Ramp {
         Self { share: FIRST, at: now, cuts: 0 }
     }
 
-    /// The share at `now`, where it takes `length` to grow from nothing to all: `share + elapsed / (length · 2^cuts)`.
+    /// The share at `now`, where it takes `length` from its beginning to all:
+    /// `share + 0.9 · elapsed / (length · 2^cuts)`.
     pub(super) fn share(self, length: Duration, now: Timestamp) -> f64 {
         if self.share == PerMille::ONE || length.is_zero() {
             return 1.0;
         }
         let slowed = f64::from(1_u32 << self.cuts.min(MOST_SLOWED));
         let grown = now.since(self.at).as_secs_f64() / (length.as_secs_f64() * slowed);
-        (self.share.ratio() + grown).min(1.0)
+        (self.share.ratio() + (1.0 - FIRST.ratio()) * grown).min(1.0)
     }
 
     /// Halves the share.
@@ -92,22 +93,22 @@ mod tests {
     #[test]
     fn it_grows_from_a_tenth_to_all() {
         let ramp = Ramp::begin(at(0));
-        assert_eq!([0, 1, 5, 9, 60].map(|second| share(ramp, second)), [100, 200, 600, 1000, 1000]);
+        assert_eq!([0, 1, 5, 9, 10, 60].map(|second| share(ramp, second)), [100, 190, 550, 910, 1000, 1000]);
         assert_eq!(PerMille::from_ratio(ramp.share(Duration::ZERO, at(0))), PerMille::ONE);
     }
 
     #[test]
     fn each_cut_halves_it_and_how_fast_it_grows() {
         let mut ramp = Ramp::begin(at(0));
-        ramp.cut(LENGTH, at(3));
-        assert_eq!([3, 5, 11].map(|second| share(ramp, second)), [200, 300, 600]);
-        ramp.cut(LENGTH, at(11));
-        assert_eq!([11, 15].map(|second| share(ramp, second)), [300, 400]);
+        ramp.cut(LENGTH, at(10));
+        assert_eq!([10, 14].map(|second| share(ramp, second)), [500, 680]);
+        ramp.cut(LENGTH, at(14));
+        assert_eq!([14, 15, 18].map(|second| share(ramp, second)), [340, 363, 430]);
         for _ in 0..300 {
             ramp.cut(LENGTH, at(15));
         }
         assert_eq!(share(ramp, 15), 10, "never nothing");
-        assert_eq!(share(ramp, 15 + 80), 1000, "and never slower than an eighth");
+        assert_eq!(share(ramp, 15 + 88), 1000, "and never slower than an eighth");
     }
 
     #[test]
@@ -115,6 +116,6 @@ mod tests {
         let mut ramp = Ramp::begin(at(5_000));
         assert_eq!(share(ramp, 0), 100);
         ramp.follow(at(0));
-        assert_eq!(share(ramp, 9), 1000);
+        assert_eq!(share(ramp, 10), 1000);
     }
 }

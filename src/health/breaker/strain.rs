@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use crate::domain::{Decoder, Encoder, PerMille, Timestamp};
 
-/// The bounds of the level: at [`MOST`](Self) the thresholds are half as high as configured, at minus that one and a
-/// half times.
+/// The bounds of the level: here the thresholds are half as high as configured, at minus this one and a half times.
 const MOST: i8 = 10;
 
 /// What one step of the level does to a threshold, in thousandths of it.
@@ -21,7 +20,7 @@ const OPENING: i8 = 4;
 /// What a cluster of failures adds that did not open the breaker.
 const CLUSTER: i8 = 1;
 
-/// Good answers in a row that take one step off, down to [`MOST`] steps below zero.
+/// Good answers in a row that take one step off, down to as many below zero as there are above.
 const CLEAN: u8 = 100;
 
 /// How long it takes until one step is forgiven without any answer; only down to zero: time alone earns no trust.
