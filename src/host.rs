@@ -59,6 +59,8 @@ pub enum Property {
     AttemptCount,
     /// Response flags, a bit each.
     ResponseFlags,
+    /// What Envoy did, in a word.
+    CodeDetails,
     /// The cluster that the last attempt went to.
     ClusterName,
 }
@@ -69,6 +71,7 @@ impl Property {
         match self {
             Self::AttemptCount => &["upstream", "request_attempt_count"],
             Self::ResponseFlags => &["response", "flags"],
+            Self::CodeDetails => &["response", "code_details"],
             Self::ClusterName => &["xds", "cluster_name"],
         }
     }

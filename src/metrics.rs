@@ -4,6 +4,7 @@
 //! configuration alone, never from a request, so that their number is fixed.
 
 use crate::domain::{Backend, BackendIndex, Ending};
+use crate::health::{BreakerPhase, TripReason};
 
 /// One metric with its labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,6 +42,15 @@ pub enum Metric {
     BreakerState(BackendIndex),
     /// Failures that counted: `loadbalancer_circuit_breaker_failures_total{backend_id}`.
     BreakerFailures(BackendIndex),
+    /// Changes of state: `loadbalancer_circuit_breaker_transitions_total{backend_id,state,reason}`.
+    BreakerTransitions {
+        /// Whose breaker.
+        backend: BackendIndex,
+        /// Where it stands now.
+        state: BreakerPhase,
+        /// Why.
+        reason: TripReason,
+    },
     /// Latency as routing sees it: `loadbalancer_backend_response_time_ms{backend_id}`.
     ResponseTime(BackendIndex),
     /// Requests that the router refused: `loadbalancer_refusals_total{code}`.
@@ -151,6 +161,7 @@ impl Metric {
             | Self::Tokens { .. }
             | Self::Failovers(_)
             | Self::BreakerFailures(_)
+            | Self::BreakerTransitions { .. }
             | Self::Refusals(_)
             | Self::InternalErrors(_) => Kind::Counter,
             Self::InFlight(_) | Self::BreakerState(_) | Self::ResponseTime(_) => Kind::Gauge,
@@ -183,6 +194,10 @@ impl Metric {
             Self::BreakerState(backend) => format!("loadbalancer_circuit_breaker_state.backend_id.{}", id(backend)),
             Self::BreakerFailures(backend) => {
                 format!("loadbalancer_circuit_breaker_failures_total.backend_id.{}", id(backend))
+            }
+            Self::BreakerTransitions { backend, state, reason } => {
+                let (id, state, reason) = (id(backend), state.name(), reason.name());
+                format!("loadbalancer_circuit_breaker_transitions_total.backend_id.{id}.state.{state}.reason.{reason}")
             }
             Self::ResponseTime(backend) => {
                 format!("loadbalancer_backend_response_time_ms.backend_id.{}", id(backend))

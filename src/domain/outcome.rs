@@ -28,6 +28,8 @@ pub enum Failure {
     InBandError,
     /// Its stream ended before it was complete.
     Truncated,
+    /// Its stream stood still in the middle until somebody lost patience.
+    Stalled,
     /// An earlier attempt of a request that was retried: Envoy says that it failed, not why.
     Retried,
 }

@@ -16,6 +16,7 @@ mod response;
 mod router;
 #[cfg(test)]
 mod tests;
+mod transitions;
 
 pub use refusal::{Refusal, RefusalCode};
 pub use router::Router;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Context;
-use super::ending::{Evidence, Flags, verdict};
+use super::ending::{Details, Evidence, Flags, verdict};
 use super::intake::{ESTIMATED_TOKENS, is_own};
 use super::router::{Held, Route};
 use crate::config::LogLevel;
@@ -59,6 +59,8 @@ pub(super) struct Answer {
     status: Option<u16>,
     observer: Observer,
     first_token: Option<Timestamp>,
+    /// Bytes of its body so far.
+    passed: u64,
     complete: bool,
 }
 
@@ -84,8 +86,17 @@ impl Answer {
         let attempts = cx.host.number(Property::AttemptCount).filter(|&n| n > 0).map(|n| n as u32);
         let held = route.held.take();
         let first = route.attempts.first();
-        let mut answer =
-            Self { backend: first, route, held, attempts, status, observer, first_token: None, complete: false };
+        let mut answer = Self {
+            backend: first,
+            route,
+            held,
+            attempts,
+            status,
+            observer,
+            first_token: None,
+            passed: 0,
+            complete: false,
+        };
         let failed = attempts.unwrap_or(1).saturating_sub(1) as usize;
         if failed == 0 {
             return answer;
@@ -124,7 +135,7 @@ impl Answer {
         // Where the last attempt was refused for a quota, the ones before it were most likely, too.
         let ending = if self.status == Some(429) { Ending::RateLimited } else { Ending::Failed(Failure::Retried) };
         let verdict = verdict(ending);
-        if verdict == Verdict::Ill {
+        if verdict.is_ill() {
             cx.host.record(Metric::BreakerFailures(index), 1);
         }
         let outcome = Outcome::new(backend, held.map(|held| held.pass), verdict, now);
@@ -153,6 +164,7 @@ impl Answer {
         {
             self.first_token.get_or_insert_with(|| host.now());
         }
+        self.passed = self.passed.saturating_add(len as u64);
         self.complete |= end_of_stream;
     }
 
@@ -177,10 +189,13 @@ impl Answer {
     /// How it ended. A good answer, complete, needs no look at Envoy's flags.
     fn ending<H: Host>(&self, host: &H, facts: &AnswerFacts) -> Ending {
         let plain = self.complete && self.attempts.is_some() && self.status.is_some_and(|status| status < 400);
-        let flags = if plain { 0 } else { host.number(Property::ResponseFlags).unwrap_or(0) };
+        let flags = Flags(if plain { 0 } else { host.number(Property::ResponseFlags).unwrap_or(0) });
+        let broke_off = !self.complete && self.status.is_some_and(|status| status < 300);
+        let details = broke_off.then(|| host.property(Property::CodeDetails)).flatten();
+        let details = details.map_or(Details::Other, |details| Details::from_bytes(&details));
         let sent = self.attempts.is_some();
-        let (status, complete, asked) = (self.status, self.complete, self.route.asked);
-        Evidence { status, complete, sent, asked, flags: Flags(flags), facts }.ending()
+        let (status, complete, passed, asked) = (self.status, self.complete, self.passed, self.route.asked);
+        Evidence { status, complete, passed, sent, asked, flags, details, facts }.ending()
     }
 
     fn learn<H: Host>(&mut self, cx: &mut Context<'_, H>, ending: Ending, facts: &AnswerFacts, now: Timestamp) {
@@ -192,6 +207,9 @@ impl Answer {
         // How long the attempts before this one took is not known, so its own time is not either.
         if answered && self.attempts == Some(1) {
             outcome.response_time = Some(now.since(self.route.departed));
+            if backend.breaker.zip(self.waited(now)).is_some_and(|(breaker, waited)| waited > breaker.slow_response) {
+                outcome.verdict = Verdict::Slow;
+            }
         }
         if let Some(Usage { input, output, .. }) = facts.usage.filter(|_| answered) {
             let reported = Tokens(input.0.saturating_sub(facts_of.exact_tokens.0));
@@ -199,6 +217,13 @@ impl Answer {
             outcome.output = (facts_of.api != Api::Embeddings).then_some(output);
         }
         cx.learn(self.backend, held, &outcome);
+    }
+
+    /// How long the client waited: for a whole answer, or for the first piece of a stream. How long a stream goes on is
+    /// a matter of how much there is to say.
+    fn waited(&self, now: Timestamp) -> Option<Duration> {
+        let until = if self.route.facts.stream { self.first_token } else { Some(self.first_token.unwrap_or(now)) };
+        Some(until?.since(self.route.departed))
     }
 
     /// What calibration corrects: the estimate, without the tokens that were given as such.

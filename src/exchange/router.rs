@@ -94,6 +94,7 @@ impl Router {
         if view.refresh(host, now).is_err() {
             host.record(Metric::InternalErrors(Internal::SharedData), 1);
         }
+        self.announce(view, host);
         if !view.leads() {
             return;
         }
@@ -149,8 +150,9 @@ impl<H: Host> Context<'_, H> {
         let entered = self.view.enter(self.host, place, now, tokens, |record| {
             admits(backend, record, ask, now).map_err(drop)?;
             let unasked = record.breaker.unasked();
-            backend.breaker.map_or(Ok(unasked), |breaker| record.breaker.enter(&breaker, now).map_err(drop))
+            backend.breaker.map_or(Ok(unasked), |breaker| record.breaker.enter(&breaker, tokens, now).map_err(drop))
         })?;
+        self.router.announce(self.view, self.host);
         Ok(entered.ok().map(|pass| Held { backend: index, pass, tokens, awaited: true }))
     }
 
@@ -172,6 +174,7 @@ impl<H: Host> Context<'_, H> {
         if let Err(error) = learned {
             self.note(error);
         }
+        self.router.announce(self.view, self.host);
     }
 
     fn note(&self, _: StoreError) {

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::{Context, Exchange, Flow, RefusalCode, Router};
 use crate::config::{self, LogLevel};
 use crate::domain::{Timestamp, Tokens};
-use crate::health::BreakerPhase;
+use crate::health::{BreakerPhase, TripReason};
 use crate::host::{Host, Property};
 use crate::metrics::Metric;
 use crate::state::{Cas, MemoryStore, Place, Record, Store, StoreError, View};
@@ -290,6 +290,79 @@ fn a_breaker_opens_and_the_backend_is_left_out_until_it_is_well() {
 }
 
 #[test]
+fn a_breaker_that_changes_its_state_is_counted_and_logged() {
+    let mut rig = Rig::three();
+    for _ in 0..6 {
+        let mut exchange = Exchange::default();
+        rig.send(&mut exchange, &[], CHAT);
+        let failing = rig.header("x-llm-cluster").as_deref() == Some("b");
+        rig.answer(&mut exchange, if failing { 500 } else { 200 }, 1, Some(ANSWER), 0);
+    }
+    rig.world.now.set(1_011 * SECOND);
+    for _ in 0..9 {
+        let mut exchange = Exchange::default();
+        rig.send(&mut exchange, &[], CHAT);
+        rig.answer(&mut exchange, 200, 1, Some(ANSWER), 0);
+    }
+    let changes = [
+        ("closed", "open", "consecutive_failures"),
+        ("open", "half_open", "recovery_timeout"),
+        ("half_open", "closed", "recovered"),
+    ];
+    let lines: Vec<serde_json::Value> =
+        rig.world.log.borrow().iter().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let expected = changes.map(|(from, to, reason)| {
+        assert_eq!(rig.metric(&format!("transitions_total.backend_id.unknown.state.{to}.reason.{reason}")), 1);
+        serde_json::json!({ "event": "circuit_breaker", "backend": "b", "from": from, "to": to, "reason": reason })
+    });
+    assert_eq!(lines, expected);
+    assert_eq!(rig.metric("transitions_total"), 3);
+}
+
+#[test]
+fn answers_that_take_too_long_open_the_breaker_and_long_streams_that_began_in_time_do_not() {
+    let config =
+        serde_json::json!({ "backend_instances": { "a": { "circuit_breaker": { "slow_response_ms": 1500 } } } });
+    let stream = CHAT.replace("\"max_tokens\"", "\"stream\":true,\"max_tokens\"");
+    for (body, first_token, phase) in [
+        (CHAT, None, BreakerPhase::Open),
+        (&stream, Some(1), BreakerPhase::Closed),
+        (&stream, Some(2), BreakerPhase::Open),
+        (&stream, None, BreakerPhase::Closed),
+    ] {
+        let mut rig = Rig::new(&config);
+        for _ in 0..10 {
+            let mut exchange = Exchange::default();
+            rig.send(&mut exchange, &[], body);
+            let start = rig.world.now.get();
+            if body == CHAT {
+                rig.world.now.set(start + 2 * SECOND);
+                rig.answer(&mut exchange, 200, 1, Some(ANSWER), 0);
+                continue;
+            }
+            rig.world.properties.borrow_mut().insert(Property::AttemptCount, 1_u64.to_le_bytes().to_vec());
+            let headers = [(":status", "200"), ("content-type", "text/event-stream")];
+            rig.world.response.replace(headers.map(|(n, v)| (n.to_owned(), v.as_bytes().to_vec())).into());
+            let mut cx = Context { router: &mut rig.router, view: &mut rig.view, host: &rig.world };
+            exchange.response_headers(&mut cx, false);
+            let mut chunk = |second: u64, data: &str, end| {
+                rig.world.now.set(start + second * SECOND);
+                rig.world.chunk.replace(data.into());
+                exchange.response_body(&mut cx, data.len(), end);
+            };
+            if let Some(second) = first_token {
+                chunk(second, "data: {\"choices\":[{\"delta\":{\"content\":\"Fine.\"}}]}\n\n", false);
+            }
+            chunk(60, "data: [DONE]\n\n", true);
+            exchange.log(&mut cx);
+        }
+        let breaker = rig.record("a").breaker;
+        assert_eq!(breaker.phase, phase, "{body} {first_token:?}");
+        assert_eq!(breaker.reason == TripReason::SlowAnswers, phase == BreakerPhase::Open);
+    }
+}
+
+#[test]
 fn when_nobody_is_left_the_client_is_told_when_to_come_back() {
     let mut rig = Rig::three();
     for _ in 0..6 {
@@ -299,7 +372,9 @@ fn when_nobody_is_left_the_client_is_told_when_to_come_back() {
     }
     rig.world.now.set(1_003 * SECOND);
     let Flow::Refuse(refusal) = rig.send(&mut Exchange::default(), &[], CHAT) else { panic!("refused") };
-    assert_eq!((refusal.code, refusal.retry_after_seconds()), (RefusalCode::NoBackendAvailable, Some(7)));
+    assert_eq!(refusal.code, RefusalCode::NoBackendAvailable);
+    // Ten seconds from the opening, and a little by chance.
+    assert!(matches!(refusal.retry_after_seconds(), Some(7..=8)), "{refusal:?}");
     let body: serde_json::Value = serde_json::from_str(&refusal.body()).expect("JSON");
     assert_eq!(body["error"]["code"], "no_backend_available");
     assert!(body["error"]["message"].is_string() && body["error"]["type"].is_string());

@@ -10,7 +10,7 @@ mod hosts;
 mod probe;
 mod quota;
 
-pub use breaker::{Breaker, BreakerPhase, Pass, Refused, Verdict};
+pub use breaker::{Breaker, BreakerPhase, Pass, Refused, Transition, TripReason, Verdict, weight};
 pub use capacity::Capacity;
 pub use hosts::Hosts;
 pub use probe::Probes;

@@ -33,6 +33,12 @@ impl Window {
         self.bits = ((self.bits << 1) | failed as u128) & mask(self.len);
     }
 
+    /// The last `answers` of them, or all where there are fewer.
+    #[must_use]
+    pub const fn last(self, answers: u8) -> Self {
+        Self::from_parts(self.bits, if answers < self.len { answers } else { self.len })
+    }
+
     /// Answers in it.
     pub const fn len(self) -> u32 {
         self.len as u32
@@ -63,7 +69,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_agrees_with_a_queue_of_answers(answers in prop::collection::vec(any::<bool>(), 0..400)) {
+        fn it_agrees_with_a_queue_of_answers(
+            answers in prop::collection::vec(any::<bool>(), 0..400), last in any::<u8>()
+        ) {
             let (mut window, mut naive) = (Window::default(), VecDeque::new());
             for failed in answers {
                 window.push(failed);
@@ -73,6 +81,9 @@ mod tests {
                 }
                 prop_assert_eq!(window.len() as usize, naive.len());
                 prop_assert_eq!(window.failures() as usize, naive.iter().filter(|&&f| f).count());
+                let latest = naive.iter().rev().take(last.into());
+                let (len, failures) = latest.fold((0, 0), |(len, failures), &f| (len + 1, failures + u32::from(f)));
+                prop_assert_eq!((window.last(last).len(), window.last(last).failures()), (len, failures));
                 let (bits, len) = window.parts();
                 prop_assert_eq!(Window::from_parts(bits, len), window);
             }

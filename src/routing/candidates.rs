@@ -1,6 +1,7 @@
 //! Who may serve a request.
 
 use super::{Ask, Fleet};
+use crate::cost::estimate;
 use crate::domain::{Backend, BackendIndex, Timestamp};
 use crate::state::Record;
 
@@ -80,7 +81,8 @@ pub(crate) fn admits(backend: &Backend, record: &Record, ask: &Ask<'_>, now: Tim
     let (probe, ramp) = match &backend.breaker {
         None => (false, 1.0),
         Some(settings) => {
-            let entered = record.breaker.would_enter(settings, now);
+            let tokens = || estimate(backend, record, ask.facts, ask.text).tokens();
+            let entered = record.breaker.would_enter(settings, tokens, now);
             let probe = entered.map_err(|refused| Exclusion::Breaker { retry_at: refused.retry_at })?;
             (probe, record.breaker.ramp(settings, now))
         }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::{Ask, Attempts, Fleet, Nobody, Strategy, Turns, plan};
 use crate::domain::{
-    Backend, BackendIndex, BackendType, BreakerSettings, PerMille, Prices, RequestFacts, SplitMix64, Timestamp, Tokens,
-    Weight,
+    Backend, BackendIndex, BackendType, BreakerSettings, Failure, PerMille, Prices, RequestFacts, SplitMix64,
+    Timestamp, Tokens, Weight,
 };
-use crate::health::Verdict;
+use crate::health::{BreakerPhase, Verdict};
 use crate::state::{Cursor, MemoryStore, Place, Record, Smooth, View};
 
 /// A backend with nothing special about it.
@@ -90,12 +90,12 @@ impl Rig {
     /// Fails a backend's attempts until its breaker opens, at second 0.
     pub(crate) fn open_breaker(&mut self, backend: usize) {
         let settings = self.backends[backend].breaker.expect("a breaker");
-        self.change(
-            backend,
-            |record| {
-                while !record.breaker.leave(record.breaker.unasked(), Verdict::Ill, &settings, at(0)) {}
-            },
-        );
+        self.change(backend, |record| {
+            while record.breaker.phase != BreakerPhase::Open {
+                let failed = Verdict::Ill(Failure::ServerError);
+                record.breaker.leave(record.breaker.unasked(), failed, &settings, at(0));
+            }
+        });
     }
 
     pub(crate) fn plan(

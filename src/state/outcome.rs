@@ -60,7 +60,7 @@ impl Record {
             self.breaker.leave(pass, verdict, settings, at);
         }
         if verdict != Verdict::Unknown {
-            self.observe_answer(verdict == Verdict::Ill, at);
+            self.observe_answer(verdict.is_ill(), at);
         }
         if let Some(sample) = outcome.response_time {
             self.response_time.observe(sample, expected, at);

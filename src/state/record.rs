@@ -208,7 +208,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::health::BreakerPhase;
 
     fn at(seconds: u64) -> Timestamp {
         Timestamp::from_micros(1_000_000_000 + seconds * 1_000_000)
@@ -223,7 +222,8 @@ mod tests {
         record.observe_output_tokens(900);
         record.response_time.observe(Duration::from_millis(80), Duration::from_secs(1), at(1));
         record.calibration = Calibration::from_parts(1_250_000, 9);
-        record.breaker = Breaker { phase: BreakerPhase::Open, epoch: 4, retry_at: at(9), ..Breaker::default() };
+        let settings = crate::routing::testing::backend("a").breaker.expect("a breaker");
+        record.breaker.open_by_hand(&settings, at(9));
         assert_eq!(Record::decode(&record.encode()), Ok(record.clone()));
         assert_eq!(record.in_flight(), 8);
     }

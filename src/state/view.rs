@@ -7,7 +7,7 @@ use super::outcome::Outcome;
 use super::record::{Load, Record};
 use super::store::{Store, StoreError, update};
 use crate::domain::{Timestamp, Tokens};
-use crate::health::{Pass, Verdict};
+use crate::health::{Pass, Transition};
 
 /// How often a member shows that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -48,6 +48,8 @@ pub struct View {
     heartbeat: Timestamp,
     entries: Vec<Entry>,
     unmeasured: Record,
+    /// Changes of breakers' states that this VM wrote and has not told of yet.
+    transitions: Vec<(Place, Transition)>,
 }
 
 impl View {
@@ -58,6 +60,7 @@ impl View {
             heartbeat: Timestamp::default(),
             entries: Vec::new(),
             unmeasured: Record::default(),
+            transitions: Vec::new(),
         }
     }
 
@@ -81,6 +84,11 @@ impl View {
         self.entries.get(place.0).map_or(&self.unmeasured, |entry| &entry.record)
     }
 
+    /// The changes of breakers' states since the last call that this VM wrote: over all VMs, each change once.
+    pub fn take_transitions(&mut self) -> Vec<(Place, Transition)> {
+        std::mem::take(&mut self.transitions)
+    }
+
     /// Whether this VM does what is done once a process.
     pub const fn leads(&self) -> bool {
         self.members.leads()
@@ -98,18 +106,21 @@ impl View {
     ) -> Result<Result<T, E>, StoreError> {
         let seat = self.seat(store, now)?;
         let entry = self.entries.get_mut(place.0).ok_or(StoreError::Host)?;
-        let (record, result) = update(store, &entry.key, |bytes| {
-            let mut record = entry.merged(bytes, seat);
+        let (record, transitions, result) = update(store, &entry.key, |bytes| {
+            let (mut record, mut transitions) = entry.merged(bytes, seat);
+            let before = record.breaker;
             let result = admit(&mut record);
+            transitions.extend(record.breaker.transition_from(&before));
             if result.is_ok() {
                 record.set_load_at(seat, entry.mine.with(tokens));
             }
-            (result.is_ok().then(|| record.encode()), (record, result))
+            (result.is_ok().then(|| record.encode()), (record, transitions, result))
         })?;
         entry.record = record;
         if result.is_ok() {
             entry.mine = entry.mine.with(tokens);
             entry.pending.clear();
+            self.transitions.extend(transitions.into_iter().map(|transition| (place, transition)));
         }
         Ok(result)
     }
@@ -154,7 +165,7 @@ impl View {
             entry.pending.remove(0);
         }
         entry.pending.push(*outcome);
-        if at_once || outcome.verdict == Verdict::Ill || entry.pending.len().is_multiple_of(BATCH) {
+        if at_once || outcome.verdict.is_ill() || entry.pending.len().is_multiple_of(BATCH) {
             self.flush(store, place, outcome.at)?;
         }
         Ok(())
@@ -170,12 +181,16 @@ impl View {
     ) -> Result<(), StoreError> {
         let seat = self.seat(store, now)?;
         let entry = self.entries.get_mut(place.0).ok_or(StoreError::Host)?;
-        entry.record = update(store, &entry.key, |bytes| {
-            let mut record = entry.merged(bytes, seat);
+        let (record, transitions) = update(store, &entry.key, |bytes| {
+            let (mut record, mut transitions) = entry.merged(bytes, seat);
+            let before = record.breaker;
             change(&mut record);
-            (Some(record.encode()), record)
+            transitions.extend(record.breaker.transition_from(&before));
+            (Some(record.encode()), (record, transitions))
         })?;
+        entry.record = record;
         entry.pending.clear();
+        self.transitions.extend(transitions.into_iter().map(|transition| (place, transition)));
         Ok(())
     }
 
@@ -235,14 +250,17 @@ impl View {
 }
 
 impl Entry {
-    /// The shared record with what only this VM knows.
-    fn merged(&self, bytes: Option<&[u8]>, seat: usize) -> Record {
+    /// The shared record with what only this VM knows, and what that changes in its breaker.
+    fn merged(&self, bytes: Option<&[u8]>, seat: usize) -> (Record, Vec<Transition>) {
         let mut record = bytes.and_then(|bytes| Record::decode(bytes).ok()).unwrap_or_default();
+        let mut transitions = Vec::new();
         for outcome in &self.pending {
+            let before = record.breaker;
             record.learn(outcome);
+            transitions.extend(record.breaker.transition_from(&before));
         }
         record.set_load_at(seat, self.mine);
-        record
+        (record, transitions)
     }
 
     fn note_in_flight(&mut self, seat: Option<usize>) {
@@ -257,8 +275,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::Failure;
+    use crate::health::{BreakerPhase, TripReason, Verdict};
     use crate::routing::testing::{at, backend};
     use crate::state::MemoryStore;
+
+    const ILL: Verdict = Verdict::Ill(Failure::ServerError);
 
     fn views(store: &impl Store, number: u64) -> Vec<View> {
         let mut views: Vec<View> = (1..=number).map(View::new).collect();
@@ -313,13 +335,43 @@ mod tests {
         one.enter_unasked(Place(0), Tokens(7));
         one.leave(&store, Place(0), Tokens(7), &outcome(Verdict::Well, 0), false).expect("noted");
         assert_eq!((one.record(Place(0)).window.len(), shared(&store).window.len()), (1, 0));
-        one.learn(&store, Place(0), &outcome(Verdict::Ill, 0), false).expect("written");
+        one.learn(&store, Place(0), &outcome(ILL, 0), false).expect("written");
         assert_eq!((shared(&store).window.len(), shared(&store).window.failures()), (2, 1));
         other.refresh(&store, at(0)).expect("refreshed");
         assert_eq!(other.record(Place(0)).window.len(), 2);
         one.learn(&store, Place(0), &outcome(Verdict::Well, 0), false).expect("noted");
         one.refresh(&store, at(0)).expect("refreshed");
         assert_eq!((one.record(Place(0)).window.len(), shared(&store).window.len()), (3, 3));
+    }
+
+    #[test]
+    fn a_change_of_a_breakers_state_is_told_once_by_the_one_who_wrote_it() {
+        let store = MemoryStore::default();
+        let mut views = views(&store, 3);
+        let mut told: Vec<Vec<Transition>> = vec![Vec::new(); 3];
+        for n in 0..12 {
+            let view = &mut views[n % 3];
+            view.enter_unasked(Place(0), Tokens(7));
+            let _ = view.leave(&store, Place(0), Tokens(7), &outcome(ILL, 0), false);
+            // Some hear of it sooner, some later; hearing is not doing.
+            views[n % 2].refresh(&store, at(0)).expect("refreshed");
+            for (view, told) in views.iter_mut().zip(&mut told) {
+                told.extend(view.take_transitions().into_iter().map(|(_, transition)| transition));
+            }
+        }
+        let opened =
+            Transition { from: BreakerPhase::Closed, to: BreakerPhase::Open, reason: TripReason::ConsecutiveFailures };
+        assert_eq!(told.concat(), [opened]);
+        assert_eq!(told[1], [opened], "the fifth failure was the second worker's");
+        // Looking whether one might enter changes nothing; entering does.
+        let settings = backend("a").breaker.expect("a breaker");
+        let mut admit = |second| {
+            let enter = |record: &mut Record| record.breaker.enter(&settings, Tokens(7), at(second));
+            views[2].enter(&store, Place(0), at(second), Tokens(7), enter).expect("stored").is_ok()
+        };
+        assert_eq!([admit(1), admit(70), admit(70)], [false, true, true]);
+        let told: Vec<_> = views[2].take_transitions().into_iter().map(|(_, t)| (t.to, t.reason)).collect();
+        assert_eq!(told, [(BreakerPhase::HalfOpen, TripReason::RecoveryTimeout)]);
     }
 
     /// A store that refuses some of the accesses.
@@ -359,7 +411,7 @@ mod tests {
                         under_way[n] += u32::from(entered.is_ok());
                     }
                     _ if under_way[n] > 0 => {
-                        let verdict = if event == 2 { Verdict::Ill } else { Verdict::Well };
+                        let verdict = if event == 2 { ILL } else { Verdict::Well };
                         let _ = view.leave(&store, Place(0), Tokens(7), &outcome(verdict, 0), event == 3);
                         under_way[n] -= 1;
                         answers += 1;

@@ -144,7 +144,8 @@ async fn a_breaker_that_one_worker_opens_holds_for_all_within_a_tenth_of_a_secon
 async fn an_open_breaker_lets_a_few_probes_through_and_closes_when_they_succeed() {
     let backends = trio().await;
     let alpha = &backends[0];
-    let breaker = json!({"failure_threshold": 1, "recovery_timeout_seconds": 0.3, "half_open_max_requests": 2});
+    let breaker = json!({"failure_threshold": 1, "recovery_timeout_seconds": 0.3, "half_open_max_requests": 2,
+        "ramp_seconds": 0});
     let envoy = rig(&backends, in_order(breaker)).start().await;
     let client = Client::new();
     alpha.next(1, Behaviour::status(500));
@@ -260,7 +261,7 @@ async fn when_all_backends_are_down_the_client_is_told_when_to_ask_again() {
     assert_eq!((&error["code"], &error["type"]), (&json!("no_backend_available"), &json!("server_error")));
     assert!(error["message"].as_str().is_some_and(|message| !message.is_empty()) && error["param"].is_null());
     let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
-    assert!((1..=20).contains(&wait), "{wait}");
+    assert!((1..=22).contains(&wait), "the timeout and a little by chance: {wait}");
     assert_eq!(counted(&envoy.stats().await, "refusals_total", &[("code", "no_backend_available")]), 1);
     settled(&envoy).await;
 }

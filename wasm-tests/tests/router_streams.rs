@@ -48,7 +48,7 @@ fn matched(backends: &[Backend], router: Value) -> Builder {
 }
 
 fn unbreakable() -> Value {
-    json!({"failure_threshold": 1000})
+    json!({"enabled": false})
 }
 
 async fn open(client: &Client, envoy: &Envoy, path: &str) -> Stream {
@@ -223,7 +223,8 @@ async fn an_answer_that_breaks_off_or_says_error_is_a_failure_though_its_status_
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failures_inside_streams_open_the_breaker() {
     let backends = trio().await;
-    let breaker = json!({"failure_threshold": 3, "recovery_timeout_seconds": 0.1, "half_open_max_requests": 1});
+    let breaker = json!({"failure_threshold": 3, "recovery_timeout_seconds": 0.1, "half_open_max_requests": 1,
+        "adaptive": false, "ramp_seconds": 0});
     let envoy = rig(&backends, &breaker).start().await;
     let client = Client::new();
     let state = async || counted(&envoy.stats().await, "circuit_breaker_state", &[("backend_id", "alpha")]);

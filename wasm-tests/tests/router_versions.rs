@@ -19,7 +19,8 @@ const VERSIONS: [&str; 4] = ["1.36.4", "1.38.2", "1.39.3", "1.40.0"];
 
 /// Fractions in every place that has one: Envoy hands those of a Struct over in its own way.
 fn configuration(strategy: &str) -> Value {
-    let breaker = json!({"failure_threshold": 2, "recovery_timeout_seconds": 0.25, "half_open_max_requests": 1});
+    let breaker = json!({"failure_threshold": 2, "recovery_timeout_seconds": 0.25, "half_open_max_requests": 1,
+        "ramp_seconds": 0});
     json!({
         "role": "router",
         "strategy": strategy,

@@ -61,7 +61,10 @@ pub(super) async fn answer(
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
     exchange.received(&head.method, path, &head.headers, &body);
 
-    let behaviour = if is_prompt { shared.next_behaviour() } else { shared.health() };
+    let mut behaviour = if is_prompt { shared.next_behaviour() } else { shared.health() };
+    if is_prompt && behaviour.capacity.is_some_and(|most| shared.journal.counters().in_flight > most as u64) {
+        behaviour = Behaviour::status(503);
+    }
     if behaviour.fault == Fault::Hang {
         return pending().await;
     }

@@ -32,6 +32,8 @@ pub struct Behaviour {
     pub usage: bool,
     /// More response headers, such as `x-ratelimit-remaining-requests` and `retry-after`.
     pub headers: Vec<(String, String)>,
+    /// Prompts it can answer at once: one that comes while so many are under way is answered 503.
+    pub capacity: Option<usize>,
     /// What goes wrong.
     pub fault: Fault,
     /// Streams go out in pieces of at most this many bytes, a millisecond apart, so that events and characters are
@@ -52,6 +54,7 @@ impl Default for Behaviour {
             cached_tokens: 0,
             usage: true,
             headers: Vec::new(),
+            capacity: None,
             fault: Fault::None,
             piece_bytes: None,
         }

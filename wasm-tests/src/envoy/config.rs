@@ -55,8 +55,20 @@ fn address(port: u16) -> Value {
 pub(super) fn bootstrap(builder: &Builder, admin_port: u16, dir: &Path) -> Value {
     let tag =
         |name: &str| json!({"tag_name": name, "regex": format!(r"^wasmcustom\.loadbalancer_.*?(\.{name}\.([^.]+))")});
-    let tags =
-        ["backend_id", "backend_type", "strategy", "status", "method", "kind", "code", "window", "result", "arm"];
+    let tags = [
+        "backend_id",
+        "backend_type",
+        "strategy",
+        "status",
+        "method",
+        "kind",
+        "code",
+        "state",
+        "reason",
+        "window",
+        "result",
+        "arm",
+    ];
     let mut clusters: Vec<_> = builder.clusters.iter().map(|(name, ports)| cluster(name, ports)).collect();
     if builder.admin_cluster {
         clusters.push(cluster("envoy_admin", &[admin_port]));

@@ -1,0 +1,320 @@
+//! The circuit breaker of one backend: a value, changed only by events, each with its time.
+//!
+//! ```text
+//!            failures in a row, or too many of the last answers failed or were slow
+//!   closed ─────────────────────────────────────────────────────────────────────────► open
+//!     ▲                                                        ▲    │ recovery_timeout, doubled each time
+//!     │ half_open_max_requests answers, not too many of        │    ▼
+//!     └─ them slow; then traffic grows (ramp) ───────────── half-open      (one fails: open again)
+//! ```
+//!
+//! It lives in the backend's shared record, so there is one state for all workers. A request is let in by
+//! [`Breaker::enter`], which hands it a [`Pass`]; whatever becomes of the request, [`Breaker::leave`] takes that pass
+//! back. A pass from before the last change of state is recognised by its epoch and changes nothing that came later.
+//!
+//! It has windows of its own, which begin anew with every change of state: what a backend did before it was cut off
+//! must not open the breaker again once it has recovered.
+
+mod phase;
+mod ramp;
+mod recovery;
+mod strain;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+use std::time::Duration;
+
+pub use phase::{BreakerPhase, Transition, TripReason};
+pub use verdict::{Verdict, weight};
+
+use crate::domain::{BreakerSettings, Decoder, Encoder, PerMille, Timestamp, Tokens};
+use crate::learning::Window;
+use ramp::Ramp;
+use strain::Strain;
+
+/// Probes that have not ended after this long, or after the backend's own recovery timeout, whichever is longer, make
+/// room for others: their worker may have died. No state is without a way out.
+const PROBE_EXPIRY: Duration = Duration::from_secs(60);
+
+/// When to ask again while all probes are under way, or while a request is too large for one: nobody knows when that
+/// changes.
+const PROBE_WAIT: Duration = Duration::from_secs(1);
+
+/// Answers of which the share of slow ones is taken.
+const SLOW_WINDOW: u8 = 50;
+
+/// What a request that was let in holds until it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pass {
+    epoch: u32,
+    /// How often the ramp had been cut.
+    cuts: u32,
+    /// Whether it is one of the probes of a half-open breaker.
+    pub probe: bool,
+}
+
+/// Not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused {
+    /// When it may be worth asking again.
+    pub retry_at: Timestamp,
+}
+
+/// The circuit breaker of one backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Breaker {
+    /// Where it stands.
+    pub phase: BreakerPhase,
+    /// Why.
+    pub reason: TripReason,
+    /// Since when.
+    pub since: Timestamp,
+    /// Changes of state so far: tells passes of now from passes of before.
+    pub epoch: u32,
+    /// While open, and half-open: when probes may come.
+    pub retry_at: Timestamp,
+    /// How often it opened without having been closed for long in between.
+    pub openings: u8,
+    /// Failures in a row while closed, each with its [`weight`].
+    pub consecutive_failures: u32,
+    /// Probes under way while half-open.
+    pub probes: u32,
+    /// Probes that were answered while half-open.
+    pub probe_successes: u32,
+    /// When the last probe was let in.
+    probed_at: Timestamp,
+    /// Which of the answers since the last change of state failed.
+    failures: Window,
+    /// Which of them were slow; those that failed are not among them.
+    slow: Window,
+    strain: Strain,
+    ramp: Ramp,
+}
+
+impl Breaker {
+    /// Whether [`Breaker::enter`] would let a request in at `now`, and whether that would be a probe. How many tokens
+    /// it takes is asked only where it matters.
+    pub fn would_enter(
+        &self,
+        settings: &BreakerSettings,
+        tokens: impl FnOnce() -> Tokens,
+        now: Timestamp,
+    ) -> Result<bool, Refused> {
+        if self.phase == BreakerPhase::Closed {
+            return Ok(false);
+        }
+        let mut rehearsal = *self;
+        rehearsal.enter(settings, tokens(), now).map(|pass| pass.probe)
+    }
+
+    /// Lets a request of so many tokens in, or says until when not.
+    pub fn enter(&mut self, settings: &BreakerSettings, tokens: Tokens, now: Timestamp) -> Result<Pass, Refused> {
+        if self.phase == BreakerPhase::Closed {
+            return Ok(self.unasked());
+        }
+        if self.phase == BreakerPhase::Open && now < self.retry_at {
+            // Waiting for much longer than the timeout is nobody's wish: the clock stepped back, or the timeout was
+            // shortened. (The clocks of workers may differ by a little.)
+            if self.retry_at.since(now) <= 2 * self.wait(settings) {
+                return Err(Refused { retry_at: self.retry_at });
+            }
+        }
+        if tokens > self.largest_probe(settings, now) {
+            return Err(Refused { retry_at: now.after(PROBE_WAIT) });
+        }
+        if self.phase == BreakerPhase::Open {
+            self.change(BreakerPhase::HalfOpen, TripReason::RecoveryTimeout, now);
+        }
+        if self.probes >= settings.half_open_max_requests {
+            let expiry = settings.recovery_timeout.max(PROBE_EXPIRY);
+            if now.since(self.probed_at).max(self.probed_at.since(now)) < expiry {
+                return Err(Refused { retry_at: now.after(PROBE_WAIT) });
+            }
+            // The same epoch goes on: slow probes that do end still count.
+            self.probes = 0;
+        }
+        self.probes += 1;
+        self.probed_at = now;
+        Ok(Pass { probe: true, ..self.unasked() })
+    }
+
+    /// Takes back the pass of a request that ended.
+    pub fn leave(&mut self, pass: Pass, verdict: Verdict, settings: &BreakerSettings, now: Timestamp) {
+        if pass.epoch != self.epoch {
+            // What began before the last change of state says nothing about the backend of now.
+            return;
+        }
+        if pass.probe {
+            self.probes = self.probes.saturating_sub(1);
+        }
+        self.ramp.follow(now);
+        match (self.phase, verdict) {
+            (_, Verdict::Unknown) | (BreakerPhase::Open, _) => {}
+            (BreakerPhase::Closed, Verdict::Well) => self.answered(false, settings, now),
+            (BreakerPhase::Closed, Verdict::Slow) => self.answered(true, settings, now),
+            (BreakerPhase::Closed, Verdict::Ill(failure)) => self.failed(pass, weight(failure), settings, now),
+            (BreakerPhase::HalfOpen, Verdict::Well) => self.probed(false, settings, now),
+            (BreakerPhase::HalfOpen, Verdict::Slow) => self.probed(true, settings, now),
+            (BreakerPhase::HalfOpen, Verdict::Ill(_)) => self.open(TripReason::FailedProbe, settings, now),
+        }
+    }
+
+    /// The pass of an attempt that was not asked about: a retry that Envoy sent here by itself.
+    pub const fn unasked(&self) -> Pass {
+        Pass { epoch: self.epoch, cuts: self.ramp.cuts, probe: false }
+    }
+
+    /// The share of its usual traffic that it may have at `now`: less than 1 for a while after it closed.
+    pub fn ramp(&self, settings: &BreakerSettings, now: Timestamp) -> f64 {
+        self.ramp.share(settings.ramp, now)
+    }
+
+    /// An operator opens it. It recovers as from any other opening: to keep a backend out, drain it.
+    pub fn open_by_hand(&mut self, settings: &BreakerSettings, now: Timestamp) {
+        self.open(TripReason::ByHand, settings, now);
+    }
+
+    /// An operator closes it: at once for all of its traffic, and with nothing remembered against it.
+    pub fn close_by_hand(&mut self, now: Timestamp) {
+        self.change(BreakerPhase::Closed, TripReason::ByHand, now);
+        *self = Self { strain: Strain::default(), openings: 0, ..*self };
+    }
+
+    /// The change of state that lies between an earlier value of this breaker and this one.
+    pub fn transition_from(&self, earlier: &Self) -> Option<Transition> {
+        let transition = Transition { from: earlier.phase, to: self.phase, reason: self.reason };
+        (self.epoch != earlier.epoch).then_some(transition)
+    }
+
+    /// Appends it to a record.
+    pub fn encode(&self, out: &mut Encoder) {
+        out.u8(self.phase.code()).u8(self.reason.code()).time(self.since).u32(self.epoch).time(self.retry_at);
+        out.u8(self.openings).u32(self.consecutive_failures).u32(self.probes).u32(self.probe_successes);
+        out.time(self.probed_at);
+        for window in [self.failures, self.slow] {
+            let (bits, len) = window.parts();
+            out.u128(bits).u8(len);
+        }
+        self.strain.encode(out);
+        self.ramp.encode(out);
+    }
+
+    /// Reads it from a record.
+    pub fn decode(from: &mut Decoder<'_>) -> Option<Self> {
+        Some(Self {
+            phase: BreakerPhase::from_code(from.u8()?)?,
+            reason: TripReason::from_code(from.u8()?)?,
+            since: from.time()?,
+            epoch: from.u32()?,
+            retry_at: from.time()?,
+            openings: from.u8()?,
+            consecutive_failures: from.u32()?,
+            probes: from.u32()?,
+            probe_successes: from.u32()?,
+            probed_at: from.time()?,
+            failures: Window::from_parts(from.u128()?, from.u8()?),
+            slow: Window::from_parts(from.u128()?, from.u8()?),
+            strain: Strain::decode(from)?,
+            ramp: Ramp::decode(from)?,
+        })
+    }
+
+    /// An answer came while closed.
+    fn answered(&mut self, slow: bool, settings: &BreakerSettings, now: Timestamp) {
+        if 4 * self.consecutive_failures >= 3 * settings.failure_threshold {
+            self.strain.cluster(now);
+        }
+        self.strain.relax();
+        self.consecutive_failures = 0;
+        self.failures.push(false);
+        self.slow.push(slow);
+        let limit = self.strain(settings).share(settings.slow_rate_threshold, now);
+        if slow && reaches(self.slow.last(SLOW_WINDOW), settings.min_requests.min(SLOW_WINDOW), limit) {
+            self.open(TripReason::SlowAnswers, settings, now);
+        }
+    }
+
+    /// A request failed while closed.
+    fn failed(&mut self, pass: Pass, weight: u32, settings: &BreakerSettings, now: Timestamp) {
+        let on_ramp = self.ramp.share(settings.ramp, now) < 1.0;
+        if on_ramp && pass.cuts != self.ramp.cuts {
+            return;
+        }
+        self.strain.blot();
+        self.consecutive_failures = self.consecutive_failures.saturating_add(weight);
+        self.failures.push(true);
+        // On the ramp the thresholds are as configured: there, caution is in the share.
+        let strain = if on_ramp { Strain::default() } else { self.strain(settings) };
+        let most = strain.threshold(settings.failure_threshold, now);
+        let limit = strain.share(settings.failure_rate_threshold, now);
+        let last = self.failures.last(settings.window);
+        if self.consecutive_failures >= most {
+            self.open(TripReason::ConsecutiveFailures, settings, now);
+        } else if reaches(last, settings.min_requests, limit) {
+            self.open(TripReason::FailureRate, settings, now);
+        } else if on_ramp
+            && (2 * self.consecutive_failures >= most || reaches(last, settings.min_requests, half(limit)))
+        {
+            self.ramp.cut(settings.ramp, now);
+            self.failures = Window::default();
+        }
+    }
+
+    /// A request was answered while half-open.
+    fn probed(&mut self, slow: bool, settings: &BreakerSettings, now: Timestamp) {
+        self.probe_successes += 1;
+        self.slow.push(slow);
+        if self.probe_successes < settings.half_open_max_requests {
+            return;
+        }
+        if reaches(self.slow, 1, self.strain(settings).share(settings.slow_rate_threshold, now)) {
+            self.open(TripReason::SlowAnswers, settings, now);
+        } else {
+            self.change(BreakerPhase::Closed, TripReason::Recovered, now);
+            self.ramp = Ramp::begin(now);
+        }
+    }
+
+    /// What moves the thresholds; none where they are fixed.
+    fn strain(&self, settings: &BreakerSettings) -> Strain {
+        if settings.adaptive { self.strain } else { Strain::default() }
+    }
+
+    fn open(&mut self, reason: TripReason, settings: &BreakerSettings, now: Timestamp) {
+        // Closed for this long is well again: what came before is forgotten.
+        let lasting = settings.ramp + settings.recovery_timeout;
+        if self.phase == BreakerPhase::Closed && now.since(self.since) >= lasting {
+            self.openings = 0;
+        }
+        self.openings = self.openings.saturating_add(1);
+        if reason != TripReason::ByHand {
+            self.strain.opening(now);
+        }
+        self.change(BreakerPhase::Open, reason, now);
+        self.retry_at = now.after(self.wait(settings));
+    }
+
+    fn change(&mut self, phase: BreakerPhase, reason: TripReason, now: Timestamp) {
+        *self = Self {
+            phase,
+            reason,
+            since: now,
+            epoch: self.epoch.wrapping_add(1),
+            retry_at: self.retry_at,
+            openings: self.openings,
+            strain: self.strain,
+            ..Self::default()
+        };
+    }
+}
+
+const fn half(share: PerMille) -> PerMille {
+    PerMille::new(share.get() / 2)
+}
+
+/// Whether so large a share of at least so many answers is marked.
+fn reaches(window: Window, least: u8, share: PerMille) -> bool {
+    let len = window.len();
+    len > 0 && len >= u32::from(least) && window.failures() * 1_000 >= u32::from(share.get()) * len
+}
