@@ -10,7 +10,7 @@ use super::time::{When, digits, http_date};
 use crate::domain::{Allowance, QuotaReport, Timestamp};
 
 /// Allowances that say nothing of their reset are by the minute: nearly all are.
-const USUAL_PERIOD: Duration = Duration::from_mins(1);
+const USUAL_PERIOD: Duration = Duration::from_secs(60);
 
 /// Nobody has more to give; whatever is above is capped, so that sums cannot overflow.
 const MOST: u64 = 1_000_000_000_000;
@@ -98,6 +98,11 @@ impl QuotaHeaders {
         self.said.is_empty() && self.retry_after.is_none() && self.retry_after_ms.is_none()
     }
 
+    /// Whether it was said when to ask again.
+    pub const fn has_retry(&self) -> bool {
+        self.retry_after.is_some() || self.retry_after_ms.is_some()
+    }
+
     /// What all of it means for an answer that came at `now`, with this `date` header.
     pub fn report(&self, date: Option<&[u8]>, now: Timestamp) -> QuotaReport {
         let reader = Reader { said: &self.said, date: date.and_then(http_date), now };
@@ -151,7 +156,7 @@ impl Period {
     const fn usual(self) -> Duration {
         match self {
             Self::Unsaid | Self::Minute => USUAL_PERIOD,
-            Self::Hour | Self::Day | Self::Month => Duration::from_mins(10),
+            Self::Hour | Self::Day | Self::Month => Duration::from_secs(600),
         }
     }
 }

@@ -69,7 +69,8 @@ fn anthropic_whatever_its_clock_shows() {
 
 #[test]
 fn the_others() {
-    let azure = [("x-ratelimit-remaining-requests", "9"), ("x-ratelimit-limit-requests", "10"), ("retry-after-ms", "1500")];
+    let azure =
+        [("x-ratelimit-remaining-requests", "9"), ("x-ratelimit-limit-requests", "10"), ("retry-after-ms", "1500")];
     assert_eq!(report(&azure).requests, left(9, 10, 60_000), "a minute where no reset is named");
     assert_eq!(report(&azure).retry_at, Some(NOW.after(Duration::from_millis(1_500))));
     let perplexity = [

@@ -61,7 +61,16 @@ pub(super) async fn answer(
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
     exchange.received(&head.method, path, &head.headers, &body);
 
-    let behaviour = if is_prompt { shared.next_behaviour() } else { shared.health() };
+    let behaviour = if is_prompt {
+        let in_flight = shared.journal.counters().in_flight;
+        let (behaviour, refused) = shared.limiter.apply(shared.next_behaviour(), in_flight);
+        if refused {
+            shared.journal.refused();
+        }
+        behaviour
+    } else {
+        shared.health()
+    };
     if behaviour.fault == Fault::Hang {
         return pending().await;
     }
