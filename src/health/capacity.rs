@@ -2,8 +2,10 @@
 //!
 //! As TCP learns a path: additive increase, multiplicative decrease. Nothing is known, and nothing bounded, until the
 //! first refusal. Each one cuts the capacity to 0.7 of what was in flight; each good answer that came while the backend
-//! was nearly full adds its share of one request, so that a capacity's worth of answers adds one. What departed before
-//! the last cut says nothing new.
+//! was nearly full adds its share of one request, so that a capacity's worth of answers adds one.
+//!
+//! Refusals come in crowds, of requests that were under way together: they are one. Those that the backend refused are
+//! still counted as under way until their answers are here, so the last of a crowd knows best what it did take.
 
 use std::time::Duration;
 
@@ -17,6 +19,9 @@ const NEARLY_FULL: f64 = 0.8;
 
 /// With less than this share free it gets less of the traffic, in proportion.
 const SCARCE: f64 = 0.2;
+
+/// Refusals that come within so long of the first one may be of its crowd.
+const CROWD: Duration = Duration::from_secs(1);
 
 /// Not refused and not nearly full for this long: the cause may be gone, and if it is not, it will show again.
 const MEMORY: Duration = Duration::from_secs(600);
@@ -61,12 +66,15 @@ impl Capacity {
 
     /// The backend refused, or asked to slow down, with so many tokens in flight.
     pub fn cut(&mut self, in_flight: Tokens, departed: Timestamp, at: Timestamp) {
-        if departed < self.cut && self.cut <= at {
+        let known = self.tokens(at).map_or(u64::MAX, |tokens| tokens.0);
+        let cut = |tokens: u64| (tokens / 10 * DECREASE + tokens % 10 * DECREASE / 10).max(1);
+        if departed <= self.cut && self.cut <= at {
+            if at.since(self.cut) <= CROWD {
+                self.tokens = cut(in_flight.0).min(known);
+            }
             return;
         }
-        let known = self.tokens(at).map_or(u64::MAX, |tokens| tokens.0);
-        let reached = in_flight.0.min(known);
-        self.tokens = (reached / 10 * DECREASE + reached % 10 * DECREASE / 10).max(1);
+        self.tokens = cut(in_flight.0.min(known));
         (self.cut, self.shown) = (at, at);
     }
 
@@ -114,12 +122,14 @@ mod tests {
     fn refusals_of_one_moment_cut_once() {
         let mut capacity = Capacity::default();
         capacity.cut(Tokens(10_000), at(0), at(5));
-        for _ in 0..9 {
-            capacity.cut(Tokens(9_000), at(4), at(5));
+        for refused in 1..10 {
+            capacity.cut(Tokens(10_000 - refused * 100), at(4), at(5));
         }
-        assert_eq!(capacity.tokens(at(5)), Some(Tokens(7_000)));
-        capacity.cut(Tokens(9_000), at(6), at(7));
-        assert_eq!(capacity.tokens(at(7)), Some(Tokens(4_900)), "it was not more than it was thought to be");
+        assert_eq!(capacity.tokens(at(5)), Some(Tokens(9_100 * 7 / 10)));
+        capacity.cut(Tokens(10), at(5), at(8));
+        assert_eq!(capacity.tokens(at(8)), Some(Tokens(6_370)), "that one took its time: the others are gone");
+        capacity.cut(Tokens(9_000), at(6), at(8));
+        assert_eq!(capacity.tokens(at(8)), Some(Tokens(4_459)), "it was not more than it was thought to be");
     }
 
     #[test]

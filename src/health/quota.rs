@@ -197,11 +197,12 @@ mod tests {
     use crate::domain::Allowance;
     use crate::routing::testing::at;
 
-    fn said(remaining: u64, limit: u64) -> Option<Allowance> {
-        Some(Allowance { remaining, limit: Some(limit), resets: at(60) })
+    fn said(remaining: u64, limit: u64) -> Allowance {
+        Allowance { remaining, limit: Some(limit), resets: at(60) }
     }
 
-    fn of(requests: Option<Allowance>, tokens: Option<Allowance>) -> Quota {
+    fn of(requests: impl Into<Option<Allowance>>, tokens: impl Into<Option<Allowance>>) -> Quota {
+        let (requests, tokens) = (requests.into(), tokens.into());
         let mut quota = Quota::default();
         quota.note(&QuotaReport { requests, tokens, retry_at: None }, Tokens(9), None, at(0));
         quota
@@ -264,7 +265,11 @@ mod tests {
             assert_eq!(quota.refused_until(expected), None);
         }
         let mut quota = Quota::default();
-        quota.refuse(&QuotaReport { requests: said(0, 9), tokens: said(5, 9), retry_at: None }, at(0), at(0));
+        quota.refuse(
+            &QuotaReport { requests: Some(said(0, 9)), tokens: Some(said(5, 9)), retry_at: None },
+            at(0),
+            at(0),
+        );
         assert_eq!(quota.refused_until(at(1)), Some(at(60)), "what is used up says when it is whole again");
     }
 

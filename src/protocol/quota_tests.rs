@@ -8,13 +8,15 @@ const NOW: Timestamp = Timestamp::from_micros(1_755_780_060_000_000);
 
 fn report(headers: &[(&str, &str)]) -> QuotaReport {
     let mut quota = QuotaHeaders::default();
-    headers.iter().for_each(|(name, value)| quota.hear(name, value.as_bytes()));
+    for (name, value) in headers {
+        quota.hear(name, value.as_bytes());
+    }
     let date = headers.iter().find(|(name, _)| *name == "date").map(|(_, value)| value.as_bytes());
     quota.report(date, NOW)
 }
 
-fn left(remaining: u64, limit: u64, millis: u64) -> Option<Allowance> {
-    Some(Allowance { remaining, limit: Some(limit), resets: NOW.after(Duration::from_millis(millis)) })
+fn left(remaining: u64, limit: u64, millis: u64) -> Allowance {
+    Allowance { remaining, limit: Some(limit), resets: NOW.after(Duration::from_millis(millis)) }
 }
 
 #[test]
@@ -30,8 +32,11 @@ fn openai_and_groq() {
         ("x-ratelimit-reset-tokens", "6m0s"),
         ("x-request-id", "req_1"),
     ]);
-    let expected =
-        QuotaReport { requests: left(4_999, 5_000, 12), tokens: left(159_976, 160_000, 360_000), retry_at: None };
+    let expected = QuotaReport {
+        requests: Some(left(4_999, 5_000, 12)),
+        tokens: Some(left(159_976, 160_000, 360_000)),
+        retry_at: None,
+    };
     assert_eq!(openai, expected);
     let groq = report(&[
         ("retry-after", "2"),
@@ -39,7 +44,7 @@ fn openai_and_groq() {
         ("x-ratelimit-remaining-requests", "14370"),
         ("x-ratelimit-reset-requests", "2m59.56s"),
     ]);
-    assert_eq!(groq.requests, left(14_370, 14_400, 179_560));
+    assert_eq!(groq.requests, Some(left(14_370, 14_400, 179_560)));
     assert_eq!(groq.retry_at, Some(NOW.after(Duration::from_secs(2))));
 }
 
@@ -63,22 +68,22 @@ fn anthropic_whatever_its_clock_shows() {
         ("anthropic-ratelimit-priority-input-tokens-remaining", "0"),
         ("anthropic-organization-id", "1"),
     ]);
-    assert_eq!(anthropic.requests, left(999, 1_000, 30_000));
-    assert_eq!(anthropic.tokens, left(9_600, 96_000, 54_000), "a tenth of the answers' tokens is left");
+    assert_eq!(anthropic.requests, Some(left(999, 1_000, 30_000)));
+    assert_eq!(anthropic.tokens, Some(left(9_600, 96_000, 54_000)), "a tenth of the answers' tokens is left");
 }
 
 #[test]
 fn the_others() {
     let azure =
         [("x-ratelimit-remaining-requests", "9"), ("x-ratelimit-limit-requests", "10"), ("retry-after-ms", "1500")];
-    assert_eq!(report(&azure).requests, left(9, 10, 60_000), "a minute where no reset is named");
+    assert_eq!(report(&azure).requests, Some(left(9, 10, 60_000)), "a minute where no reset is named");
     assert_eq!(report(&azure).retry_at, Some(NOW.after(Duration::from_millis(1_500))));
     let perplexity = [
         ("x-ratelimit-limit-requests", "50"),
         ("x-ratelimit-remaining-requests", "0"),
         ("x-ratelimit-reset-requests", "20"),
     ];
-    assert_eq!(report(&perplexity).requests, left(0, 50, 20_000));
+    assert_eq!(report(&perplexity).requests, Some(left(0, 50, 20_000)));
     let cerebras = [
         ("x-ratelimit-limit-requests-day", "1000000000"),
         ("x-ratelimit-limit-tokens-minute", "1000000000"),
@@ -98,7 +103,7 @@ fn the_others() {
         ("x-ratelimit-remaining-tokens-month", "20"),
         ("x-ratelimit-tokens-query-cost", "11"),
     ];
-    assert_eq!(report(&two_periods).tokens, left(20, 1_000_000_000, 600_000), "the month's is nearly used up");
+    assert_eq!(report(&two_periods).tokens, Some(left(20, 1_000_000_000, 600_000)), "the month's is nearly used up");
     assert_eq!(report(&two_periods).requests.map(|requests| requests.remaining), Some(59));
     let prompts_apart = [
         ("x-ratelimit-limit-tokens-prompt", "60000"),
@@ -106,7 +111,7 @@ fn the_others() {
         ("x-ratelimit-limit-tokens-generated", "6000"),
         ("x-ratelimit-remaining-tokens-generated", "6000"),
     ];
-    assert_eq!(report(&prompts_apart).tokens, left(33_000, 66_000, 60_000), "half of the prompts' is left");
+    assert_eq!(report(&prompts_apart).tokens, Some(left(33_000, 66_000, 60_000)), "half of the prompts' is left");
 }
 
 #[test]
@@ -116,7 +121,7 @@ fn names_without_a_unit_are_about_requests() {
         let epoch = (NOW.as_micros() / 1_000_000 + 9).to_string();
         for reset in ["9", "9s", epoch.as_str()] {
             let headers = [(&*names[0], "100, 100;w=60"), (&*names[1], "7"), (&*names[2], reset)];
-            assert_eq!(report(&headers).requests, left(7, 100, 9_000), "{prefix} {reset}");
+            assert_eq!(report(&headers).requests, Some(left(7, 100, 9_000)), "{prefix} {reset}");
         }
     }
 }
