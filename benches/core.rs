@@ -7,10 +7,10 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use llm_router::config;
-use llm_router::domain::{Api, BackendIndex, RequestFacts, SplitMix64, TextSink, Timestamp, Tokens};
+use llm_router::domain::{Api, BackendIndex, PerMille, RequestFacts, SplitMix64, TextSink, Timestamp, Tokens};
 use llm_router::protocol;
 use llm_router::routing::{Ask, Fleet, Strategy, Turns, plan};
-use llm_router::state::{MemoryStore, View};
+use llm_router::state::{Load, MemoryStore, View};
 use llm_router::tokens::Counter;
 
 /// Each figure is the median of this many runs.
@@ -75,12 +75,12 @@ fn decision(strategy: Strategy, backends: usize) -> f64 {
             let sample = Duration::from_millis(300 + 10 * n as u64);
             record.response_time.observe(sample, backend.expected_response_time, now);
             (0..100).for_each(|answer| record.observe_answer(answer % 17 == n % 17, now));
-            record.set_in_flight_at(0, n as u32 % 5);
+            record.set_load_at(0, Load { requests: n as u32 % 5, ..Load::default() });
         };
         view.change(&store, place, now, learn).unwrap();
     }
     let facts = RequestFacts { max_output_tokens: Some(Tokens(400)), ..RequestFacts::default() };
-    let ask = Ask { facts: &facts, text: Tokens(900), strategy, min_quality: None };
+    let ask = Ask { facts: &facts, text: Tokens(900), strategy, min_quality: None, panic_threshold: PerMille::new(0) };
     let fleet = Fleet { backends: &config.backends, places: &places, view: &view };
     let (mut rng, mut turns) = (SplitMix64::new(7), OwnTurns::default());
     nanoseconds(|| {

@@ -53,6 +53,8 @@ pub enum Metric {
     },
     /// Latency as routing sees it: `loadbalancer_backend_response_time_ms{backend_id}`.
     ResponseTime(BackendIndex),
+    /// Thousandths of its quota that a backend has left: `loadbalancer_quota_remaining_permille{backend_id}`.
+    QuotaRemaining(BackendIndex),
     /// Requests that the router refused: `loadbalancer_refusals_total{code}`.
     Refusals(&'static str),
     /// What went wrong in the router itself: `loadbalancer_internal_errors_total{kind}`.
@@ -164,7 +166,7 @@ impl Metric {
             | Self::BreakerTransitions { .. }
             | Self::Refusals(_)
             | Self::InternalErrors(_) => Kind::Counter,
-            Self::InFlight(_) | Self::BreakerState(_) | Self::ResponseTime(_) => Kind::Gauge,
+            Self::InFlight(_) | Self::BreakerState(_) | Self::ResponseTime(_) | Self::QuotaRemaining(_) => Kind::Gauge,
             Self::Duration { .. } | Self::FirstToken(_) => Kind::Histogram,
         }
     }
@@ -201,6 +203,9 @@ impl Metric {
             }
             Self::ResponseTime(backend) => {
                 format!("loadbalancer_backend_response_time_ms.backend_id.{}", id(backend))
+            }
+            Self::QuotaRemaining(backend) => {
+                format!("loadbalancer_quota_remaining_permille.backend_id.{}", id(backend))
             }
             Self::Refusals(code) => format!("loadbalancer_refusals_total.code.{code}"),
             Self::InternalErrors(kind) => format!("loadbalancer_internal_errors_total.kind.{}", kind.name()),

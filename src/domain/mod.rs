@@ -4,6 +4,7 @@ mod backend;
 mod codec;
 mod facts;
 mod outcome;
+mod quota;
 mod rng;
 mod units;
 
@@ -11,5 +12,6 @@ pub use backend::{Backend, BackendIndex, BackendType, BreakerSettings, Prices, P
 pub use codec::{Decoder, Encoder};
 pub use facts::{Api, RequestFacts, TextSink};
 pub use outcome::{Ending, Failure, Usage};
+pub use quota::{Allowance, QuotaReport};
 pub use rng::{Rng, SplitMix64};
 pub use units::{PerMille, PicoUsd, Price, Timestamp, Tokens};

@@ -11,8 +11,8 @@ use crate::domain::{Api, BackendIndex, Ending, Failure, Timestamp, Tokens, Usage
 use crate::health::Verdict;
 use crate::host::{Host, Property};
 use crate::metrics::{Method, Metric, Status, TokenKind};
-use crate::protocol::{AnswerFacts, Observer};
-use crate::state::{Counted, Outcome};
+use crate::protocol::{AnswerFacts, Observer, QuotaHeaders};
+use crate::state::{Counted, Outcome, Signal};
 
 /// The answer's headers: what they say.
 #[derive(Debug, Default)]
@@ -20,6 +20,8 @@ struct Head {
     status: Option<u16>,
     content_type: Option<Vec<u8>>,
     encoded: bool,
+    date: Option<Vec<u8>>,
+    quota: QuotaHeaders,
 }
 
 impl Head {
@@ -31,11 +33,22 @@ impl Head {
                 ":status" => head.status = std::str::from_utf8(&value).ok().and_then(|status| status.parse().ok()),
                 "content-type" => head.content_type = Some(value),
                 "content-encoding" => head.encoded = true,
+                "date" => head.date = Some(value),
                 name if is_own(name) => host.remove_response_header(name),
-                _ => {}
+                name => head.quota.hear(name, &value),
             }
         }
         head
+    }
+
+    /// Whether the backend was asked for too much.
+    fn signal(&self) -> Signal {
+        match self.status {
+            Some(429) => Signal::Refused,
+            Some(529) => Signal::SlowDown,
+            Some(503) if self.quota.has_retry() => Signal::SlowDown,
+            _ => Signal::None,
+        }
     }
 
     /// Watches the body where its kind is known: only there is an `error` a failure, and an end before the end a cut.
@@ -71,6 +84,7 @@ impl Answer {
         let observer = head.observer(&route);
         let mut answer = Self::settle(cx, route, observer, head.status);
         answer.complete = end_of_stream;
+        answer.notice(cx, &head);
         answer.write_headers(cx);
         answer
     }
@@ -113,7 +127,9 @@ impl Answer {
         }
         let answering = slot(failed);
         answer.backend = answering;
-        answer.held = cx.enter_unasked(answering, &answer.route.facts, answer.route.text);
+        let held = cx.enter_unasked(answering, &answer.route.facts, answer.route.text);
+        // It departed some time ago.
+        answer.held = held.map(|held| Held { departed_after: None, ..held });
         answer
     }
 
@@ -138,8 +154,21 @@ impl Answer {
         if verdict.is_ill() {
             cx.host.record(Metric::BreakerFailures(index), 1);
         }
-        let outcome = Outcome::new(backend, held.map(|held| held.pass), verdict, now);
+        let mut outcome = Outcome::new(backend, held.map(|held| held.pass), verdict, now);
+        // Its answer, if there was one, is lost: it may have used some of a quota.
+        outcome.unreported = Some(held.map_or(self.route.text, |held| held.tokens));
         cx.learn(index, held, &outcome);
+    }
+
+    /// Takes note of what the headers say of the backend's quota; most say nothing. An answer to a request that never
+    /// left Envoy is not the backend's.
+    fn notice<H: Host>(&mut self, cx: &mut Context<'_, H>, head: &Head) {
+        let signal = head.signal();
+        if self.attempts.is_none() || (head.quota.is_empty() && signal == Signal::None) {
+            return;
+        }
+        let report = head.quota.report(head.date.as_deref(), cx.host.now());
+        cx.notice(self.backend, self.held.as_mut(), self.route.departed, report, signal);
     }
 
     /// Says who answered and how it was decided, unless nobody did or nobody is to know.
@@ -202,6 +231,9 @@ impl Answer {
         let Some(backend) = cx.router.backend(self.backend) else { return };
         let held = self.held.take();
         let mut outcome = Outcome::new(backend, held.map(|held| held.pass), verdict(ending), now);
+        outcome.departed = self.route.departed;
+        outcome.unreported = held.filter(|held| !held.reported && ending != Ending::NotSent).map(|held| held.tokens);
+        outcome.at_capacity = held.filter(|_| ending == Ending::Success).and_then(|held| cx.at_capacity(&held, now));
         let facts_of = &self.route.facts;
         let answered = ending == Ending::Success && facts_of.api != Api::Other;
         // How long the attempts before this one took is not known, so its own time is not either.

@@ -6,12 +6,12 @@ use std::time::Duration;
 use super::{Context, Refusal, RefusalCode};
 use crate::config::Config;
 use crate::cost::{Estimate, estimate};
-use crate::domain::{Backend, BackendIndex, RequestFacts, Rng, SplitMix64, Timestamp, Tokens};
-use crate::health::{BreakerPhase, Pass};
+use crate::domain::{Backend, BackendIndex, PerMille, QuotaReport, RequestFacts, Rng, SplitMix64, Timestamp, Tokens};
+use crate::health::{BreakerPhase, Ended, Pass};
 use crate::host::Host;
 use crate::metrics::{Internal, Method, Metric};
 use crate::routing::{Ask, Attempts, Fleet, Nobody, Strategy, Turns, admits, plan};
-use crate::state::{Cursor, Outcome, Place, Record, Smooth, Store, StoreError, View};
+use crate::state::{Cursor, Leaving, Notice, Outcome, Place, Record, Signal, Smooth, Store, StoreError, View};
 
 /// A configuration with all it needs to decide.
 #[derive(Debug)]
@@ -49,6 +49,10 @@ pub(super) struct Held {
     pub(super) pass: Pass,
     /// What it was expected to take.
     pub(super) tokens: Tokens,
+    /// What its backend's quota knew to have ended when it departed, if it was counted in before that.
+    pub(super) departed_after: Option<Ended>,
+    /// Whether its provider's figures know of it.
+    pub(super) reported: bool,
     /// Whether others wait for it, so that they must be told at once when it is free again.
     pub(super) awaited: bool,
 }
@@ -103,6 +107,9 @@ impl Router {
             host.record(Metric::InFlight(index), record.in_flight().into());
             host.record(Metric::BreakerState(index), record.breaker.phase.code().into());
             host.record(Metric::ResponseTime(index), record.response_time_ms(backend, now) as u64);
+            if let Some(share) = record.quota.headroom(&record.demand(Tokens(0)), now) {
+                host.record(Metric::QuotaRemaining(index), PerMille::from_ratio(share).get().into());
+            }
         }
     }
 }
@@ -143,32 +150,74 @@ impl<H: Host> Context<'_, H> {
             return Ok(None);
         };
         let record = self.view.record(place);
-        if !is_awaited(backend, record, ask.strategy) {
-            return Ok(self.enter_unasked(index, ask.facts, ask.text));
-        }
         let tokens = estimate(backend, record, ask.facts, ask.text).tokens();
+        if !is_awaited(backend, record, ask.strategy, tokens, now) {
+            return Ok(self.count_in(index, place, tokens));
+        }
         let entered = self.view.enter(self.host, place, now, tokens, |record| {
             admits(backend, record, ask, now).map_err(drop)?;
             let unasked = record.breaker.unasked();
             backend.breaker.map_or(Ok(unasked), |breaker| record.breaker.enter(&breaker, tokens, now).map_err(drop))
         })?;
         self.router.announce(self.view, self.host);
-        Ok(entered.ok().map(|pass| Held { backend: index, pass, tokens, awaited: true }))
+        let departed_after = Some(self.view.record(place).quota.ended());
+        let held = |pass| Held { backend: index, pass, tokens, departed_after, reported: false, awaited: true };
+        Ok(entered.ok().map(held))
     }
 
     /// Counts a request in without asking: nobody waits for the place, or Envoy has sent it there already.
     pub(super) fn enter_unasked(&mut self, index: BackendIndex, facts: &RequestFacts, text: Tokens) -> Option<Held> {
         let (backend, place) = self.router.backend(index).zip(self.router.place(index))?;
         let tokens = estimate(backend, self.view.record(place), facts, text).tokens();
+        self.count_in(index, place, tokens)
+    }
+
+    fn count_in(&mut self, index: BackendIndex, place: Place, tokens: Tokens) -> Option<Held> {
         let pass = self.view.enter_unasked(place, tokens)?;
-        Some(Held { backend: index, pass, tokens, awaited: false })
+        let departed_after = Some(self.view.record(place).quota.ended());
+        Some(Held { backend: index, pass, tokens, departed_after, reported: false, awaited: false })
+    }
+
+    /// Takes note of what an answer's headers say of its backend's quota.
+    pub(super) fn notice(
+        &mut self,
+        index: BackendIndex,
+        held: Option<&mut Held>,
+        departed: Timestamp,
+        report: QuotaReport,
+        signal: Signal,
+    ) {
+        let Some(place) = self.router.place(index) else { return };
+        let load = self.view.record(place).load();
+        let crowd = (load.requests > 1).then_some(load.tokens);
+        let at = self.host.now();
+        let (tokens, departed_after) =
+            held.as_ref().map_or_else(Default::default, |held| (held.tokens, held.departed_after));
+        let notice = Notice { at, departed, departed_after, tokens, report, signal, crowd };
+        let counted = held.filter(|_| report.has_allowance()).map(|held| {
+            held.reported = true;
+            held.tokens
+        });
+        if let Err(error) = self.view.notice(self.host, place, counted, &notice) {
+            self.note(error);
+        }
+    }
+
+    /// The tokens of a request that ends, if its backend is nearly as full as it may be.
+    pub(super) fn at_capacity(&self, held: &Held, now: Timestamp) -> Option<Tokens> {
+        let record = self.view.record(self.router.place(held.backend)?);
+        let is_known = record.capacity.tokens(now).is_some();
+        (is_known && record.capacity.is_nearly_full(record.load().tokens, now)).then_some(held.tokens)
     }
 
     /// Lets a backend learn from an attempt, and counts it out where it was counted in.
     pub(super) fn learn(&mut self, index: BackendIndex, held: Option<Held>, outcome: &Outcome) {
         let Some(place) = self.router.place(index) else { return };
         let learned = match held {
-            Some(held) => self.view.leave(self.host, place, held.tokens, outcome, held.awaited),
+            Some(Held { tokens, reported, awaited, .. }) => {
+                let leaving = Leaving { tokens, reported, at_once: awaited };
+                self.view.leave(self.host, place, leaving, outcome)
+            }
             None => self.view.learn(self.host, place, outcome, false),
         };
         if let Err(error) = learned {
@@ -182,12 +231,16 @@ impl<H: Host> Context<'_, H> {
     }
 }
 
-/// Whether other workers must know of this request at once: because places are few, because it is a probe, or because
-/// the strategy compares how busy backends are.
-fn is_awaited(backend: &Backend, record: &Record, strategy: Strategy) -> bool {
+/// Whether other workers must know of this request of so many tokens at once: because places are few, because it is a
+/// probe, because the strategy compares how busy backends are, or because the quota runs low. A backend of which this
+/// worker has heard nothing may have told another one of its quota a moment ago.
+fn is_awaited(backend: &Backend, record: &Record, strategy: Strategy, tokens: Tokens, now: Timestamp) -> bool {
     backend.max_concurrent_requests.is_some()
         || record.breaker.phase != BreakerPhase::Closed
         || matches!(strategy, Strategy::LeastConnections | Strategy::PerformanceBased)
+        || record.window.is_empty()
+        || record.capacity.tokens(now).is_some()
+        || (record.quota.is_known(now) && record.quota.is_tight(&record.demand(tokens), now))
 }
 
 /// Turns that all workers take together; where that fails, chance decides.

@@ -6,6 +6,7 @@
 
 mod breaker;
 mod capacity;
+mod gauge;
 mod hosts;
 mod probe;
 mod quota;
@@ -14,4 +15,4 @@ pub use breaker::{Breaker, BreakerPhase, Pass, Refused, Transition, TripReason, 
 pub use capacity::Capacity;
 pub use hosts::Hosts;
 pub use probe::Probes;
-pub use quota::Quota;
+pub use quota::{Demand, Ended, Quota};

@@ -1,22 +1,302 @@
-//! What is left of a backend's quota, as its provider announces it.
+//! What is left of a backend's quota, as its provider announces it: room for a request, or none before some moment.
+//!
+//! Every answer says how much is left, so a backend is left alone *before* it refuses. Where it did refuse (429), it is
+//! left alone until the moment that it names, or ever longer while it goes on refusing.
 
-use crate::domain::{Decoder, Encoder, Timestamp};
+use std::time::Duration;
+
+use super::gauge::{Gauge, Reading};
+use crate::domain::{Decoder, Encoder, QuotaReport, Timestamp, Tokens};
+
+/// However long a refusal says to wait, it is asked again after this long: providers do name tomorrow.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
+/// How long the first refusal counts that names no time; each one after it twice as long …
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+
+/// … up to this.
+const LAST_WAIT: Duration = Duration::from_secs(60);
+
+/// With less than this share of its quota left a backend gets less of the traffic, in proportion.
+const SCARCE: f64 = 0.2;
+
+/// With no more requests left than this (and twice what is under way), a worker asks all others before it sends one.
+/// What it knows of them may be a tick of 50 ms old; a worker at its limits sends some 500 requests in that time. It
+/// costs little: a quota is by the minute, and so at most that many requests a minute pay for it.
+const TIGHT: u64 = 2_000;
 
 /// What is known of a backend's quota.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Quota {
     /// Nothing is sent before this moment: the provider said so, with a 429.
-    pub excluded_until: Timestamp,
+    excluded_until: Timestamp,
+    /// When the last refusal came that was not of the same moment as the one before.
+    struck: Timestamp,
+    /// Refusals in a row.
+    strikes: u8,
+    requests: Gauge,
+    tokens: Gauge,
+}
+
+/// What is under way at a backend and has not been reported yet, and what comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Demand {
+    /// Requests under way.
+    pub requests: u32,
+    /// Their tokens.
+    pub tokens: Tokens,
+    /// Tokens of the request that is to be sent.
+    pub next: Tokens,
+}
+
+/// What has ended at a backend so far, as far as its quota is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ended {
+    requests: u64,
+    tokens: u64,
 }
 
 impl Quota {
+    /// Until when nothing may be sent, because the provider refused.
+    pub fn refused_until(&self, now: Timestamp) -> Option<Timestamp> {
+        // Waiting longer than the longest wait is nobody's wish: the clock stepped back.
+        (now < self.excluded_until && self.excluded_until.since(now) <= LONGEST_WAIT).then_some(self.excluded_until)
+    }
+
+    /// Whether anything is known of what is left.
+    pub fn is_known(&self, now: Timestamp) -> bool {
+        self.requests.left(now).is_some() || self.tokens.left(now).is_some()
+    }
+
+    /// Whether the room for a request depends on how many tokens it takes.
+    pub fn counts_tokens(&self, now: Timestamp) -> bool {
+        self.tokens.left(now).is_some()
+    }
+
+    /// Whether there is room for one more request: then the part of its usual traffic that the backend should have, else
+    /// when there will be.
+    ///
+    /// `part = min(1, headroom / limit / 0.2)`, of requests or of tokens, whichever is less
+    pub fn room(&self, demand: &Demand, now: Timestamp) -> Result<f64, Timestamp> {
+        if self.requests.left(now).is_some_and(|left| left <= u64::from(demand.requests)) {
+            return Err(self.requests.resets(now));
+        }
+        if let Some(left) = self.tokens.left(now) {
+            let free = left.saturating_sub(demand.tokens.0);
+            // What is larger than the whole quota would never be let in; the provider may count it differently.
+            let untouched = demand.tokens.0 == 0 && self.tokens.limit().is_some_and(|limit| left >= limit);
+            if free < demand.next.0.max(1) && !untouched {
+                return Err(self.tokens.resets(now));
+            }
+        }
+        Ok((self.headroom(demand, now).unwrap_or(1.0) / SCARCE).min(1.0))
+    }
+
+    /// The share of the quota that is neither used nor under way, if that is known.
+    pub fn headroom(&self, demand: &Demand, now: Timestamp) -> Option<f64> {
+        let share = |gauge: &Gauge, used: u64| {
+            let (left, limit) = (gauge.left(now)?, gauge.limit()?);
+            Some(left.saturating_sub(used).min(limit) as f64 / limit as f64)
+        };
+        let (requests, tokens) = (share(&self.requests, demand.requests.into()), share(&self.tokens, demand.tokens.0));
+        match (requests, tokens) {
+            (Some(requests), Some(tokens)) => Some(requests.min(tokens)),
+            (requests, tokens) => requests.or(tokens),
+        }
+    }
+
+    /// Whether so little is left that what other workers send within a tick matters.
+    pub fn is_tight(&self, demand: &Demand, now: Timestamp) -> bool {
+        let requests = u64::from(demand.requests);
+        let enough = TIGHT + 3 * requests;
+        if self.requests.left(now).is_some_and(|left| left < enough) {
+            return true;
+        }
+        self.tokens.left(now).is_some_and(|left| {
+            let each = demand.tokens.0.saturating_add(demand.next.0) / (requests + 1);
+            left < each.max(1).saturating_mul(enough)
+        })
+    }
+
+    /// What has ended so far: what a request takes along when it departs.
+    pub const fn ended(&self) -> Ended {
+        Ended { requests: self.requests.ended(), tokens: self.tokens.ended() }
+    }
+
+    /// Takes in what an answer said that came `at` this moment, to a request of so many tokens; `departed_after` is what
+    /// had ended when that departed.
+    pub fn note(&mut self, report: &QuotaReport, tokens: Tokens, departed_after: Option<Ended>, at: Timestamp) {
+        if let Some(said) = &report.requests {
+            let departed_after = departed_after.map(|ended| ended.requests);
+            self.requests.note(&Reading { said, own: 1, departed_after, at });
+        }
+        if let Some(said) = &report.tokens {
+            let departed_after = departed_after.map(|ended| ended.tokens);
+            self.tokens.note(&Reading { said, own: tokens.0, departed_after, at });
+        }
+    }
+
+    /// The provider refused. Refusals of requests that were under way together are one.
+    pub fn refuse(&mut self, report: &QuotaReport, departed: Timestamp, at: Timestamp) {
+        let is_new = departed >= self.struck || at < self.struck;
+        if is_new {
+            self.strikes = self.strikes.saturating_add(1);
+            self.struck = at;
+        }
+        let used_up = [report.requests, report.tokens].into_iter().flatten().filter(|said| said.remaining == 0);
+        let named = report.retry_at.or_else(|| used_up.map(|said| said.resets).max()).filter(|&until| until > at);
+        let until = match named {
+            Some(until) => until.min(at.after(LONGEST_WAIT)),
+            None if is_new => at.after(self.back_off()),
+            None => return,
+        };
+        // The later of two requests knows better; of two that were under way together, whoever says more.
+        self.excluded_until = if is_new { until } else { until.max(self.excluded_until) };
+    }
+
+    /// A request that departed then was answered.
+    pub fn succeed(&mut self, departed: Timestamp) {
+        if departed >= self.struck {
+            self.strikes = 0;
+        }
+    }
+
+    /// A request ended whose answer said nothing of the quota: it may have used some of it.
+    pub fn charge(&mut self, tokens: Tokens, at: Timestamp) {
+        self.requests.charge(1, at);
+        self.tokens.charge(tokens.0, at);
+    }
+
+    fn back_off(&self) -> Duration {
+        let doublings = u32::from(self.strikes.saturating_sub(1)).min(16);
+        FIRST_WAIT.saturating_mul(1 << doublings).min(LAST_WAIT)
+    }
+
     /// Appends it to a record.
     pub fn encode(&self, out: &mut Encoder) {
-        out.time(self.excluded_until);
+        out.time(self.excluded_until).time(self.struck).u8(self.strikes);
+        self.requests.encode(out);
+        self.tokens.encode(out);
     }
 
     /// Reads it from a record.
     pub fn decode(from: &mut Decoder<'_>) -> Option<Self> {
-        Some(Self { excluded_until: from.time()? })
+        Some(Self {
+            excluded_until: from.time()?,
+            struck: from.time()?,
+            strikes: from.u8()?,
+            requests: Gauge::decode(from)?,
+            tokens: Gauge::decode(from)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Allowance;
+    use crate::routing::testing::at;
+
+    fn said(remaining: u64, limit: u64) -> Allowance {
+        Allowance { remaining, limit: Some(limit), resets: at(60) }
+    }
+
+    fn of(requests: impl Into<Option<Allowance>>, tokens: impl Into<Option<Allowance>>) -> Quota {
+        let (requests, tokens) = (requests.into(), tokens.into());
+        let mut quota = Quota::default();
+        quota.note(&QuotaReport { requests, tokens, retry_at: None }, Tokens(9), None, at(0));
+        quota
+    }
+
+    fn demand(requests: u32, tokens: u64, next: u64) -> Demand {
+        Demand { requests, tokens: Tokens(tokens), next: Tokens(next) }
+    }
+
+    fn part(quota: &Quota, demand: &Demand) -> Option<u32> {
+        quota.room(demand, at(1)).ok().map(|part| (part * 1_000.0).round() as u32)
+    }
+
+    #[test]
+    fn a_request_is_let_in_while_more_are_left_than_are_under_way() {
+        let quota = of(said(10, 10), None);
+        assert_eq!(part(&quota, &demand(0, 0, 900)), Some(1_000));
+        assert_eq!(part(&quota, &demand(9, 9, 900)), Some(500));
+        assert_eq!(quota.room(&demand(10, 9, 900), at(1)), Err(at(60)));
+        assert_eq!(quota.room(&demand(10, 9, 900), at(61)), Err(at(61)), "it is whole again, and in use again");
+        assert_eq!(part(&Quota::default(), &demand(99, 99, 99)), Some(1_000), "nothing is known");
+    }
+
+    #[test]
+    fn tokens_count_as_requests_do() {
+        let quota = of(said(1_000, 1_000), said(5_000, 100_000));
+        assert_eq!(part(&quota, &demand(1, 1_000, 4_000)), Some(200));
+        assert!(quota.room(&demand(1, 1_000, 4_001), at(1)).is_err());
+        assert!(quota.room(&demand(1, 1_000, 4_001), at(61)).is_ok(), "all of it is there again");
+    }
+
+    #[test]
+    fn a_request_larger_than_the_whole_quota_is_let_in_alone() {
+        let quota = of(None, said(1_000, 1_000));
+        assert!(quota.room(&demand(0, 0, 9_000), at(1)).is_ok());
+        assert!(quota.room(&demand(1, 1, 9_000), at(1)).is_err());
+    }
+
+    #[test]
+    fn the_part_falls_with_the_last_fifth() {
+        let parts = [100, 21, 20, 10, 1].map(|left| part(&of(said(left * 10, 1_000), None), &demand(0, 0, 1)));
+        assert_eq!(parts, [1_000, 1_000, 1_000, 500, 50].map(Some));
+    }
+
+    #[test]
+    fn exactness_is_for_those_who_have_little() {
+        assert!(!Quota::default().is_tight(&demand(9, 9, 9), at(1)));
+        assert!(!of(said(9_000, 10_000), None).is_tight(&demand(9, 9_000, 1_000), at(1)));
+        assert!(of(said(1_900, 10_000), None).is_tight(&demand(9, 9_000, 1_000), at(1)));
+        assert!(of(None, said(1_900_000, 9_000_000)).is_tight(&demand(9, 9_000, 1_000), at(1)));
+        assert!(!of(None, said(2_100_000, 9_000_000)).is_tight(&demand(9, 9_000, 1_000), at(1)));
+    }
+
+    #[test]
+    fn a_refusal_holds_until_the_time_that_it_names_but_not_for_ever() {
+        for (named, expected) in [(at(30), at(30)), (at(90_000), at(600))] {
+            let mut quota = Quota::default();
+            quota.refuse(&QuotaReport { retry_at: Some(named), ..QuotaReport::default() }, at(0), at(0));
+            assert_eq!(quota.refused_until(at(1)), Some(expected));
+            assert_eq!(quota.refused_until(expected), None);
+        }
+        let mut quota = Quota::default();
+        quota.refuse(
+            &QuotaReport { requests: Some(said(0, 9)), tokens: Some(said(5, 9)), retry_at: None },
+            at(0),
+            at(0),
+        );
+        assert_eq!(quota.refused_until(at(1)), Some(at(60)), "what is used up says when it is whole again");
+    }
+
+    #[test]
+    fn refusals_that_name_no_time_double_the_wait_until_a_success() {
+        let mut quota = Quota::default();
+        let mut waits = Vec::new();
+        let mut now = 100;
+        for _ in 0..9 {
+            quota.refuse(&QuotaReport::default(), at(now), at(now));
+            // Another one that was under way with it.
+            quota.refuse(&QuotaReport::default(), at(now - 1), at(now));
+            waits.push(quota.refused_until(at(now)).expect("refused").since(at(now)).as_secs());
+            now += 100;
+        }
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+        quota.succeed(at(0));
+        assert_eq!(quota.back_off(), LAST_WAIT, "that one departed before the last refusal");
+        quota.succeed(at(now));
+        quota.refuse(&QuotaReport::default(), at(now), at(now));
+        assert_eq!(quota.refused_until(at(now)), Some(at(now + 1)));
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_does_not_keep_it_out() {
+        let mut quota = Quota::default();
+        quota.refuse(&QuotaReport { retry_at: Some(at(9_000)), ..QuotaReport::default() }, at(8_990), at(8_990));
+        assert_eq!(quota.refused_until(at(100)), None);
     }
 }

@@ -9,8 +9,11 @@
 
 mod answer;
 mod gzip;
+mod quota;
 mod request;
+mod time;
 
 pub use answer::{AnswerFacts, Observer, StreamEnd};
 pub use gzip::{InflateError, inflate};
+pub use quota::QuotaHeaders;
 pub use request::{Unreadable, api_of, read_request};

@@ -45,6 +45,13 @@ pub enum Exclusion {
         /// When that may change.
         retry_at: Timestamp,
     },
+    /// What is left of its quota is spoken for by requests under way, or too little for this one.
+    NoHeadroom {
+        /// When that may change.
+        retry_at: Timestamp,
+    },
+    /// It has as many tokens in flight as it was seen to take.
+    AtCapacity,
     /// It has as many requests in flight as it may have.
     AtConcurrencyLimit,
     /// Its quality is below what the client asks for.
@@ -75,8 +82,8 @@ pub(crate) fn admits(backend: &Backend, record: &Record, ask: &Ask<'_>, now: Tim
     if record.probes.unhealthy {
         return Err(Exclusion::Unhealthy);
     }
-    if now < record.quota.excluded_until {
-        return Err(Exclusion::QuotaExhausted { retry_at: record.quota.excluded_until });
+    if let Some(retry_at) = record.quota.refused_until(now) {
+        return Err(Exclusion::QuotaExhausted { retry_at });
     }
     let (probe, ramp) = match &backend.breaker {
         None => (false, 1.0),
@@ -90,7 +97,21 @@ pub(crate) fn admits(backend: &Backend, record: &Record, ask: &Ask<'_>, now: Tim
     if backend.max_concurrent_requests.is_some_and(|most| record.in_flight() >= most) {
         return Err(Exclusion::AtConcurrencyLimit);
     }
-    Ok(Terms { probe, part: (hosts * ramp).clamp(LEAST_PART, 1.0) })
+    let room = room(backend, record, ask, now)?;
+    Ok(Terms { probe, part: (hosts * ramp * room).clamp(LEAST_PART, 1.0) })
+}
+
+/// The part of its usual traffic that a backend's quota and capacity leave it, if they have room for this request.
+fn room(backend: &Backend, record: &Record, ask: &Ask<'_>, now: Timestamp) -> Result<f64, Exclusion> {
+    let is_bounded = record.capacity.tokens(now).is_some();
+    if !is_bounded && !record.quota.is_known(now) {
+        return Ok(1.0);
+    }
+    let next = estimate(backend, record, ask.facts, ask.text).tokens();
+    let headroom = record.quota.room(&record.demand(next), now);
+    let headroom = headroom.map_err(|retry_at| Exclusion::NoHeadroom { retry_at })?;
+    let free = record.capacity.room(record.load().tokens, next, now).ok_or(Exclusion::AtCapacity)?;
+    Ok(headroom * free)
 }
 
 /// The least part of its traffic that an eligible backend has: with none it could never show that it is better.

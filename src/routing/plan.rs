@@ -178,11 +178,11 @@ impl Nobody {
     /// Takes note of why one of them may not.
     fn hear(&mut self, why: Exclusion, now: Timestamp) {
         let retry_at = match why {
-            Exclusion::AtConcurrencyLimit => {
+            Exclusion::AtConcurrencyLimit | Exclusion::AtCapacity => {
                 self.at_limit = true;
                 return;
             }
-            Exclusion::QuotaExhausted { retry_at } => {
+            Exclusion::QuotaExhausted { retry_at } | Exclusion::NoHeadroom { retry_at } => {
                 self.at_limit = true;
                 retry_at
             }

@@ -7,6 +7,7 @@
 
 mod members;
 mod memory;
+mod notice;
 mod outcome;
 mod record;
 mod rotation;
@@ -15,8 +16,9 @@ mod view;
 
 pub use members::Members;
 pub use memory::MemoryStore;
+pub use notice::{Notice, Signal};
 pub use outcome::{Counted, Outcome};
 pub use record::{Load, Record, RecordError};
 pub use rotation::{Cursor, Smooth};
 pub use store::{Cas, Store, StoreError, update};
-pub use view::{Place, View};
+pub use view::{Leaving, Place, View};

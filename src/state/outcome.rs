@@ -21,6 +21,12 @@ pub struct Outcome {
     pub prompt: Option<Counted>,
     /// Tokens of the answer as reported, where answers have a length.
     pub output: Option<Tokens>,
+    /// When it departed; the epoch if that is not known.
+    pub departed: Timestamp,
+    /// Its tokens, if it may have used some of its backend's quota and no answer said so.
+    pub unreported: Option<Tokens>,
+    /// Its tokens, if it was answered well while its backend was nearly as full as it may be.
+    pub at_capacity: Option<Tokens>,
     /// As the backend was configured when the request left.
     breaker: Option<BreakerSettings>,
     expected_response_time: Duration,
@@ -45,6 +51,9 @@ impl Outcome {
             response_time: None,
             prompt: None,
             output: None,
+            departed: Timestamp::from_micros(0),
+            unreported: None,
+            at_capacity: None,
             breaker: backend.breaker,
             expected_response_time: backend.expected_response_time,
         }
@@ -61,6 +70,15 @@ impl Record {
         }
         if verdict != Verdict::Unknown {
             self.observe_answer(verdict.is_ill(), at);
+        }
+        if verdict == Verdict::Well {
+            self.quota.succeed(outcome.departed);
+        }
+        if let Some(tokens) = outcome.unreported {
+            self.quota.charge(tokens, at);
+        }
+        if let Some(tokens) = outcome.at_capacity {
+            self.capacity.grow(tokens, at);
         }
         if let Some(sample) = outcome.response_time {
             self.response_time.observe(sample, expected, at);

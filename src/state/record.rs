@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::{Backend, Decoder, Encoder, Timestamp, Tokens};
-use crate::health::{Breaker, Capacity, Hosts, Probes, Quota};
+use crate::health::{Breaker, Capacity, Demand, Hosts, Probes, Quota};
 use crate::learning::{Mean, PeakEwma, Window};
 use crate::tokens::Calibration;
 
@@ -48,7 +48,15 @@ pub struct Record {
     /// What the router's own checks found.
     pub probes: Probes,
     /// What is in flight, one column per member (`Members`), each written by that member alone.
-    columns: Vec<Load>,
+    columns: Vec<Column>,
+}
+
+/// What one member has under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Column {
+    load: Load,
+    /// Of that, what the provider has reported to be taken off its quota: answers that have begun.
+    reported: Load,
 }
 
 /// Requests under way, and their estimated tokens: those of the prompts and those of the answers to come.
@@ -72,6 +80,24 @@ impl Load {
     pub const fn without(self, tokens: Tokens) -> Self {
         Self { requests: self.requests.saturating_sub(1), tokens: Tokens(self.tokens.0.saturating_sub(tokens.0)) }
     }
+
+    /// Both together.
+    #[must_use]
+    const fn plus(self, other: Self) -> Self {
+        Self {
+            requests: self.requests.saturating_add(other.requests),
+            tokens: Tokens(self.tokens.0.saturating_add(other.tokens.0)),
+        }
+    }
+
+    /// What is left of it without a part of it.
+    #[must_use]
+    const fn minus(self, part: Self) -> Self {
+        Self {
+            requests: self.requests.saturating_sub(part.requests),
+            tokens: Tokens(self.tokens.0.saturating_sub(part.tokens.0)),
+        }
+    }
 }
 
 impl Record {
@@ -87,29 +113,40 @@ impl Record {
 
     /// What is under way, over all workers.
     pub fn load(&self) -> Load {
-        self.columns.iter().fold(Load::default(), |sum, column| Load {
-            requests: sum.requests.saturating_add(column.requests),
-            tokens: Tokens(sum.tokens.0.saturating_add(column.tokens.0)),
-        })
+        self.columns.iter().fold(Load::default(), |sum, column| sum.plus(column.load))
+    }
+
+    /// What its quota must still suffice for: what is under way, over all workers, and not reported yet, and a request
+    /// of so many tokens.
+    pub fn demand(&self, next: Tokens) -> Demand {
+        let unreported = |sum: Load, column: &Column| sum.plus(column.load.minus(column.reported));
+        let Load { requests, tokens } = self.columns.iter().fold(Load::default(), unreported);
+        Demand { requests, tokens, next }
     }
 
     /// What one member has under way.
     pub fn load_at(&self, member: usize) -> Load {
-        self.columns.get(member).copied().unwrap_or_default()
+        self.columns.get(member).copied().unwrap_or_default().load
     }
 
-    /// Notes what one member has under way.
+    /// Notes what one member has under way, none of it reported.
     pub fn set_load_at(&mut self, member: usize, load: Load) {
+        self.set_column_at(member, load, Load::default());
+    }
+
+    /// Notes what one member has under way, and how much of it has been reported.
+    pub fn set_column_at(&mut self, member: usize, load: Load, reported: Load) {
+        let column = Column { load, reported };
         if member >= self.columns.len() {
-            if load == Load::default() {
+            if column == Column::default() {
                 return;
             }
-            self.columns.resize(member + 1, Load::default());
+            self.columns.resize(member + 1, Column::default());
         }
-        if let Some(column) = self.columns.get_mut(member) {
-            *column = load;
+        if let Some(place) = self.columns.get_mut(member) {
+            *place = column;
         }
-        while self.columns.last() == Some(&Load::default()) {
+        while self.columns.last() == Some(&Column::default()) {
             self.columns.pop();
         }
     }
@@ -155,7 +192,7 @@ impl Record {
 
     /// As bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Encoder::with_capacity(256 + 12 * self.columns.len());
+        let mut out = Encoder::with_capacity(384 + 24 * self.columns.len());
         out.u8(VERSION);
         self.breaker.encode(&mut out);
         let (micros, at) = self.response_time.parts();
@@ -168,8 +205,8 @@ impl Record {
         self.capacity.encode(&mut out);
         self.hosts.encode(&mut out);
         self.probes.encode(&mut out);
-        for Load { requests, tokens } in &self.columns {
-            out.u32(*requests).u64(tokens.0);
+        for Load { requests, tokens } in self.columns.iter().flat_map(|column| [column.load, column.reported]) {
+            out.u32(requests).u64(tokens.0);
         }
         out.finish()
     }
@@ -197,7 +234,8 @@ impl Record {
             columns: Vec::new(),
         };
         while !from.is_empty() {
-            record.columns.push(Load { requests: from.u32()?, tokens: Tokens(from.u64()?) });
+            let mut load = || Some(Load { requests: from.u32()?, tokens: Tokens(from.u64()?) });
+            record.columns.push(Column { load: load()?, reported: load()? });
         }
         Some(record)
     }
@@ -216,7 +254,7 @@ mod tests {
     #[test]
     fn it_survives_being_bytes() {
         let mut record = Record::default();
-        record.set_load_at(3, Load { requests: 7, tokens: Tokens(9_000) });
+        record.set_column_at(3, Load { requests: 7, tokens: Tokens(9_000) }, Load::default().with(Tokens(5)));
         record.set_load_at(0, Load::default().with(Tokens(1)));
         record.observe_answer(true, at(1));
         record.observe_output_tokens(900);
@@ -225,16 +263,17 @@ mod tests {
         let settings = crate::routing::testing::backend("a").breaker.expect("a breaker");
         record.breaker.open_by_hand(&settings, at(9));
         assert_eq!(Record::decode(&record.encode()), Ok(record.clone()));
-        assert_eq!(record.in_flight(), 8);
+        assert_eq!((record.in_flight(), record.demand(Tokens(0)).requests), (8, 7));
     }
 
     #[test]
     fn columns_of_members_that_are_idle_take_no_room() {
         let mut record = Record::default();
         let empty = record.encode().len();
-        record.set_load_at(90, Load::default().with(Tokens(1)));
-        record.set_load_at(90, Load::default());
-        record.set_load_at(5, Load::default());
+        let (none, one) = (Load::default(), Load::default().with(Tokens(1)));
+        record.set_column_at(90, one, one);
+        record.set_load_at(90, none);
+        record.set_load_at(5, none);
         assert_eq!(record.encode().len(), empty);
     }
 

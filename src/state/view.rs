@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::members::Members;
+use super::notice::{Notice, Signal};
 use super::outcome::Outcome;
 use super::record::{Load, Record};
 use super::store::{Store, StoreError, update};
@@ -22,16 +23,32 @@ const BACKLOG: usize = 256;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place(usize);
 
+/// What a request held that ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Leaving {
+    /// What it was expected to take.
+    pub tokens: Tokens,
+    /// Whether its answer was [noticed](View::notice).
+    pub reported: bool,
+    /// Whether others wait for its place.
+    pub at_once: bool,
+}
+
 #[derive(Debug)]
 struct Entry {
     id: Box<str>,
     key: Box<str>,
     /// What this VM has in flight there: the truth of which this member's column is the copy.
     mine: Load,
+    /// Of that, what its provider has reported to be taken off its quota.
+    reported: Load,
     /// The record as last seen, with what is in `pending`.
     record: Record,
     /// Outcomes that others have not seen yet.
     pending: Vec<Outcome>,
+    /// Notices that others have not seen yet; all of them are from before the end of the requests in `pending`, or of
+    /// others.
+    notices: Vec<Notice>,
 }
 
 /// All records as this VM last saw them.
@@ -75,7 +92,9 @@ impl View {
             Some(Ok(record)) => (None, record),
             _ => (Some(Record::default().encode()), Record::default()),
         })?;
-        self.entries.push(Entry { id: id.into(), key, mine: Load::default(), record, pending: Vec::new() });
+        let (mine, reported) = (Load::default(), Load::default());
+        let (pending, notices) = (Vec::new(), Vec::new());
+        self.entries.push(Entry { id: id.into(), key, mine, reported, record, pending, notices });
         Ok(Place(self.entries.len() - 1))
     }
 
@@ -112,14 +131,14 @@ impl View {
             let result = admit(&mut record);
             transitions.extend(record.breaker.transition_from(&before));
             if result.is_ok() {
-                record.set_load_at(seat, entry.mine.with(tokens));
+                record.set_column_at(seat, entry.mine.with(tokens), entry.reported);
             }
             (result.is_ok().then(|| record.encode()), (record, transitions, result))
         })?;
         entry.record = record;
         if result.is_ok() {
             entry.mine = entry.mine.with(tokens);
-            entry.pending.clear();
+            entry.written();
             self.transitions.extend(transitions.into_iter().map(|transition| (place, transition)));
         }
         Ok(result)
@@ -134,18 +153,47 @@ impl View {
         Some(entry.record.breaker.unasked())
     }
 
+    /// Takes note of what an answer's headers say of its backend's quota: at once where others must know. `held` are the
+    /// tokens of its request, if it is counted in: from now on the provider's figures know of it.
+    pub fn notice(
+        &mut self,
+        store: &impl Store,
+        place: Place,
+        held: Option<Tokens>,
+        notice: &Notice,
+    ) -> Result<(), StoreError> {
+        let seat = self.members.seat();
+        let Some(entry) = self.entries.get_mut(place.0) else { return Err(StoreError::Host) };
+        if let Some(tokens) = held {
+            entry.reported = entry.reported.with(tokens);
+            entry.note_in_flight(seat);
+        }
+        entry.record.notice(notice);
+        if entry.notices.len() >= BACKLOG {
+            entry.notices.remove(0);
+        }
+        entry.notices.push(*notice);
+        let demand = entry.record.demand(Tokens(0));
+        if notice.signal != Signal::None || entry.record.quota.is_tight(&demand, notice.at) {
+            self.flush(store, place, notice.at)?;
+        }
+        Ok(())
+    }
+
     /// Counts a request of so many tokens out and learns from it. Where that cannot be written now, it is written at a later tick.
     pub fn leave(
         &mut self,
         store: &impl Store,
         place: Place,
-        tokens: Tokens,
+        Leaving { tokens, reported, at_once }: Leaving,
         outcome: &Outcome,
-        at_once: bool,
     ) -> Result<(), StoreError> {
         let seat = self.members.seat();
         if let Some(entry) = self.entries.get_mut(place.0) {
             entry.mine = entry.mine.without(tokens);
+            if reported {
+                entry.reported = entry.reported.without(tokens);
+            }
             entry.note_in_flight(seat);
         }
         self.learn(store, place, outcome, at_once)
@@ -189,7 +237,7 @@ impl View {
             (Some(record.encode()), (record, transitions))
         })?;
         entry.record = record;
-        entry.pending.clear();
+        entry.written();
         self.transitions.extend(transitions.into_iter().map(|transition| (place, transition)));
         Ok(())
     }
@@ -202,7 +250,7 @@ impl View {
         let seat = self.members.seat().unwrap_or(usize::MAX);
         for place in 0..self.entries.len() {
             let Some(entry) = self.entries.get_mut(place) else { continue };
-            if entry.pending.is_empty() {
+            if entry.pending.is_empty() && entry.notices.is_empty() {
                 if let Some((bytes, _)) = store.get(&entry.key)?
                     && let Ok(record) = Record::decode(&bytes)
                 {
@@ -254,18 +302,27 @@ impl Entry {
     fn merged(&self, bytes: Option<&[u8]>, seat: usize) -> (Record, Vec<Transition>) {
         let mut record = bytes.and_then(|bytes| Record::decode(bytes).ok()).unwrap_or_default();
         let mut transitions = Vec::new();
+        for notice in &self.notices {
+            record.notice(notice);
+        }
         for outcome in &self.pending {
             let before = record.breaker;
             record.learn(outcome);
             transitions.extend(record.breaker.transition_from(&before));
         }
-        record.set_load_at(seat, self.mine);
+        record.set_column_at(seat, self.mine, self.reported);
         (record, transitions)
+    }
+
+    /// Others have seen all of it.
+    fn written(&mut self) {
+        self.pending.clear();
+        self.notices.clear();
     }
 
     fn note_in_flight(&mut self, seat: Option<usize>) {
         if let Some(seat) = seat {
-            self.record.set_load_at(seat, self.mine);
+            self.record.set_column_at(seat, self.mine, self.reported);
         }
     }
 }
@@ -297,6 +354,10 @@ mod tests {
 
     fn outcome(verdict: Verdict, second: u64) -> Outcome {
         Outcome::new(&backend("a"), None, verdict, at(second))
+    }
+
+    fn leaving(at_once: bool) -> Leaving {
+        Leaving { tokens: Tokens(7), reported: false, at_once }
     }
 
     fn shared(store: &impl Store) -> Record {
@@ -333,7 +394,7 @@ mod tests {
         let store = MemoryStore::default();
         let [mut one, mut other] = views(&store, 2).try_into().expect("two");
         one.enter_unasked(Place(0), Tokens(7));
-        one.leave(&store, Place(0), Tokens(7), &outcome(Verdict::Well, 0), false).expect("noted");
+        one.leave(&store, Place(0), leaving(false), &outcome(Verdict::Well, 0)).expect("noted");
         assert_eq!((one.record(Place(0)).window.len(), shared(&store).window.len()), (1, 0));
         one.learn(&store, Place(0), &outcome(ILL, 0), false).expect("written");
         assert_eq!((shared(&store).window.len(), shared(&store).window.failures()), (2, 1));
@@ -352,7 +413,7 @@ mod tests {
         for n in 0..12 {
             let view = &mut views[n % 3];
             view.enter_unasked(Place(0), Tokens(7));
-            let _ = view.leave(&store, Place(0), Tokens(7), &outcome(ILL, 0), false);
+            let _ = view.leave(&store, Place(0), leaving(false), &outcome(ILL, 0));
             // Some hear of it sooner, some later; hearing is not doing.
             views[n % 2].refresh(&store, at(0)).expect("refreshed");
             for (view, told) in views.iter_mut().zip(&mut told) {
@@ -412,7 +473,7 @@ mod tests {
                     }
                     _ if under_way[n] > 0 => {
                         let verdict = if event == 2 { ILL } else { Verdict::Well };
-                        let _ = view.leave(&store, Place(0), Tokens(7), &outcome(verdict, 0), event == 3);
+                        let _ = view.leave(&store, Place(0), leaving(event == 3), &outcome(verdict, 0));
                         under_way[n] -= 1;
                         answers += 1;
                         failures += u32::from(event == 2);

@@ -3,11 +3,11 @@
 
 use llm_router::config;
 use llm_router::cost::estimate;
-use llm_router::domain::{Api, RequestFacts, SplitMix64, Timestamp, Tokens};
+use llm_router::domain::{Api, PerMille, RequestFacts, SplitMix64, Timestamp, Tokens};
 use llm_router::health::BreakerPhase;
 use llm_router::protocol::{self, Observer, StreamEnd};
 use llm_router::routing::{Ask, Fleet, Strategy, Turns, plan};
-use llm_router::state::{MemoryStore, Record, View};
+use llm_router::state::{Load, MemoryStore, Record, View};
 use llm_router::tokens::{Calibration, Counter};
 use wasm_bindgen_test::wasm_bindgen_test;
 
@@ -62,7 +62,8 @@ fn a_decision_follows_from_the_configuration_the_request_and_what_is_known() {
     let (store, mut view) = (MemoryStore::default(), View::new(1));
     let places: Vec<_> = config.backends.iter().map(|b| view.place(&store, &b.id).unwrap()).collect();
     let (facts, text) = read();
-    let ask = Ask { facts: &facts, text, strategy: config.strategy, min_quality: None };
+    let ask =
+        Ask { facts: &facts, text, strategy: config.strategy, min_quality: None, panic_threshold: PerMille::new(0) };
     let order = |view: &View| {
         let fleet = Fleet { backends: &config.backends, places: &places, view };
         let attempts = plan(&fleet, &ask, 3, now(), &mut SplitMix64::new(1), &mut OwnTurns(0)).unwrap();
@@ -89,7 +90,7 @@ fn each_strategy_plans_the_same_as_on_any_machine() {
     let firsts: Vec<usize> = Strategy::ALL
         .iter()
         .map(|&strategy| {
-            let ask = Ask { facts: &facts, text, strategy, min_quality: None };
+            let ask = Ask { facts: &facts, text, strategy, min_quality: None, panic_threshold: PerMille::new(0) };
             plan(&fleet, &ask, 1, now(), &mut SplitMix64::new(9), &mut OwnTurns(0)).unwrap().first().get()
         })
         .collect();
@@ -126,7 +127,7 @@ fn a_record_is_the_same_bytes_everywhere() {
     let mut record = Record::default();
     record.calibration = Calibration::from_parts(1_100_000, 7);
     record.observe_answer(true, now());
-    record.set_in_flight_at(2, 5);
+    record.set_load_at(2, Load { requests: 5, ..Load::default() });
     let bytes = record.encode();
     assert_eq!(Record::decode(&bytes), Ok(record));
     assert_eq!(bytes.iter().map(|&byte| u32::from(byte)).sum::<u32>(), 905);

@@ -61,10 +61,21 @@ pub(super) async fn answer(
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
     exchange.received(&head.method, path, &head.headers, &body);
 
-    let mut behaviour = if is_prompt { shared.next_behaviour() } else { shared.health() };
-    if is_prompt && behaviour.capacity.is_some_and(|most| shared.journal.counters().in_flight > most as u64) {
-        behaviour = Behaviour::status(503);
-    }
+    let behaviour = if is_prompt {
+        let in_flight = shared.journal.counters().in_flight;
+        let next = shared.next_behaviour();
+        if next.capacity.is_some_and(|most| in_flight > most as u64) {
+            Behaviour::status(503)
+        } else {
+            let (behaviour, refused) = shared.limiter.apply(next, in_flight);
+            if refused {
+                shared.journal.refused();
+            }
+            behaviour
+        }
+    } else {
+        shared.health()
+    };
     if behaviour.fault == Fault::Hang {
         return pending().await;
     }

@@ -87,6 +87,8 @@ pub struct Counters {
     pub in_flight: u64,
     /// The most prompts that were ever under way at once.
     pub max_in_flight: u64,
+    /// Prompts refused for a [`Limit`](super::Limit).
+    pub refused: u64,
     /// Prompts whose answer was played to its scripted end.
     pub played: u64,
     /// Prompts whose answer the other side did not wait for.
@@ -135,6 +137,10 @@ impl Journal {
 
     pub(super) fn connected(&self) {
         self.lock().counters.connections += 1;
+    }
+
+    pub(super) fn refused(&self) {
+        self.lock().counters.refused += 1;
     }
 
     /// A request's headers are here. What is returned counts it out.

@@ -28,6 +28,7 @@ mod api;
 mod behaviour;
 pub mod control;
 mod journal;
+mod limits;
 mod tokens;
 mod wire;
 
@@ -54,9 +55,11 @@ use tokio::{
 pub use self::{
     behaviour::{Behaviour, Fault, PromptTokens},
     journal::{Counters, End, Seen},
+    limits::{Limit, Told},
 };
 use self::{
     journal::Journal,
+    limits::Limiter,
     wire::{Fate, Wire},
 };
 use crate::ports;
@@ -95,6 +98,7 @@ struct Shared {
     flavour: Flavour,
     journal: Arc<Journal>,
     script: Mutex<Script>,
+    limiter: Limiter,
     answers: AtomicU64,
     stop: Notify,
 }
@@ -178,6 +182,7 @@ impl Backend {
             flavour,
             journal: Arc::new(Journal::new()),
             script: Mutex::default(),
+            limiter: Limiter::default(),
             answers: AtomicU64::new(0),
             stop: Notify::new(),
         });
@@ -216,6 +221,11 @@ impl Backend {
     /// Scripts the next `prompts` prompts, after those that are scripted already.
     pub fn next(&self, prompts: usize, behaviour: Behaviour) {
         self.shared.script().next.push_back((prompts, behaviour));
+    }
+
+    /// Keeps to a limit from now on, whatever is scripted.
+    pub fn limit(&self, limit: Limit) {
+        self.shared.limiter.set(limit);
     }
 
     /// Scripts the answers to `GET` requests from now on.

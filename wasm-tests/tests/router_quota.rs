@@ -1,0 +1,186 @@
+//! Quotas: what backends announce is kept to, what they refuse is not asked again, what they do not say is learned.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::needless_pass_by_value, reason = "a test")]
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use wasm_tests::{
+    backend::{Backend, Behaviour, Counters, Flavour, Limit, Told},
+    client::{Client, Reply},
+    envoy::{Envoy, Route},
+    load::{Load, load},
+    router::{chat, counted, news_travels, settled, until},
+};
+
+const PATH: &str = "/v1/chat/completions";
+
+async fn rig(backends: &[Backend], router: Value) -> Envoy {
+    // No retries: a client that sees no 429 is to have been spared it, not to have been sent elsewhere after one.
+    Envoy::builder().concurrency(4).backends(backends).route(Route::ClusterHeader).router(router).start().await
+}
+
+async fn pair() -> [Backend; 2] {
+    [Backend::start("alpha", Flavour::OpenAi).await, Backend::start("beta", Flavour::OpenAi).await]
+}
+
+/// Alpha as long as it may be asked, else beta.
+fn alpha_first() -> Value {
+    json!({"retry": {"max_attempts": 1}, "backend_instances": {"alpha": {"priority": 1}, "beta": {"priority": 2}}})
+}
+
+async fn ask(client: &Client, envoy: &Envoy) -> Reply {
+    client.post_json(&envoy.url(PATH), &chat("hello")).await.unwrap()
+}
+
+async fn ask_many(envoy: &Envoy, requests: usize, concurrency: usize) -> Load {
+    load(&Client::new(), requests, concurrency, |_| Client::json_request(&envoy.url(PATH), &chat("hello"))).await
+}
+
+fn who(reply: &Reply) -> (u16, String) {
+    (reply.status, reply.header("x-llm-backend").unwrap_or_default())
+}
+
+fn quota(left: u32, limit: u32, window_ms: u64, told: Told) -> Limit {
+    Limit::Requests { left, limit, window_ms, told }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backend_that_announces_ten_requests_gets_no_more_and_answers_no_429() {
+    let shares = |strategy: &str| {
+        json!({"strategy": strategy, "retry": {"max_attempts": 1},
+        "backend_instances": {"alpha": {}, "beta": {}}})
+    };
+    let limits = [(10, Told::OpenAi), (1_000, Told::OpenAi), (10, Told::Anthropic)];
+    let routers = [alpha_first(), alpha_first(), shares("round_robin")];
+    for ((limit, told), router) in limits.into_iter().zip(routers) {
+        let backends = pair().await;
+        let [alpha, beta] = &backends;
+        // The first answer announces ten.
+        alpha.limit(quota(11, limit, 600_000, told));
+        let envoy = rig(&backends, router).await;
+        let client = Client::new();
+        until("alpha has told its quota", || async {
+            ask(&client, &envoy).await.header("x-sim-backend").unwrap() == "alpha"
+        })
+        .await;
+        let sent = ask_many(&envoy, 1_000, 16).await;
+        assert_eq!(sent.by_status(), [(200, 1_000)].into(), "{limit} {told:?}: {:?}", sent.first_failure());
+        let (alpha, beta) = (alpha.counters(), beta.counters());
+        assert_eq!((alpha.refused, beta.refused), (0, 0));
+        assert!((6..=11).contains(&alpha.prompts), "{limit} {told:?}: {alpha:?}");
+        settled(&envoy).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quota_that_fills_up_again_is_used_again() {
+    let backends = pair().await;
+    let alpha = &backends[0];
+    alpha.limit(quota(21, 20, 2_000, Told::OpenAi));
+    let envoy = rig(&backends, alpha_first()).await;
+    assert_eq!(who(&ask(&Client::new(), &envoy).await), (200, "alpha".to_owned()));
+    // Window after window: as much as there is, and not more.
+    until("alpha was asked in several windows", || async {
+        let sent = ask_many(&envoy, 100, 16).await;
+        assert_eq!(sent.failures(), 0, "{:?}", sent.first_failure());
+        alpha.counters().prompts > 60
+    })
+    .await;
+    settled(&envoy).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_whose_answer_has_begun_do_not_count_twice() {
+    let backends = pair().await;
+    let alpha = &backends[0];
+    alpha.limit(quota(20, 20, 600_000, Told::OpenAi));
+    alpha.set(Behaviour { inter_token_ms: 600_000, ..Behaviour::default() });
+    let envoy = rig(&backends, alpha_first()).await;
+    let client = Client::new();
+    let mut streams = Vec::new();
+    for _ in 0..20 {
+        let request = Client::json_request(&envoy.url(PATH), &wasm_tests::router::streamed_chat("hello"));
+        streams.push(client.open(request).await.unwrap());
+    }
+    let by_alpha = streams.iter().filter(|stream| stream.header("x-llm-backend").as_deref() == Some("alpha")).count();
+    assert_eq!((by_alpha, alpha.counters().refused), (20, 0));
+    assert_eq!(who(&ask(&client, &envoy).await), (200, "beta".to_owned()));
+    drop(streams);
+    settled(&envoy).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_429_is_not_asked_again_before_the_time_that_it_names() {
+    let headers: [(&str, &str); 3] =
+        [("retry-after", "2"), ("retry-after-ms", "2000"), ("x-ratelimit-reset-requests", "2s")];
+    for (name, value) in headers {
+        let backends = pair().await;
+        let alpha = &backends[0];
+        alpha.next(1, Behaviour::status(429).with_header(name, value));
+        let envoy = rig(&backends, alpha_first()).await;
+        let client = Client::new();
+        assert_eq!(who(&ask(&client, &envoy).await), (429, "alpha".to_owned()));
+        news_travels().await;
+        until("alpha is asked again", || async {
+            let sent = ask_many(&envoy, 40, 8).await;
+            assert_eq!(sent.failures(), 0, "{:?}", sent.first_failure());
+            alpha.counters().prompts > 1
+        })
+        .await;
+        let times: Vec<Duration> = alpha.prompts().iter().map(|seen| seen.at).collect();
+        assert!(times[0] + Duration::from_millis(1_950) <= times[1], "{name}: {times:?}");
+        let stats = settled(&envoy).await;
+        let refused = [("backend_id", "alpha"), ("status", "rate_limited")];
+        assert_eq!(counted(&stats, "requests_total", &refused), 1);
+        assert_eq!(counted(&stats, "circuit_breaker_failures_total", &[]), 0, "a quota is no illness");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_every_quota_is_used_up_the_client_is_told_when_to_come_back() {
+    let backends = pair().await;
+    for backend in &backends {
+        backend.limit(quota(5, 5, 30_000, Told::OpenAi));
+    }
+    let envoy = rig(&backends, alpha_first()).await;
+    let client = Client::new();
+    let mut answers = Vec::new();
+    for _ in 0..12 {
+        answers.push(ask(&client, &envoy).await);
+    }
+    let statuses: Vec<_> = answers.iter().map(|reply| reply.status).collect();
+    assert_eq!(statuses, [[200; 10].as_slice(), &[429; 2]].concat());
+    assert_eq!(backends.iter().map(|backend| backend.counters().refused).sum::<u64>(), 0, "the router refused");
+    let refusal = answers.last().unwrap();
+    assert_eq!(refusal.json()["error"]["code"], "rate_limited");
+    let wait: u64 = refusal.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=30).contains(&wait), "{wait}");
+    until("the gauge shows it", || async {
+        counted(&envoy.stats().await, "quota_remaining_permille", &[("backend_id", "alpha")]) == 0
+    })
+    .await;
+    settled(&envoy).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_capacity_of_a_backend_that_says_nothing_is_learned_from_its_refusals() {
+    let backends = pair().await;
+    let alpha = &backends[0];
+    alpha.set(Behaviour::latency_ms(20));
+    alpha.limit(Limit::InFlight(8));
+    let envoy = rig(&backends, alpha_first()).await;
+    // How long its answers are must be known first: capacity is in tokens.
+    assert_eq!(ask_many(&envoy, 100, 4).await.by_header("x-sim-backend"), [("alpha".to_owned(), 100)].into());
+    let first = ask_many(&envoy, 200, 32).await;
+    let refused = alpha.counters().refused;
+    assert!(refused > 0, "{:?}", first.by_status());
+    // It is left alone for a while after each refusal, and asked for less; soon it gets what it takes and no more.
+    until("alpha is busy and refuses nothing", || async {
+        alpha.clear_journal();
+        ask_many(&envoy, 300, 32).await;
+        let Counters { played, refused, .. } = alpha.counters();
+        played >= 30 && refused == 0
+    })
+    .await;
+    settled(&envoy).await;
+}
