@@ -41,6 +41,8 @@ pub enum Metric {
     BreakerState(BackendIndex),
     /// Failures that counted: `loadbalancer_circuit_breaker_failures_total{backend_id}`.
     BreakerFailures(BackendIndex),
+    /// How well a backend is, in thousandths: `loadbalancer_backend_health{backend_id,backend_type}`.
+    Health(BackendIndex),
     /// Latency as routing sees it: `loadbalancer_backend_response_time_ms{backend_id}`.
     ResponseTime(BackendIndex),
     /// Requests that the router refused: `loadbalancer_refusals_total{code}`.
@@ -130,6 +132,8 @@ pub enum Internal {
     Reentered,
     /// No decision was reached: the request went to the default backend.
     Undecided,
+    /// Envoy's admin interface did not say how the clusters are.
+    EnvoyAdmin,
 }
 
 impl Internal {
@@ -139,6 +143,7 @@ impl Internal {
             Self::HostCall => "host_call",
             Self::Reentered => "reentered",
             Self::Undecided => "undecided",
+            Self::EnvoyAdmin => "envoy_admin",
         }
     }
 }
@@ -153,7 +158,7 @@ impl Metric {
             | Self::BreakerFailures(_)
             | Self::Refusals(_)
             | Self::InternalErrors(_) => Kind::Counter,
-            Self::InFlight(_) | Self::BreakerState(_) | Self::ResponseTime(_) => Kind::Gauge,
+            Self::InFlight(_) | Self::BreakerState(_) | Self::Health(_) | Self::ResponseTime(_) => Kind::Gauge,
             Self::Duration { .. } | Self::FirstToken(_) => Kind::Histogram,
         }
     }
@@ -183,6 +188,10 @@ impl Metric {
             Self::BreakerState(backend) => format!("loadbalancer_circuit_breaker_state.backend_id.{}", id(backend)),
             Self::BreakerFailures(backend) => {
                 format!("loadbalancer_circuit_breaker_failures_total.backend_id.{}", id(backend))
+            }
+            Self::Health(backend) => {
+                let kind = backends.get(backend.get()).map_or("unknown", |backend| backend.kind.name());
+                format!("loadbalancer_backend_health.backend_id.{}.backend_type.{kind}", id(backend))
             }
             Self::ResponseTime(backend) => {
                 format!("loadbalancer_backend_response_time_ms.backend_id.{}", id(backend))

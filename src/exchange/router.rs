@@ -88,21 +88,10 @@ impl Router {
         }
     }
 
-    /// Refreshes what this VM knows, and shows an operator how the backends stand if nobody else does.
-    pub fn tick(&self, view: &mut View, host: &impl Host) {
-        let now = host.now();
-        if view.refresh(host, now).is_err() {
-            host.record(Metric::InternalErrors(Internal::SharedData), 1);
-        }
-        if !view.leads() {
-            return;
-        }
-        let fleet = Fleet { backends: &self.config.backends, places: &self.places, view };
-        for (index, backend, record) in fleet.iter() {
-            host.record(Metric::InFlight(index), record.in_flight().into());
-            host.record(Metric::BreakerState(index), record.breaker.phase.code().into());
-            host.record(Metric::ResponseTime(index), record.response_time_ms(backend, now) as u64);
-        }
+    /// Every backend with where its record lies.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (BackendIndex, &Backend, Place)> {
+        let backends = self.config.backends.iter().zip(&self.places);
+        backends.zip(0..).map(|((backend, &place), n)| (BackendIndex(n), backend, place))
     }
 }
 

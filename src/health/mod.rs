@@ -6,12 +6,16 @@
 
 mod breaker;
 mod capacity;
+mod census;
+mod checkup;
 mod hosts;
 mod probe;
 mod quota;
 
 pub use breaker::{Breaker, BreakerPhase, Pass, Refused, Verdict};
 pub use capacity::Capacity;
+pub use census::{Census, NotTheList, take_census};
+pub use checkup::{Checkup, Component, Components, Condition, Form};
 pub use hosts::Hosts;
 pub use probe::Probes;
 pub use quota::Quota;

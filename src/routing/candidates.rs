@@ -71,7 +71,7 @@ pub(crate) fn admits(backend: &Backend, record: &Record, ask: &Ask<'_>, now: Tim
     if hosts <= 0.0 {
         return Err(Exclusion::NoHealthyHost);
     }
-    if record.probes.unhealthy {
+    if record.probes.is_unhealthy(now) {
         return Err(Exclusion::Unhealthy);
     }
     if now < record.quota.excluded_until {

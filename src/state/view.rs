@@ -12,6 +12,9 @@ use crate::health::{Pass, Verdict};
 /// How often a member shows that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
+/// A configuration that was not at work for this long is gone.
+const KEEPER_EXPIRY: Duration = Duration::from_secs(5);
+
 /// Outcomes that are written together at the latest, should so many come between two ticks.
 const BATCH: usize = 16;
 
@@ -32,6 +35,8 @@ struct Entry {
     record: Record,
     /// Outcomes that others have not seen yet.
     pending: Vec<Outcome>,
+    /// Which configuration of this VM looks after the backend, and when it last did.
+    keeper: (u64, Timestamp),
 }
 
 /// All records as this VM last saw them.
@@ -48,6 +53,8 @@ pub struct View {
     heartbeat: Timestamp,
     entries: Vec<Entry>,
     unmeasured: Record,
+    /// Configurations of this VM so far.
+    configurations: u64,
 }
 
 impl View {
@@ -58,6 +65,7 @@ impl View {
             heartbeat: Timestamp::default(),
             entries: Vec::new(),
             unmeasured: Record::default(),
+            configurations: 0,
         }
     }
 
@@ -72,7 +80,14 @@ impl View {
             Some(Ok(record)) => (None, record),
             _ => (Some(Record::default().encode()), Record::default()),
         })?;
-        self.entries.push(Entry { id: id.into(), key, mine: Load::default(), record, pending: Vec::new() });
+        self.entries.push(Entry {
+            id: id.into(),
+            key,
+            mine: Load::default(),
+            record,
+            pending: Vec::new(),
+            keeper: (0, Timestamp::default()),
+        });
         Ok(Place(self.entries.len() - 1))
     }
 
@@ -84,6 +99,25 @@ impl View {
     /// Whether this VM does what is done once a process.
     pub const fn leads(&self) -> bool {
         self.members.leads()
+    }
+
+    /// A number for one more configuration of this VM.
+    pub const fn number_configuration(&mut self) -> u64 {
+        self.configurations += 1;
+        self.configurations
+    }
+
+    /// Whether the configuration with this number is to look after a backend: the newest one that has it, as long as that
+    /// is at work. While configurations are swapped there are two, and they may not want the same of it.
+    pub fn keeps(&mut self, place: Place, number: u64, now: Timestamp) -> bool {
+        let Some(entry) = self.entries.get_mut(place.0) else { return false };
+        let (keeper, since) = entry.keeper;
+        let is_gone = now < since || now.since(since) > KEEPER_EXPIRY;
+        let keeps = number >= keeper || is_gone;
+        if keeps {
+            entry.keeper = (number, now);
+        }
+        keeps
     }
 
     /// Counts a request of so many tokens in, if `admit` lets it: that sees the record as it is now, requests of other workers included,
@@ -320,6 +354,18 @@ mod tests {
         one.learn(&store, Place(0), &outcome(Verdict::Well, 0), false).expect("noted");
         one.refresh(&store, at(0)).expect("refreshed");
         assert_eq!((one.record(Place(0)).window.len(), shared(&store).window.len()), (3, 3));
+    }
+
+    #[test]
+    fn the_newest_configuration_looks_after_a_backend_until_it_is_gone() {
+        let store = MemoryStore::default();
+        let [mut view] = views(&store, 1).try_into().expect("one");
+        assert!(view.keeps(Place(0), 1, at(0)) && view.keeps(Place(0), 2, at(0)));
+        assert!(!view.keeps(Place(0), 1, at(4)) && view.keeps(Place(0), 2, at(4)));
+        assert!(!view.keeps(Place(0), 1, at(9)));
+        assert!(view.keeps(Place(0), 1, at(10)));
+        assert!(view.keeps(Place(0), 1, at(3)), "though the clock stepped back");
+        assert!(!view.keeps(Place(9), 1, at(10)), "there is no such place");
     }
 
     /// A store that refuses some of the accesses.
