@@ -49,7 +49,7 @@ mod tests {
 
     use super::*;
 
-    const INTERVAL: Duration = Duration::from_millis(1_000);
+    const INTERVAL: Duration = Duration::from_secs(1);
 
     fn at(ms: u64) -> Timestamp {
         Timestamp::from_micros(1_000_000_000 + ms * 1_000)
