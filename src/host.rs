@@ -1,5 +1,7 @@
 //! All that the house knows of the world.
 
+use std::time::Duration;
+
 use crate::config::LogLevel;
 use crate::domain::Timestamp;
 use crate::metrics::Metric;
@@ -39,6 +41,16 @@ pub trait Host: Store {
     /// Something that Envoy knows of this exchange; see [`Property`].
     fn property(&self, property: Property) -> Option<Vec<u8>>;
 
+    /// Asks a cluster, pseudo-headers among the headers, and does not wait for the answer. None where that cannot even be
+    /// begun: there is no such cluster, or none of its hosts is there to be asked.
+    fn call(&self, cluster: &str, headers: &[(&str, &str)], timeout: Duration) -> Option<CallId>;
+
+    /// The headers of the answer to a call. Only while it is handed over, and only if it has any.
+    fn call_headers(&self) -> Vec<(String, Vec<u8>)>;
+
+    /// `len` bytes of the answer to a call, from `start` on; both within its size. Only while it is handed over.
+    fn call_body(&self, start: usize, len: usize) -> Option<Vec<u8>>;
+
     /// Adds to a counter, sets a gauge, or takes a sample, whichever the metric is.
     fn record(&self, metric: Metric, value: u64);
 
@@ -51,6 +63,10 @@ pub trait Host: Store {
         Some(u64::from_le_bytes(bytes))
     }
 }
+
+/// A call to a cluster, by which its answer is recognised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CallId(pub u32);
 
 /// Envoy's attributes of an exchange, as far as they are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

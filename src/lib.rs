@@ -12,6 +12,7 @@
 //! | [`tokens`] | how much is it? |
 //! | [`routing`] | who may serve it, who is best, in what order? |
 //! | [`exchange`] | one request from its headers to its log |
+//! | [`upkeep`] | what is done besides, at each tick: checks, and what they show |
 //! | [`state`] | what every worker knows of every backend |
 //! | [`config`] | what the operator asked for |
 //! | [`domain`] | the words that all of them use |
@@ -34,3 +35,4 @@ pub mod protocol;
 pub mod routing;
 pub mod state;
 pub mod tokens;
+pub mod upkeep;

@@ -51,6 +51,8 @@ pub enum Metric {
         /// Why.
         reason: TripReason,
     },
+    /// How well a backend is, in thousandths: `loadbalancer_backend_health{backend_id,backend_type}`.
+    Health(BackendIndex),
     /// Latency as routing sees it: `loadbalancer_backend_response_time_ms{backend_id}`.
     ResponseTime(BackendIndex),
     /// Thousandths of its quota that a backend has left: `loadbalancer_quota_remaining_permille{backend_id}`.
@@ -142,6 +144,8 @@ pub enum Internal {
     Reentered,
     /// No decision was reached: the request went to the default backend.
     Undecided,
+    /// Envoy's admin interface did not say how the clusters are.
+    EnvoyAdmin,
 }
 
 impl Internal {
@@ -151,6 +155,7 @@ impl Internal {
             Self::HostCall => "host_call",
             Self::Reentered => "reentered",
             Self::Undecided => "undecided",
+            Self::EnvoyAdmin => "envoy_admin",
         }
     }
 }
@@ -166,7 +171,11 @@ impl Metric {
             | Self::BreakerTransitions { .. }
             | Self::Refusals(_)
             | Self::InternalErrors(_) => Kind::Counter,
-            Self::InFlight(_) | Self::BreakerState(_) | Self::ResponseTime(_) | Self::QuotaRemaining(_) => Kind::Gauge,
+            Self::InFlight(_)
+            | Self::BreakerState(_)
+            | Self::Health(_)
+            | Self::ResponseTime(_)
+            | Self::QuotaRemaining(_) => Kind::Gauge,
             Self::Duration { .. } | Self::FirstToken(_) => Kind::Histogram,
         }
     }
@@ -200,6 +209,10 @@ impl Metric {
             Self::BreakerTransitions { backend, state, reason } => {
                 let (id, state, reason) = (id(backend), state.name(), reason.name());
                 format!("loadbalancer_circuit_breaker_transitions_total.backend_id.{id}.state.{state}.reason.{reason}")
+            }
+            Self::Health(backend) => {
+                let kind = backends.get(backend.get()).map_or("unknown", |backend| backend.kind.name());
+                format!("loadbalancer_backend_health.backend_id.{}.backend_type.{kind}", id(backend))
             }
             Self::ResponseTime(backend) => {
                 format!("loadbalancer_backend_response_time_ms.backend_id.{}", id(backend))

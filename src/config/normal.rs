@@ -75,6 +75,7 @@ fn breaker(settings: BreakerSettings) -> Value {
 fn probe(settings: &ProbeSettings) -> Value {
     json!({
         "path": settings.path,
+        "host": settings.host,
         "interval_seconds": seconds(settings.interval),
         "timeout_seconds": seconds(settings.timeout),
         "consecutive_failures_threshold": settings.failures,

@@ -156,7 +156,7 @@ fn backend(reader: &mut Reader<'_, '_>, id: &str) -> Backend {
     let reliability = reader.number("reliability_score", 0.0..=1.0, 0.95);
     let max_concurrent_requests = reader.optional_integer("max_concurrent_requests", 1..=1_000_000);
     let breaker = reader.object("circuit_breaker", |reader| breaker(reader, expected_ms));
-    let probe = reader.object("health_check", probe);
+    let probe = reader.object("health_check", |reader| probe(reader, cluster));
     let failure_domain = reader.text("failure_domain").unwrap_or(cluster);
     reader.refuse(elsewhere::BACKEND);
     reader.later(later::BACKEND);
@@ -250,17 +250,21 @@ fn breaker(reader: &mut Reader<'_, '_>, expected_ms: u64) -> Option<BreakerSetti
 }
 
 /// None without a path: then there is no probe.
-fn probe(reader: &mut Reader<'_, '_>) -> Option<ProbeSettings> {
+fn probe(reader: &mut Reader<'_, '_>, cluster: &str) -> Option<ProbeSettings> {
     let path = reader.text("path");
     if path.is_some_and(|path| !is_path(path)) {
         reader.problem("path", "a path begins with / and is 1 to 1024 visible ASCII characters, without spaces");
+    }
+    let host = reader.text("host").unwrap_or(cluster);
+    if host != cluster && !is_host(host) {
+        reader.problem("host", "a host is 1 to 255 visible ASCII characters");
     }
     let interval = reader.number("interval_seconds", 0.1..=3_600.0, 30.0);
     let timeout = reader.number("timeout_seconds", 0.05..=600.0, 10.0);
     let failures = reader.integer("consecutive_failures_threshold", 1..=1_000, 3) as u32;
     let successes = reader.integer("consecutive_successes_threshold", 1..=1_000, 2) as u32;
     let (interval, timeout) = (milliseconds(interval), milliseconds(timeout));
-    path.map(|path| ProbeSettings { path: path.into(), interval, timeout, failures, successes })
+    path.map(|path| ProbeSettings { path: path.into(), host: host.into(), interval, timeout, failures, successes })
 }
 
 /// None without a cluster: then Envoy's own health checks are not looked at.
@@ -280,6 +284,10 @@ fn envoy_admin(reader: &mut Reader<'_, '_>, backends: &[Backend]) -> Option<Envo
 
 fn is_path(path: &str) -> bool {
     path.starts_with('/') && path.len() <= 1_024 && path.bytes().all(|b| b.is_ascii_graphic())
+}
+
+fn is_host(host: &str) -> bool {
+    (1..=255).contains(&host.len()) && host.bytes().all(|b| b.is_ascii_graphic())
 }
 
 fn milliseconds(seconds: f64) -> Duration {

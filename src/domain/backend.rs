@@ -108,6 +108,8 @@ pub struct BreakerSettings {
 pub struct ProbeSettings {
     /// What is asked for, by GET.
     pub path: Box<str>,
+    /// The `:authority` it is asked by.
+    pub host: Box<str>,
     /// How long after a check the next one is.
     pub interval: Duration,
     /// How long an answer may take.

@@ -5,14 +5,14 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, MapType, MetricType, Status};
 
 use crate::config::{Config, LogLevel};
 use crate::domain::Timestamp;
-use crate::host::{Host, Property};
+use crate::host::{CallId, Host, Property};
 use crate::metrics::{Internal, Kind, Metric};
 use crate::state::{Cas, Store, StoreError};
 
@@ -113,6 +113,19 @@ impl Host for EnvoyHost {
     fn property(&self, property: Property) -> Option<Vec<u8>> {
         // Absent ones are answered by an error status as well as by none.
         hostcalls::get_property(property.path().to_vec()).ok().flatten()
+    }
+
+    fn call(&self, cluster: &str, headers: &[(&str, &str)], timeout: Duration) -> Option<CallId> {
+        // What is refused here is for the caller to count: it is the cluster that is at fault, not the call.
+        hostcalls::dispatch_http_call(cluster, headers.to_vec(), None, Vec::new(), timeout).ok().map(CallId)
+    }
+
+    fn call_headers(&self) -> Vec<(String, Vec<u8>)> {
+        self.checked(hostcalls::get_map_bytes(MapType::HttpCallResponseHeaders))
+    }
+
+    fn call_body(&self, start: usize, len: usize) -> Option<Vec<u8>> {
+        self.checked(hostcalls::get_buffer(BufferType::HttpCallResponseBody, start, len))
     }
 
     fn record(&self, metric: Metric, value: u64) {

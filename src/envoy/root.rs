@@ -14,9 +14,10 @@ use super::host::{EnvoyHost, write};
 use super::http::Http;
 use crate::config::{self, Config, LogLevel};
 use crate::exchange::{self, Router};
-use crate::host::Host;
+use crate::host::{CallId, Host};
 use crate::metrics::{Internal, Metric};
 use crate::state::View;
+use crate::upkeep::{Answer, Upkeep};
 
 /// How often a VM looks at what others wrote: what may lag lags at most so long.
 const TICK: Duration = Duration::from_millis(50);
@@ -30,6 +31,7 @@ thread_local! {
 #[derive(Debug)]
 pub(super) struct Active {
     router: RefCell<Router>,
+    upkeep: RefCell<Upkeep>,
     pub(super) host: EnvoyHost,
     config: Arc<Config>,
 }
@@ -43,9 +45,12 @@ pub(super) struct Root {
 impl Active {
     fn new(config: Arc<Config>) -> Option<Self> {
         let host = EnvoyHost::new(Arc::clone(&config));
-        let router = VIEW
-            .with(|view| Router::new(Arc::clone(&config), &mut *view.try_borrow_mut().ok()?, &host, random()).ok())?;
-        Some(Self { router: RefCell::new(router), host, config })
+        let (router, upkeep) = VIEW.with(|view| {
+            let mut view = view.try_borrow_mut().ok()?;
+            let router = Router::new(Arc::clone(&config), &mut view, &host, random()).ok()?;
+            Some((router, Upkeep::new(&config, &mut view)))
+        })?;
+        Some(Self { router: RefCell::new(router), upkeep: RefCell::new(upkeep), host, config })
     }
 
     /// Lets `work` have the router and the view. None only if they are in use already, which Envoy never causes; it is
@@ -61,6 +66,15 @@ impl Active {
         result
     }
 
+    /// Lets `work` have the upkeep and what it works with.
+    fn keep_up(&self, work: impl FnOnce(&mut Upkeep, &mut exchange::Context<'_, EnvoyHost>)) {
+        // In use already only if Envoy answered a call while it was made: that answer is counted as lost.
+        match self.upkeep.try_borrow_mut() {
+            Ok(mut upkeep) => _ = self.with(|cx| work(&mut upkeep, cx)),
+            Err(_) => self.host.record(Metric::InternalErrors(Internal::Reentered), 1),
+        }
+    }
+
     /// Sends a request that could not be decided to the default backend.
     pub(super) fn fall_back(&self) {
         if let Some(backend) = self.config.backends.get(self.config.default_backend.get()) {
@@ -70,7 +84,14 @@ impl Active {
     }
 }
 
-impl Context for Root {}
+impl Context for Root {
+    fn on_http_call_response(&mut self, call: u32, headers: usize, body: usize, _: usize) {
+        if let Some(active) = &self.active {
+            let answer = Answer { call: CallId(call), headers, body };
+            active.keep_up(|upkeep, cx| upkeep.answered(cx.router, cx.view, cx.host, &answer));
+        }
+    }
+}
 
 impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
@@ -100,7 +121,7 @@ impl RootContext for Root {
 
     fn on_tick(&mut self) {
         if let Some(active) = &self.active {
-            active.with(|cx| cx.router.tick(cx.view, cx.host));
+            active.keep_up(|upkeep, cx| upkeep.tick(cx.router, cx.view, cx.host));
         }
     }
 

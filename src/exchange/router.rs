@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Context, Refusal, RefusalCode};
 use crate::config::Config;
 use crate::cost::{Estimate, estimate};
-use crate::domain::{Backend, BackendIndex, PerMille, QuotaReport, RequestFacts, Rng, SplitMix64, Timestamp, Tokens};
+use crate::domain::{Backend, BackendIndex, QuotaReport, RequestFacts, Rng, SplitMix64, Timestamp, Tokens};
 use crate::health::{BreakerPhase, Ended, Pass};
 use crate::host::Host;
 use crate::metrics::{Internal, Method, Metric};
@@ -92,25 +92,10 @@ impl Router {
         }
     }
 
-    /// Refreshes what this VM knows, and shows an operator how the backends stand if nobody else does.
-    pub fn tick(&self, view: &mut View, host: &impl Host) {
-        let now = host.now();
-        if view.refresh(host, now).is_err() {
-            host.record(Metric::InternalErrors(Internal::SharedData), 1);
-        }
-        self.announce(view, host);
-        if !view.leads() {
-            return;
-        }
-        let fleet = Fleet { backends: &self.config.backends, places: &self.places, view };
-        for (index, backend, record) in fleet.iter() {
-            host.record(Metric::InFlight(index), record.in_flight().into());
-            host.record(Metric::BreakerState(index), record.breaker.phase.code().into());
-            host.record(Metric::ResponseTime(index), record.response_time_ms(backend, now) as u64);
-            if let Some(share) = record.quota.headroom(&record.demand(Tokens(0)), now) {
-                host.record(Metric::QuotaRemaining(index), PerMille::from_ratio(share).get().into());
-            }
-        }
+    /// Every backend with where its record lies.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (BackendIndex, &Backend, Place)> {
+        let backends = self.config.backends.iter().zip(&self.places);
+        backends.zip(0..).map(|((backend, &place), n)| (BackendIndex(n), backend, place))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -10,7 +11,7 @@ use super::{Context, Exchange, Flow, RefusalCode, Router};
 use crate::config::{self, LogLevel};
 use crate::domain::{Timestamp, Tokens};
 use crate::health::{BreakerPhase, TripReason};
-use crate::host::{Host, Property};
+use crate::host::{CallId, Host, Property};
 use crate::metrics::Metric;
 use crate::state::{Cas, MemoryStore, Place, Record, Store, StoreError, View};
 
@@ -94,6 +95,18 @@ impl Host for World {
         self.properties.borrow().get(&property).cloned()
     }
 
+    fn call(&self, _: &str, _: &[(&str, &str)], _: Duration) -> Option<CallId> {
+        None
+    }
+
+    fn call_headers(&self) -> Vec<(String, Vec<u8>)> {
+        Vec::new()
+    }
+
+    fn call_body(&self, _: usize, _: usize) -> Option<Vec<u8>> {
+        None
+    }
+
     fn record(&self, metric: Metric, value: u64) {
         *self.metrics.borrow_mut().entry(metric.name(&[])).or_default() += value;
     }
@@ -122,7 +135,7 @@ impl Rig {
         let config = Arc::new(config::parse(config.to_string().as_bytes()).expect("a configuration"));
         let mut view = View::new(1);
         let router = Router::new(config, &mut view, &world, 42).expect("a router");
-        router.tick(&mut view, &world);
+        view.refresh(&world, world.now()).expect("refreshed");
         Self { world, router, view }
     }
 
@@ -452,7 +465,7 @@ fn without_shared_data_requests_still_go_through() {
     rig.answer(&mut exchange, 200, 1, Some(ANSWER), 0);
     assert!(rig.metric("internal_errors_total.kind.shared_data") > 0);
     rig.world.broken.set(false);
-    rig.router.tick(&mut rig.view, &rig.world);
+    rig.view.refresh(&rig.world, rig.world.now()).expect("refreshed");
     assert_eq!(rig.in_flight(), [0, 0, 0]);
 }
 

@@ -10,7 +10,7 @@ use crate::state::{Place, View};
 
 impl Router {
     /// Counts and logs the changes of state that this worker wrote. Most of the time there are none.
-    pub(super) fn announce(&self, view: &mut View, host: &impl Host) {
+    pub(crate) fn announce(&self, view: &mut View, host: &impl Host) {
         for (place, transition) in view.take_transitions() {
             // One of a configuration that is gone has no name any more.
             let Some(index) = self.index_of(place) else { continue };

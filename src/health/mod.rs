@@ -6,6 +6,8 @@
 
 mod breaker;
 mod capacity;
+mod census;
+mod checkup;
 mod gauge;
 mod hosts;
 mod probe;
@@ -13,6 +15,8 @@ mod quota;
 
 pub use breaker::{Breaker, BreakerPhase, Pass, Refused, Transition, TripReason, Verdict, weight};
 pub use capacity::Capacity;
+pub use census::{Census, NotTheList, take_census};
+pub use checkup::{Checkup, Component, Components, Condition, Form};
 pub use hosts::Hosts;
 pub use probe::Probes;
 pub use quota::{Demand, Ended, Quota};

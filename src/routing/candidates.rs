@@ -79,7 +79,7 @@ pub(crate) fn admits(backend: &Backend, record: &Record, ask: &Ask<'_>, now: Tim
     if hosts <= 0.0 {
         return Err(Exclusion::NoHealthyHost);
     }
-    if record.probes.unhealthy {
+    if record.probes.is_unhealthy(now) {
         return Err(Exclusion::Unhealthy);
     }
     if let Some(retry_at) = record.quota.refused_until(now) {

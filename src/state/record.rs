@@ -156,7 +156,7 @@ impl Record {
     ///
     /// `answers · last check · hosts that Envoy would send to`
     pub fn health(&self, now: Timestamp) -> f64 {
-        self.answers(now) * self.probes.score.ratio() * self.hosts.available(now)
+        self.answers(now) * self.probes.score(now) * self.hosts.available(now)
     }
 
     /// How likely its next answer is to be a good one, from its last hundred: 1 for a backend that was never asked.

@@ -13,6 +13,9 @@ use crate::health::{Pass, Transition};
 /// How often a member shows that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
+/// A configuration that was not at work for this long is gone.
+const KEEPER_EXPIRY: Duration = Duration::from_secs(5);
+
 /// Outcomes that are written together at the latest, should so many come between two ticks.
 const BATCH: usize = 16;
 
@@ -49,6 +52,8 @@ struct Entry {
     /// Notices that others have not seen yet; all of them are from before the end of the requests in `pending`, or of
     /// others.
     notices: Vec<Notice>,
+    /// Which configuration of this VM looks after the backend, and when it last did.
+    keeper: (u64, Timestamp),
 }
 
 /// All records as this VM last saw them.
@@ -67,6 +72,8 @@ pub struct View {
     unmeasured: Record,
     /// Changes of breakers' states that this VM wrote and has not told of yet.
     transitions: Vec<(Place, Transition)>,
+    /// Configurations of this VM so far.
+    configurations: u64,
 }
 
 impl View {
@@ -78,6 +85,7 @@ impl View {
             entries: Vec::new(),
             unmeasured: Record::default(),
             transitions: Vec::new(),
+            configurations: 0,
         }
     }
 
@@ -92,9 +100,16 @@ impl View {
             Some(Ok(record)) => (None, record),
             _ => (Some(Record::default().encode()), Record::default()),
         })?;
-        let (mine, reported) = (Load::default(), Load::default());
-        let (pending, notices) = (Vec::new(), Vec::new());
-        self.entries.push(Entry { id: id.into(), key, mine, reported, record, pending, notices });
+        self.entries.push(Entry {
+            id: id.into(),
+            key,
+            mine: Load::default(),
+            reported: Load::default(),
+            record,
+            pending: Vec::new(),
+            notices: Vec::new(),
+            keeper: (0, Timestamp::default()),
+        });
         Ok(Place(self.entries.len() - 1))
     }
 
@@ -111,6 +126,25 @@ impl View {
     /// Whether this VM does what is done once a process.
     pub const fn leads(&self) -> bool {
         self.members.leads()
+    }
+
+    /// A number for one more configuration of this VM.
+    pub const fn number_configuration(&mut self) -> u64 {
+        self.configurations += 1;
+        self.configurations
+    }
+
+    /// Whether the configuration with this number is to look after a backend: the newest one that has it, as long as that
+    /// is at work. While configurations are swapped there are two, and they may not want the same of it.
+    pub fn keeps(&mut self, place: Place, number: u64, now: Timestamp) -> bool {
+        let Some(entry) = self.entries.get_mut(place.0) else { return false };
+        let (keeper, since) = entry.keeper;
+        let is_gone = now < since || now.since(since) > KEEPER_EXPIRY;
+        let keeps = number >= keeper || is_gone;
+        if keeps {
+            entry.keeper = (number, now);
+        }
+        keeps
     }
 
     /// Counts a request of so many tokens in, if `admit` lets it: that sees the record as it is now, requests of other workers included,
@@ -433,6 +467,18 @@ mod tests {
         assert_eq!([admit(1), admit(70), admit(70)], [false, true, true]);
         let told: Vec<_> = views[2].take_transitions().into_iter().map(|(_, t)| (t.to, t.reason)).collect();
         assert_eq!(told, [(BreakerPhase::HalfOpen, TripReason::RecoveryTimeout)]);
+    }
+
+    #[test]
+    fn the_newest_configuration_looks_after_a_backend_until_it_is_gone() {
+        let store = MemoryStore::default();
+        let [mut view] = views(&store, 1).try_into().expect("one");
+        assert!(view.keeps(Place(0), 1, at(0)) && view.keeps(Place(0), 2, at(0)));
+        assert!(!view.keeps(Place(0), 1, at(4)) && view.keeps(Place(0), 2, at(4)));
+        assert!(!view.keeps(Place(0), 1, at(9)));
+        assert!(view.keeps(Place(0), 1, at(10)));
+        assert!(view.keeps(Place(0), 1, at(3)), "though the clock stepped back");
+        assert!(!view.keeps(Place(9), 1, at(10)), "there is no such place");
     }
 
     /// A store that refuses some of the accesses.

@@ -107,12 +107,12 @@ prop_compose! {
 
 prop_compose! {
     fn probe()(
-        path in "/[!-~]{0,60}",
+        (path, host) in ("/[!-~]{0,60}", "[!-~]{1,60}"),
         (interval_ms, timeout_ms) in (100_u64..=3_600_000, 50_u64..=600_000),
         (failures, successes) in (1_u32..=1_000, 1_u32..=1_000),
     ) -> ProbeSettings {
         let (interval, timeout) = (Duration::from_millis(interval_ms), Duration::from_millis(timeout_ms));
-        ProbeSettings { path: path.into(), interval, timeout, failures, successes }
+        ProbeSettings { path: path.into(), host: host.into(), interval, timeout, failures, successes }
     }
 }
 

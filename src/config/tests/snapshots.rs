@@ -36,7 +36,7 @@ fn a_configuration_with_every_key() {
                     "slow_rate_threshold": 0.9, "adaptive": false, "ramp_seconds": 2.5,
                 },
                 "health_check": {
-                    "path": "/models", "interval_seconds": 5, "timeout_seconds": 0.5,
+                    "path": "/models", "host": "api.perplexity.ai", "interval_seconds": 5, "timeout_seconds": 0.5,
                     "consecutive_failures_threshold": 2, "consecutive_successes_threshold": 1,
                 },
                 "failure_domain": "eu",

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::Strategy;
 use crate::domain::{Backend, PerMille, Price, Prices, Timestamp, Tokens, Weight};
-use crate::health::{Breaker, Hosts};
+use crate::health::{Breaker, Hosts, Probes};
 use crate::routing::testing::{Rig, at, backend};
 use crate::state::Load;
 
@@ -29,6 +29,11 @@ fn charging(id: &str, input: f64, output: f64, quality: u16) -> Backend {
     let [input, output] = [input, output].map(Price::from_usd_per_1k);
     let prices = Prices { input, output, cached_input: input };
     Backend { prices, quality: PerMille::new(quality), ..backend(id) }
+}
+
+/// Envoy would send to so many thousandths of the hosts.
+fn hosts(available: u16) -> Hosts {
+    Hosts { available: PerMille::new(available), valid_until: at(10), ..Hosts::default() }
 }
 
 fn three() -> Vec<Backend> {
@@ -183,13 +188,13 @@ fn a_backend_of_which_hosts_are_out_gets_no_more_than_its_part_whatever_the_stra
         let mut rig = Rig::new(three());
         let fair = rig.shares(strategy, 3_000)[1];
         // Half of its hosts are out; it is its health, too.
-        rig.change(1, |r| r.hosts = Hosts { available: PerMille::new(500), valid_until: at(10) });
+        rig.change(1, |r| r.hosts = hosts(500));
         let part = rig.shares(strategy, 3_000)[1] as f64 / fair as f64;
         assert!(part < 0.7, "{strategy:?}: {part}");
         // Strategies of shares leave it something; those of scores need not, if it is worse than others by its health.
         let divides = matches!(strategy, Strategy::RoundRobin | Strategy::Weighted | Strategy::WeightedRoundRobin);
         assert!(part > 0.3 || !divides, "{strategy:?}: {part}");
-        rig.change(1, |r| r.hosts = Hosts { available: PerMille::new(0), valid_until: at(10) });
+        rig.change(1, |r| r.hosts = hosts(0));
         assert_eq!(rig.shares(strategy, 100)[1], 0, "{strategy:?}");
         rig.change(1, |r| r.hosts.valid_until = Timestamp::default());
         assert!(rig.shares(strategy, 3_000)[1].abs_diff(fair) < 150, "{strategy:?}: an old picture says nothing");
@@ -200,7 +205,7 @@ fn a_backend_of_which_hosts_are_out_gets_no_more_than_its_part_whatever_the_stra
 fn the_best_backend_that_is_coming_back_gets_its_part_and_the_second_best_the_rest() {
     let mut rig = Rig::new(vec![charging("a", 0.001, 0.001, 900), charging("b", 0.02, 0.02, 900)]);
     assert_eq!(rig.shares(Strategy::CostOptimized, 100), [100, 0]);
-    rig.change(0, |r| r.hosts = Hosts { available: PerMille::new(300), valid_until: at(10) });
+    rig.change(0, |r| r.hosts = hosts(300));
     let shares = rig.shares(Strategy::CostOptimized, 1_000);
     assert!(shares[0].abs_diff(300) < 60, "{shares:?}");
 }
@@ -228,7 +233,9 @@ fn when_all_are_ill_the_least_ill_is_tried_where_the_operator_allows_it() {
             rig.open_breaker(n);
         }
         rig.change(1, |r| (0..5).for_each(|_| r.observe_answer(true, at(0))));
-        rig.change(0, |r| (r.probes.unhealthy, r.probes.score) = (true, PerMille::new(0)));
+        rig.change(0, |r| {
+            r.probes = Probes { unhealthy: true, score: PerMille::new(0), valid_until: at(10), ..Probes::default() }
+        });
         assert!(rig.plan(strategy, 3, None, at(1)).is_err(), "{strategy:?}");
         rig.panic_threshold = PerMille::new(300);
         let attempts = rig.plan(strategy, 3, None, at(1)).expect("somebody");
@@ -250,7 +257,7 @@ fn a_backend_without_hosts_is_not_even_tried_in_panic() {
     let mut rig = Rig::new(three());
     rig.panic_threshold = PerMille::ONE;
     for n in 0..3 {
-        rig.change(n, |r| r.hosts = Hosts { available: PerMille::new(0), valid_until: at(10) });
+        rig.change(n, |r| r.hosts = hosts(0));
     }
     let nobody = rig.plan(Strategy::RoundRobin, 3, None, at(1)).expect_err("nobody");
     assert_eq!((nobody.at_limit, nobody.retry_at), (false, Some(at(6))));

@@ -130,6 +130,9 @@ impl Reply {
 
 /// The answer to a GET.
 fn probe(shared: &Shared, behaviour: &Behaviour, path: &str) -> Reply {
+    if let Some(report) = &behaviour.report {
+        return Reply::json(behaviour.status, report, behaviour.fault);
+    }
     let value = match path {
         _ if !is_success(behaviour.status) => api::error(None, behaviour.status, "scripted failure"),
         "/health" => api::health(&shared.name),

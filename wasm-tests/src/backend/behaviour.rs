@@ -7,6 +7,7 @@ use hyper::{
     header::{HeaderName, HeaderValue},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// How requests are answered. The default is a quick, complete answer of sixteen tokens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,6 +31,8 @@ pub struct Behaviour {
     pub cached_tokens: u64,
     /// Whether usage is reported. A stream of the `OpenAI` API also needs `stream_options.include_usage`.
     pub usage: bool,
+    /// The body, as JSON, instead of the usual one; in answers to `GET` only.
+    pub report: Option<Value>,
     /// More response headers, such as `x-ratelimit-remaining-requests` and `retry-after`.
     pub headers: Vec<(String, String)>,
     /// Prompts it can answer at once: one that comes while so many are under way is answered 503.
@@ -53,6 +56,7 @@ impl Default for Behaviour {
             prompt_token_bias: 1.0,
             cached_tokens: 0,
             usage: true,
+            report: None,
             headers: Vec::new(),
             capacity: None,
             fault: Fault::None,
@@ -70,6 +74,11 @@ impl Behaviour {
     /// An answer that goes wrong in this way.
     pub fn fault(fault: Fault) -> Self {
         Self { fault, ..Self::default() }
+    }
+
+    /// An answer to a `GET` that says this.
+    pub fn report(report: Value) -> Self {
+        Self { report: Some(report), ..Self::default() }
     }
 
     /// A whole answer, this late.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Envoy, Form, Loading, Route, envoy_binary, module, process::Running};
 use crate::{backend::Backend, client::Client};
@@ -83,6 +83,36 @@ impl Builder {
     #[must_use]
     pub fn backends<'a>(self, backends: impl IntoIterator<Item = &'a Backend>) -> Self {
         backends.into_iter().fold(self, |builder, backend| builder.cluster(backend.name(), &[backend.port()]))
+    }
+
+    /// More fields of a cluster, such as `health_checks`, in the place of those that it has.
+    #[must_use]
+    pub fn tune(self, cluster: &str, fields: Value) -> Self {
+        let name = cluster.to_owned();
+        self.patch(move |config| {
+            let clusters = config["static_resources"]["clusters"].as_array_mut();
+            let cluster = clusters.into_iter().flatten().find(|cluster| cluster["name"] == *name);
+            let cluster = cluster.unwrap_or_else(|| panic!("no cluster is called `{name}`"));
+            for (key, value) in fields.as_object().expect("an object") {
+                cluster[key] = value.clone();
+            }
+        })
+    }
+
+    /// Envoy checks each host of this cluster by `GET /health` ten times a second, and believes the first answer.
+    #[must_use]
+    pub fn health_checked(self, cluster: &str) -> Self {
+        let check = json!({"timeout": "1s", "interval": "0.1s", "no_traffic_interval": "0.1s", "unhealthy_threshold": 1,
+            "healthy_threshold": 1, "http_health_check": {"path": "/health"}});
+        self.tune(cluster, json!({"health_checks": [check]}))
+    }
+
+    /// Envoy ejects a host of this cluster after so many 5xx in a row, the first time for that long.
+    #[must_use]
+    pub fn outlier_detection(self, cluster: &str, consecutive_5xx: u32, ejection: &str) -> Self {
+        let detection = json!({"consecutive_5xx": consecutive_5xx, "interval": "0.1s", "base_ejection_time": ejection,
+            "max_ejection_percent": 100});
+        self.tune(cluster, json!({"outlier_detection": detection}))
     }
 
     /// A cluster `envoy_admin` that points at this Envoy's own admin interface.

@@ -1,0 +1,136 @@
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+
+/// What a LightRAG server 1.5.7 (`PyPI`, `lightrag-hku`) answered on 2026-11-21: in full, and to one who has no key.
+const LIGHTRAG: &str = include_str!("../fixtures/lightrag-1.5.7-health.json");
+const LIGHTRAG_WITHOUT_KEY: &str = include_str!("../fixtures/lightrag-1.5.7-health-without-key.json");
+
+fn status(body: &Value) -> Checkup {
+    Checkup::read(200, body.to_string().as_bytes(), Form::Status)
+}
+
+fn models(body: &Value) -> Checkup {
+    Checkup::read(200, body.to_string().as_bytes(), Form::Models)
+}
+
+fn parts(checkup: Checkup) -> Vec<(&'static str, bool)> {
+    Component::ALL.into_iter().filter_map(|part| Some((part.name(), checkup.components.get(part)?))).collect()
+}
+
+#[test]
+fn a_real_lightrag_server_says_that_it_lives_and_whether_it_is_busy() {
+    for body in [LIGHTRAG, LIGHTRAG_WITHOUT_KEY] {
+        let checkup = Checkup::read(200, body.as_bytes(), Form::Status);
+        assert_eq!((checkup.condition, checkup.score()), (Condition::Healthy, PerMille::ONE));
+        assert_eq!(parts(checkup), [("pipeline", true)]);
+    }
+    let busy = LIGHTRAG.replace(r#""pipeline_busy": false"#, r#""pipeline_busy": true"#);
+    let checkup = Checkup::read(200, busy.as_bytes(), Form::Status);
+    assert_eq!((checkup.condition, checkup.score()), (Condition::Healthy, PerMille::ONE), "it answers all the same");
+    assert_eq!(parts(checkup), [("pipeline", false)]);
+}
+
+#[test]
+fn each_part_that_is_down_lowers_the_score_by_what_it_weighs() {
+    let report = |status: &str, graph: &str, embeddings: &str, llm: &str| {
+        let checkup = self::status(&json!({
+            "status": status, "graph_db_status": graph, "embeddings_status": embeddings, "llm_status": llm,
+            "knowledge_base_size": 15000, "memory_usage_mb": 2048, "last_index_update": "2025-08-08T10:30:00Z",
+        }));
+        (checkup.condition.name(), checkup.score().get())
+    };
+    let (up, down) = ("healthy", "unhealthy");
+    assert_eq!(report(up, up, up, up), ("healthy", 1000));
+    assert_eq!(report("degraded", up, down, up), ("degraded", 700));
+    assert_eq!(report("degraded", up, up, down), ("degraded", 600));
+    assert_eq!(report("degraded", down, down, up), ("degraded", 400));
+    assert_eq!(report(up, up, down, up), ("degraded", 700), "its parts are believed before its word");
+    assert_eq!(report("degraded", up, up, up), ("degraded", 500), "it does not say why");
+    assert_eq!(report("degraded", down, down, down), ("unhealthy", 0));
+    assert_eq!(report(down, up, down, up), ("unhealthy", 0));
+    assert_eq!(report(down, up, up, up), ("unhealthy", 0));
+}
+
+#[test]
+fn the_words_of_other_servers_are_understood_and_unknown_ones_say_nothing() {
+    let condition = |word: Value| status(&json!({ "status": word })).condition;
+    for word in ["ok", "UP", "Healthy", "pass", "on fire", ""] {
+        assert_eq!(condition(json!(word)), Condition::Healthy, "{word}");
+    }
+    assert_eq!(condition(json!("warn")), Condition::Degraded);
+    for word in [json!("DOWN"), json!("error"), json!("fail"), json!(false)] {
+        assert_eq!(condition(word.clone()), Condition::Unhealthy, "{word}");
+    }
+    for word in [json!(1), json!(null), json!([1, [2]]), json!({"status": "down"}), json!(-1.5), json!(true)] {
+        assert_eq!(condition(word.clone()), Condition::Healthy, "{word}");
+    }
+}
+
+#[test]
+fn models_on_offer_are_counted() {
+    let list = models(&json!({"object": "list", "data": [{"id": "sonar"}, {"id": "sonar-pro"}]}));
+    assert_eq!((list.condition, list.models, parts(list)), (Condition::Healthy, Some(2), vec![("models", true)]));
+    let none = models(&json!({"object": "list", "data": []}));
+    assert_eq!((none.condition, none.models, none.score().get()), (Condition::Degraded, Some(0), 500));
+    for other in [json!({}), json!([]), json!({"data": "x"}), json!({"data": {"id": 1}}), json!("ok")] {
+        assert_eq!(models(&other), Checkup::good(), "{other}");
+    }
+    assert_eq!(models(&json!({"data": vec![0; 70_000]})).models, Some(u16::MAX));
+}
+
+#[test]
+fn what_is_asked_for_says_what_the_answer_is_to_be() {
+    for path in ["/v1/models", "/models", "/models/", "/openai/v1/models?limit=1"] {
+        assert_eq!(Form::of(path), Form::Models, "{path}");
+    }
+    for path in ["/health", "/", "/supermodels", "/health?next=/models", "/v1/models/gpt"] {
+        assert_eq!(Form::of(path), Form::Status, "{path}");
+    }
+}
+
+#[test]
+fn any_answer_of_2xx_is_a_good_one_unless_it_says_otherwise_and_any_other_is_not() {
+    for body in ["", "OK", "<html>", "{", "[]", "null", "\u{0}"] {
+        for form in [Form::Status, Form::Models] {
+            assert_eq!(Checkup::read(204, body.as_bytes(), form), Checkup::good(), "{body}");
+        }
+    }
+    for status in [0, 100, 199, 301, 400, 404, 408, 500, 503, 999] {
+        assert_eq!(Checkup::read(status, "{}".as_bytes(), Form::Status), Checkup::failed(), "{status}");
+    }
+    for status in [401, 403] {
+        let refused = Checkup::read(status, "".as_bytes(), Form::Models);
+        assert_eq!((refused.condition, parts(refused)), (Condition::Unhealthy, vec![("authorisation", false)]));
+    }
+    let limited = Checkup::read(429, "".as_bytes(), Form::Models);
+    assert_eq!((limited.condition, limited.score().get()), (Condition::Degraded, 500));
+}
+
+#[test]
+fn very_long_and_very_deep_answers_are_read_or_passed_over() {
+    let deep = format!(r#"{{"status":"degraded","x":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+    assert_eq!(Checkup::read(200, deep.as_bytes(), Form::Status).condition, Condition::Degraded);
+    let deep = format!(r#"{{"status":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+    assert_eq!(Checkup::read(200, deep.as_bytes(), Form::Status).condition, Condition::Healthy);
+    let long = format!(r#"{{"note":"{}","status":"degraded"}}"#, "x".repeat(5_000_000));
+    assert_eq!(Checkup::read(200, long.as_bytes(), Form::Status).condition, Condition::Degraded);
+}
+
+proptest! {
+    #[test]
+    fn anything_is_read(status in any::<u16>(), bytes in prop::collection::vec(any::<u8>(), 0..200), list in any::<bool>()) {
+        let checkup = Checkup::read(status, bytes.as_slice(), if list { Form::Models } else { Form::Status });
+        prop_assert_eq!(checkup.condition == Condition::Unhealthy, checkup.score() == PerMille::new(0));
+    }
+
+    #[test]
+    fn a_damaged_answer_is_read(at in 0..LIGHTRAG.len(), byte in any::<u8>(), cut in any::<bool>()) {
+        let mut bytes = LIGHTRAG.as_bytes().to_vec();
+        bytes[at] = byte;
+        bytes.truncate(if cut { at } else { bytes.len() });
+        let checkup = Checkup::read(200, bytes.as_slice(), Form::Status);
+        prop_assert_eq!(checkup.condition == Condition::Unhealthy, checkup.score() == PerMille::new(0));
+    }
+}

@@ -1,0 +1,149 @@
+//! The router's own checks: each backend is asked how it is, every so often.
+//!
+//! When one is due is known from the backend's record, so that a new leader, or a new configuration, goes on where the
+//! last one stopped. Intervals differ by up to a tenth, so that checks of many backends spread out; how much is computed
+//! from the backend's id and the time of its last check.
+
+use std::time::Duration;
+
+use super::pace::UnderWay;
+use super::{Answer, Cx};
+use crate::config::LogLevel;
+use crate::domain::{Backend, BackendIndex, BackendType, ProbeSettings, Rng, SplitMix64, Timestamp};
+use crate::health::{Checkup, Component, Condition, Form, Probes};
+use crate::host::Host;
+use crate::state::Place;
+
+/// A longer answer is not looked into: it is a good one by its status.
+const LARGEST: usize = 4 << 20;
+
+const USER_AGENT: &str = concat!("llm-router/", env!("CARGO_PKG_VERSION"));
+
+/// The checks of all backends that have one.
+#[derive(Debug)]
+pub(super) struct Rounds(Vec<Round>);
+
+/// The check of one backend.
+#[derive(Debug)]
+struct Round {
+    backend: BackendIndex,
+    /// From the backend's id.
+    seed: u64,
+    form: Form,
+    /// When it was last asked; the epoch before the first time.
+    asked: Timestamp,
+    under_way: Option<UnderWay>,
+}
+
+impl Rounds {
+    pub(super) fn new(backends: &[Backend]) -> Self {
+        let checked = backends.iter().zip(0..).filter_map(|(backend, n)| Some((n, backend, backend.probe.as_ref()?)));
+        Self(
+            checked
+                .map(|(n, backend, settings)| Round {
+                    backend: BackendIndex(n),
+                    seed: backend.id.bytes().fold(0, |seed, b| SplitMix64::new(seed ^ u64::from(b)).next_u64()),
+                    form: Form::of(&settings.path),
+                    asked: Timestamp::default(),
+                    under_way: None,
+                })
+                .collect(),
+        )
+    }
+
+    pub(super) fn tick<H: Host>(&mut self, cx: &mut Cx<'_, H>) {
+        let mut rounds = self.0.iter_mut().peekable();
+        let router = cx.router;
+        for (index, backend, place) in router.places() {
+            if let Some(round) = rounds.next_if(|round| round.backend == index)
+                && let Some(settings) = &backend.probe
+                && cx.keeps(place)
+            {
+                round.tick(cx, backend, settings, place);
+            }
+        }
+    }
+
+    pub(super) fn answered<H: Host>(&mut self, cx: &mut Cx<'_, H>, answer: &Answer) {
+        let is_its = |round: &&mut Round| round.under_way.is_some_and(|call| call.id == answer.call);
+        let Some(round) = self.0.iter_mut().find(is_its) else { return };
+        let Some(call) = round.under_way.take() else { return };
+        let router = cx.router;
+        if let Some((_, backend, place)) = router.places().nth(round.backend.get())
+            && let Some(settings) = &backend.probe
+            && cx.keeps(place)
+        {
+            let checkup = match answer.status(cx.host) {
+                Some(status) => Checkup::read(status, answer.body(cx.host, LARGEST), round.form),
+                None => Checkup::failed(),
+            };
+            note(cx, backend, settings, place, checkup, cx.now.since(call.since));
+        }
+    }
+}
+
+impl Round {
+    fn tick<H: Host>(&mut self, cx: &mut Cx<'_, H>, backend: &Backend, settings: &ProbeSettings, place: Place) {
+        if self.under_way.as_mut().is_some_and(|call| call.is_expected(settings.timeout, cx.now))
+            || !self.is_due(&cx.view.record(place).probes, settings, cx.now)
+        {
+            return;
+        }
+        self.asked = cx.now;
+        let mut headers = vec![
+            (":method", "GET"),
+            (":path", &*settings.path),
+            (":authority", &*settings.host),
+            ("accept", "application/json"),
+            ("user-agent", USER_AGENT),
+        ];
+        if backend.kind == BackendType::Anthropic {
+            // Without it every request is refused.
+            headers.push(("anthropic-version", "2023-06-01"));
+        }
+        self.under_way =
+            cx.host.call(&backend.cluster, &headers, settings.timeout).map(|id| UnderWay { id, since: cx.now });
+        if self.under_way.is_none() {
+            note(cx, backend, settings, place, Checkup::failed(), Duration::ZERO);
+        }
+    }
+
+    fn is_due(&self, probes: &Probes, settings: &ProbeSettings, now: Timestamp) -> bool {
+        // What lies ahead was noted before the clock stepped back.
+        let last = [self.asked, probes.checked_at].into_iter().filter(|&at| at <= now).max();
+        let Some(last) = last.filter(|&last| last > Timestamp::default()) else { return true };
+        let permille = 900 + SplitMix64::new(self.seed ^ last.as_micros()).below(201) as u32;
+        now.since(last) >= settings.interval * permille / 1_000
+    }
+}
+
+/// Takes note of what a check found.
+fn note<H: Host>(
+    cx: &mut Cx<'_, H>,
+    backend: &Backend,
+    settings: &ProbeSettings,
+    place: Place,
+    checkup: Checkup,
+    response_time: Duration,
+) {
+    let now = cx.now;
+    let before = cx.view.record(place).probes.condition(now).unwrap_or(Condition::Healthy);
+    cx.change(place, |record| record.probes.observe(checkup, response_time, settings, now));
+    let probes = &cx.view.record(place).probes;
+    let after = probes.condition(now).unwrap_or(Condition::Healthy);
+    if before != after {
+        let down = Component::ALL.into_iter().filter(|&part| probes.components.get(part) == Some(false));
+        let down: Vec<_> = down.map(Component::name).collect();
+        let level = if after == Condition::Healthy { LogLevel::Info } else { LogLevel::Warn };
+        let fields = [
+            ("event", "health_check".to_owned()),
+            ("backend", backend.id.to_string()),
+            ("status", after.name().to_owned()),
+            ("score_permille", probes.score.get().to_string()),
+            ("failures", probes.failures.to_string()),
+            ("down", down.join(",")),
+            ("response_time_ms", response_time.as_millis().to_string()),
+        ];
+        cx.log(level, &fields);
+    }
+}

@@ -1,0 +1,503 @@
+//! The upkeep in a world in memory, by virtual time.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::{Answer, Upkeep};
+use crate::config::{self, LogLevel};
+use crate::domain::Timestamp;
+use crate::exchange::Router;
+use crate::health::{Component, Condition};
+use crate::host::{CallId, Host, Property};
+use crate::metrics::Metric;
+use crate::state::{Cas, MemoryStore, Record, Store, StoreError, View};
+
+/// One call, as it was made.
+#[derive(Debug, Clone, PartialEq)]
+struct Call {
+    id: CallId,
+    cluster: String,
+    path: String,
+    at: u64,
+}
+
+/// A world whose every fact is set by the test.
+#[derive(Default)]
+struct World {
+    store: MemoryStore,
+    /// Milliseconds.
+    now: Cell<u64>,
+    calls: RefCell<Vec<Call>>,
+    /// A cluster that cannot be asked.
+    missing: Cell<&'static str>,
+    status: Cell<u16>,
+    body: RefCell<Vec<u8>>,
+    largest_piece: Cell<usize>,
+    metrics: RefCell<BTreeMap<String, u64>>,
+    log: RefCell<Vec<(LogLevel, String)>>,
+    writes: Cell<u32>,
+    broken: Cell<bool>,
+}
+
+impl Store for World {
+    fn get(&self, key: &str) -> Result<Option<(Vec<u8>, Cas)>, StoreError> {
+        self.store.get(key)
+    }
+
+    fn set(&self, key: &str, value: &[u8], cas: Option<Cas>) -> Result<bool, StoreError> {
+        if self.broken.get() {
+            return Err(StoreError::Host);
+        }
+        self.writes.set(self.writes.get() + u32::from(key.contains("/backend/")));
+        self.store.set(key, value, cas)
+    }
+}
+
+impl Host for World {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(1_000_000_000 + 1_000 * self.now.get())
+    }
+
+    fn call(&self, cluster: &str, headers: &[(&str, &str)], _: Duration) -> Option<CallId> {
+        let path = headers.iter().find(|(name, _)| *name == ":path").expect("a path").1.to_owned();
+        let id = CallId(self.calls.borrow().len() as u32);
+        self.calls.borrow_mut().push(Call { id, cluster: cluster.to_owned(), path, at: self.now.get() });
+        (cluster != self.missing.get()).then_some(id)
+    }
+
+    fn call_headers(&self) -> Vec<(String, Vec<u8>)> {
+        vec![("x".to_owned(), vec![0xFF]), (":status".to_owned(), self.status.get().to_string().into_bytes())]
+    }
+
+    fn call_body(&self, start: usize, len: usize) -> Option<Vec<u8>> {
+        self.largest_piece.set(self.largest_piece.get().max(len));
+        Some(self.body.borrow()[start..start + len].to_vec())
+    }
+
+    fn record(&self, metric: Metric, value: u64) {
+        let mut metrics = self.metrics.borrow_mut();
+        let entry = metrics.entry(metric.name(&[])).or_default();
+        *entry = if metric.kind() == crate::metrics::Kind::Counter { *entry + value } else { value };
+    }
+
+    fn log(&self, level: LogLevel, line: &str) {
+        self.log.borrow_mut().push((level, line.to_owned()));
+    }
+
+    fn request_headers(&self) -> Vec<(String, Vec<u8>)> {
+        Vec::new()
+    }
+
+    fn add_request_header(&self, _: &str, _: &[u8]) {}
+
+    fn remove_request_header(&self, _: &str) {}
+
+    fn request_body(&self, _: usize) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn response_headers(&self) -> Vec<(String, Vec<u8>)> {
+        Vec::new()
+    }
+
+    fn add_response_header(&self, _: &str, _: &[u8]) {}
+
+    fn remove_response_header(&self, _: &str) {}
+
+    fn response_body(&self, _: usize) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn property(&self, _: Property) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+/// One VM in that world, with one configuration.
+struct Vm {
+    router: Router,
+    upkeep: Upkeep,
+    view: View,
+}
+
+impl Vm {
+    fn new(world: &World, name: u64, config: &Value) -> Self {
+        let mut view = View::new(name);
+        let (router, upkeep) = configured(world, &mut view, config);
+        Self { router, upkeep, view }
+    }
+
+    fn tick(&mut self, world: &World) {
+        self.upkeep.tick(&self.router, &mut self.view, world);
+    }
+
+    fn hear(&mut self, world: &World, call: CallId, answered: bool) {
+        let answer = Answer { call, headers: usize::from(answered) * 2, body: world.body.borrow().len() };
+        self.upkeep.answered(&self.router, &mut self.view, world, &answer);
+    }
+
+    fn record(&mut self, world: &World, id: &str) -> Record {
+        let place = self.view.place(world, id).expect("placed");
+        self.view.record(place).clone()
+    }
+}
+
+fn configured(world: &World, view: &mut View, config: &Value) -> (Router, Upkeep) {
+    let config = Arc::new(config::parse(config.to_string().as_bytes()).expect("a configuration"));
+    let router = Router::new(Arc::clone(&config), view, world, 42).expect("a router");
+    (router, Upkeep::new(&config, view))
+}
+
+/// The one VM of a process.
+struct Rig {
+    world: World,
+    vm: Vm,
+}
+
+impl Rig {
+    fn new(config: &Value) -> Self {
+        let world = World::default();
+        world.status.set(200);
+        let vm = Vm::new(&world, 1, config);
+        Self { world, vm }
+    }
+
+    /// Lets time pass, tick by tick; each call is answered after `delay`, or never.
+    fn run(&mut self, ms: u64, delay: Option<u64>) {
+        let end = self.world.now.get() + ms;
+        while self.world.now.get() < end {
+            let before = self.world.calls.borrow().len();
+            self.vm.tick(&self.world);
+            let made = self.world.calls.borrow()[before..].to_vec();
+            if let Some(delay) = delay {
+                for call in made.iter().filter(|call| call.cluster != self.world.missing.get()) {
+                    self.world.now.set(self.world.now.get() + delay);
+                    self.vm.hear(&self.world, call.id, true);
+                }
+            }
+            self.world.now.set(self.world.now.get() + 50);
+        }
+    }
+
+    fn says(&self, body: &Value) {
+        self.world.body.replace(body.to_string().into_bytes());
+    }
+
+    fn record(&mut self, id: &str) -> Record {
+        self.vm.record(&self.world, id)
+    }
+
+    fn available(&mut self, id: &str) -> f64 {
+        let now = self.world.now();
+        self.record(id).hosts.available(now)
+    }
+
+    fn metric(&self, part: &str) -> u64 {
+        self.world.metrics.borrow().iter().filter(|(name, _)| name.contains(part)).map(|(_, n)| n).sum()
+    }
+
+    fn lines(&self, event: &str) -> Vec<LogLevel> {
+        let has = |line: &str| line.contains(&format!(r#""event":"{event}""#));
+        self.world.log.borrow().iter().filter(|(_, line)| has(line)).map(|(level, _)| *level).collect()
+    }
+}
+
+fn watching() -> Value {
+    json!({"envoy_admin": {"cluster": "admin", "interval_ms": 1_000}, "backend_instances": {"a": {}, "b": {}}})
+}
+
+fn picture(failing: &[&str]) -> Value {
+    let cluster = |name: &str| {
+        let health = json!({"failed_active_health_check": failing.contains(&name)});
+        json!({"name": name, "host_statuses": [{"health_status": health}]})
+    };
+    json!({"cluster_statuses": [cluster("a"), cluster("b"), cluster("other")]})
+}
+
+/// Backends a and b; a is asked how it is every ten seconds.
+fn checking() -> Value {
+    json!({"backend_instances": {"a": {"backend_type": "lightrag", "health_check": {
+        "path": "/health", "interval_seconds": 10, "timeout_seconds": 3,
+        "consecutive_failures_threshold": 3, "consecutive_successes_threshold": 2}}, "b": {}}})
+}
+
+#[test]
+fn only_the_leader_asks() {
+    let world = World::default();
+    let mut vms: Vec<Vm> = (1..=4).map(|name| Vm::new(&world, name, &watching())).collect();
+    for vm in &mut vms {
+        vm.tick(&world);
+        vm.tick(&world);
+    }
+    let calls = world.calls.borrow().clone();
+    assert_eq!(calls.len(), 1);
+    assert_eq!(
+        (calls[0].cluster.as_str(), calls[0].path.as_str()),
+        ("admin", "/clusters?format=json&filter=%5E%28a%7Cb%29%24")
+    );
+    assert!(vms[0].view.leads());
+}
+
+#[test]
+fn what_envoy_knows_is_in_the_records_with_the_next_look() {
+    let mut rig = Rig::new(&watching());
+    rig.says(&picture(&[]));
+    rig.run(3_000, Some(3));
+    assert_eq!((rig.available("a"), rig.available("b")), (1.0, 1.0));
+    assert_eq!(rig.world.calls.borrow().len(), 3);
+    rig.says(&picture(&["a"]));
+    rig.run(1_050, Some(3));
+    assert_eq!((rig.available("a"), rig.available("b")), (0.0, 1.0));
+    assert_eq!((rig.metric("backend_health.backend_id.unknown"), rig.metric("internal_errors")), (1000, 0));
+    rig.says(&picture(&[]));
+    rig.run(1_050, Some(3));
+    assert_eq!(rig.available("a"), 1.0);
+    assert_eq!(rig.lines("hosts"), [LogLevel::Warn, LogLevel::Info]);
+}
+
+#[test]
+fn a_picture_in_which_nothing_changed_is_seldom_written() {
+    let mut rig = Rig::new(&watching());
+    rig.says(&picture(&[]));
+    rig.run(2_000, Some(3));
+    let before = rig.world.writes.get();
+    rig.run(60_000, Some(3));
+    let writes = rig.world.writes.get() - before;
+    assert!((40..=62).contains(&writes), "{writes} for 2 backends and 60 looks");
+    assert!(rig.record("a").hosts.is_valid(rig.world.now()));
+}
+
+#[test]
+fn a_picture_ages_out_after_three_intervals_without_a_new_one() {
+    for answered in [None, Some(0)] {
+        let mut rig = Rig::new(&watching());
+        rig.says(&picture(&["a"]));
+        rig.run(1_000, Some(0));
+        assert_eq!(rig.available("a"), 0.0);
+        rig.says(&json!({"cluster_statuses": "?"}));
+        rig.run(1_900, answered);
+        assert_eq!(rig.available("a"), 0.0);
+        rig.run(1_200, answered);
+        assert_eq!(rig.available("a"), 1.0);
+        // It is said once, however long it lasts, and so is the end of it.
+        rig.run(20_000, answered);
+        assert_eq!(rig.lines("envoy_admin").len(), usize::from(answered.is_some()));
+        assert_eq!(rig.metric("internal_errors_total.kind.envoy_admin") > 10, answered.is_some());
+        rig.says(&picture(&["a"]));
+        rig.run(8_000, Some(0));
+        assert_eq!(rig.available("a"), 0.0);
+        assert_eq!(rig.lines("envoy_admin").len(), 2 * usize::from(answered.is_some()));
+    }
+}
+
+#[test]
+fn an_answer_that_is_none_and_a_cluster_that_is_not_there_count_as_failures() {
+    let mut rig = Rig::new(&watching());
+    rig.says(&picture(&[]));
+    rig.vm.tick(&rig.world);
+    let call = rig.world.calls.borrow()[0].id;
+    rig.vm.hear(&rig.world, CallId(99), true);
+    rig.vm.hear(&rig.world, call, false);
+    rig.vm.hear(&rig.world, call, true);
+    assert_eq!(rig.metric("envoy_admin"), 1);
+    rig.world.missing.set("admin");
+    rig.run(5_000, Some(0));
+    assert_eq!(rig.metric("envoy_admin"), 5);
+    rig.world.missing.set("");
+    rig.world.status.set(403);
+    rig.run(1_000, Some(0));
+    assert_eq!(rig.metric("envoy_admin"), 6);
+    assert_eq!(rig.lines("envoy_admin"), [LogLevel::Warn]);
+}
+
+#[test]
+fn a_large_list_is_fetched_in_pieces_and_one_beyond_all_measure_not_at_all() {
+    let mut rig = Rig::new(&watching());
+    let mut list = picture(&["a"]);
+    let filler = json!({"name": "x", "host_statuses": [{"stats": vec![json!({"name": "rq_total"}); 40]}]});
+    list["cluster_statuses"].as_array_mut().expect("a list").splice(0..0, vec![filler; 2_000]);
+    rig.says(&list);
+    assert!(rig.world.body.borrow().len() > 1_500_000);
+    rig.run(1_000, Some(0));
+    assert_eq!((rig.available("a"), rig.world.largest_piece.get()), (0.0, 64 * 1024));
+    rig.world.body.replace(vec![b' '; (32 << 20) + 1]);
+    rig.world.largest_piece.set(0);
+    rig.run(1_000, Some(0));
+    assert_eq!((rig.metric("envoy_admin"), rig.world.largest_piece.get()), (1, 0));
+}
+
+#[test]
+fn news_that_could_not_be_written_is_written_after_the_next_look() {
+    let mut rig = Rig::new(&watching());
+    rig.says(&picture(&["a"]));
+    rig.vm.tick(&rig.world);
+    rig.world.broken.set(true);
+    rig.vm.hear(&rig.world, CallId(0), true);
+    assert!(rig.metric("shared_data") > 0);
+    rig.world.broken.set(false);
+    rig.world.now.set(1_000);
+    rig.run(50, Some(0));
+    assert_eq!(rig.available("a"), 0.0);
+}
+
+#[test]
+fn a_backend_is_out_after_so_many_failed_checks_in_a_row_and_back_after_so_many_good_ones() {
+    let mut rig = Rig::new(&checking());
+    let mut story = Vec::new();
+    for status in ["healthy", "unhealthy", "unhealthy", "unhealthy", "healthy", "healthy"] {
+        rig.says(&json!({ "status": status }));
+        let before = rig.world.calls.borrow().len();
+        while rig.world.calls.borrow().len() == before {
+            rig.run(50, Some(20));
+        }
+        let (probes, now) = (rig.record("a").probes, rig.world.now());
+        story.push((probes.is_unhealthy(now), (probes.score(now) * 1e3).round() as u64));
+    }
+    assert_eq!(story, [(false, 1000), (false, 666), (false, 333), (true, 0), (true, 1000), (false, 1000)]);
+    assert_eq!(rig.lines("health_check"), [LogLevel::Warn, LogLevel::Warn, LogLevel::Info]);
+    let probes = rig.record("a").probes;
+    assert_eq!(
+        (probes.response_time, probes.condition(rig.world.now())),
+        (Duration::from_millis(20), Some(Condition::Healthy))
+    );
+    assert!(rig.world.calls.borrow().iter().all(|call| call.cluster == "a" && call.path == "/health"));
+    assert_eq!(rig.record("b").probes.checked_at, Timestamp::default(), "nobody checks b");
+}
+
+#[test]
+fn a_degraded_backend_is_less_well_but_not_out() {
+    let mut rig = Rig::new(&checking());
+    rig.says(&json!({"status": "degraded", "graph_db_status": "healthy", "embeddings_status": "unhealthy"}));
+    rig.run(60_000, Some(20));
+    let (record, now) = (rig.record("a"), rig.world.now());
+    assert!(!record.probes.is_unhealthy(now) && (record.health(now) - 0.7).abs() < 1e-9);
+    assert_eq!(record.probes.components.get(Component::Embeddings), Some(false));
+    assert_eq!(rig.lines("health_check"), [LogLevel::Warn]);
+}
+
+#[test]
+fn a_cluster_that_cannot_be_asked_fails_its_checks_at_the_usual_pace() {
+    let mut rig = Rig::new(&checking());
+    rig.world.missing.set("a");
+    rig.run(35_000, None);
+    assert!((4..=5).contains(&rig.world.calls.borrow().len()));
+    assert!(rig.record("a").probes.is_unhealthy(rig.world.now()));
+}
+
+#[test]
+fn a_backend_is_never_asked_twice_at_once_and_a_lost_answer_does_not_end_the_checks() {
+    let mut config = checking();
+    config["backend_instances"]["a"]["health_check"]["interval_seconds"] = 0.5.into();
+    let mut rig = Rig::new(&config);
+    rig.run(7_900, None);
+    assert_eq!(rig.world.calls.borrow().len(), 1, "its timeout is 3 s, and Envoy keeps to it");
+    rig.run(1_000, None);
+    assert_eq!(rig.world.calls.borrow().len(), 2, "it never came");
+}
+
+#[test]
+fn checks_of_many_backends_spread_out_by_a_tenth_either_way_and_always_the_same_way() {
+    let backends: serde_json::Map<_, _> =
+        (0..40).map(|n| (format!("b{n}"), json!({"health_check": {"path": "/", "interval_seconds": 10}}))).collect();
+    let config = json!({ "backend_instances": backends });
+    let moments = || {
+        let mut rig = Rig::new(&config);
+        rig.run(60_000, Some(0));
+        rig.world.calls.take()
+    };
+    let calls = moments();
+    assert_eq!(calls, moments());
+    let mut seconds = Vec::new();
+    for id in backends.keys() {
+        let at: Vec<u64> = calls.iter().filter(|call| call.cluster == *id).map(|call| call.at).collect();
+        seconds.push(at[1]);
+        assert!(at.windows(2).all(|pair| (9_000..=11_050).contains(&(pair[1] - pair[0]))), "{at:?}");
+    }
+    seconds.sort_unstable();
+    assert!(seconds[39] - seconds[0] > 1_500, "{seconds:?}");
+}
+
+#[test]
+fn a_new_leader_goes_on_where_the_last_one_stopped() {
+    let mut rig = Rig::new(&checking());
+    rig.says(&json!({"status": "unhealthy"}));
+    rig.run(15_000, Some(0));
+    assert_eq!(rig.record("a").probes.failures, 2);
+    let mut next = Vm::new(&rig.world, 2, &checking());
+    let before = rig.world.calls.borrow().len();
+    // The first one is heard of no more; nobody leads until its lease has run out, and its results still hold.
+    while !next.view.leads() {
+        rig.world.now.set(rig.world.now.get() + 50);
+        next.tick(&rig.world);
+    }
+    let calls = rig.world.calls.borrow()[before..].to_vec();
+    assert_eq!(calls.len(), 1, "it is overdue");
+    next.hear(&rig.world, calls[0].id, true);
+    assert!(next.record(&rig.world, "a").probes.is_unhealthy(rig.world.now()));
+}
+
+#[test]
+fn while_configurations_are_swapped_only_the_new_one_looks_after_the_backends_of_both() {
+    let mut rig = Rig::new(&checking());
+    rig.run(50, Some(0));
+    let mut config = checking();
+    config["backend_instances"]["a"]["health_check"]["path"] = "/new".into();
+    let (router, mut upkeep) = configured(&rig.world, &mut rig.vm.view, &config);
+    rig.world.now.set(20_000);
+    rig.vm.tick(&rig.world);
+    let late = rig.world.calls.borrow().last().expect("a call of the old one").id;
+    upkeep.tick(&router, &mut rig.vm.view, &rig.world);
+    rig.vm.hear(&rig.world, late, true);
+    assert_eq!(rig.record("a").probes.successes, 1, "what the old one hears is no longer asked for");
+    for _ in 0..1_000 {
+        rig.world.now.set(rig.world.now.get() + 50);
+        rig.vm.tick(&rig.world);
+        upkeep.tick(&router, &mut rig.vm.view, &rig.world);
+    }
+    let calls = rig.world.calls.borrow().clone();
+    let after = calls.iter().filter(|call| call.id.0 > late.0);
+    assert!(after.clone().count() >= 4 && after.clone().all(|call| call.path == "/new"), "{calls:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn whatever_the_clock_and_the_answers_do_news_gets_through_in_the_end(
+        events in prop::collection::vec((0..8_u8, 0..5_000_u64), 0..80)
+    ) {
+        let mut config = checking();
+        config["envoy_admin"] = json!({"cluster": "admin", "interval_ms": 1_000});
+        let mut rig = Rig::new(&config);
+        let bodies = [picture(&["a"]), json!({"status": "down"}), json!(null), picture(&[])];
+        for (event, step) in events {
+            let now = rig.world.now.get();
+            match event {
+                0 => rig.world.now.set(now.saturating_sub(step)),
+                1 => rig.world.now.set(now + step),
+                2 => rig.world.now.set(now + 1_000 * step),
+                3 => {
+                    let calls = rig.world.calls.borrow().len() as u64;
+                    rig.vm.hear(&rig.world, CallId((step % calls.max(1)) as u32), step % 3 > 0);
+                }
+                4 => rig.world.body.replace(bodies[(step % 4) as usize].to_string().into_bytes()).clear(),
+                5 => rig.world.broken.set(step % 3 == 0),
+                _ => rig.vm.tick(&rig.world),
+            }
+        }
+        rig.world.broken.set(false);
+        rig.says(&picture(&["a"]));
+        rig.run(40_000, Some(0));
+        prop_assert_eq!(rig.available("a"), 0.0);
+        // Nothing that it ever held against a backend holds for ever.
+        rig.says(&picture(&[]));
+        rig.run(40_000, Some(0));
+        let now = rig.world.now();
+        prop_assert!((rig.record("a").health(now) - 1.0).abs() < 1e-9 && !rig.record("a").probes.is_unhealthy(now));
+    }
+}
