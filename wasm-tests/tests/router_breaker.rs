@@ -1,7 +1,13 @@
 //! The circuit breaker on a real Envoy: what opens it, what it lets through, and how traffic comes back.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::needless_pass_by_value, reason = "a test")]
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -10,7 +16,7 @@ use wasm_tests::{
     client::{Client, Reply},
     envoy::{Builder, Envoy, Route, Stats},
     load::load,
-    router::{chat, counted, in_flight, news_travels, settled, streamed_chat, trio, until},
+    router::{chat, counted, ended, in_flight, news_travels, settled, streamed_chat, trio, until},
 };
 
 const PATH: &str = "/v1/chat/completions";
@@ -151,26 +157,37 @@ async fn errors_inside_answers_of_200_open_it_and_clients_that_leave_do_not() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_that_stands_still_is_the_backends_failure() {
+async fn a_stream_that_stands_still_is_the_backends_failure_whoever_loses_patience() {
     let backends = trio().await;
     let alpha = &backends[0];
-    let breaker = json!({"failure_threshold": 3, "recovery_timeout_seconds": 600});
-    let patience = |config: &mut Value| {
-        let manager = &mut config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"];
-        manager["stream_idle_timeout"] = json!("0.3s");
-        manager["delayed_close_timeout"] = json!("0.02s");
-    };
-    let envoy = rig(&backends, breaker).patch(patience).start().await;
     alpha.set(Behaviour::fault(Fault::StallAfter(2)));
-    let client = Client::new();
-    for _ in 0..3 {
-        let stream = client.open(Client::json_request(&envoy.url(PATH), &streamed_chat("hello"))).await.unwrap();
-        assert_eq!(stream.header("x-llm-backend").as_deref(), Some("alpha"));
-        assert!(stream.rest().await.is_err());
+    for of_the_try in [false, true] {
+        let breaker = json!({"failure_threshold": 3, "recovery_timeout_seconds": 600});
+        let impatient = move |config: &mut Value| {
+            let listener = &mut config["static_resources"]["listeners"][0];
+            let manager = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];
+            manager["delayed_close_timeout"] = json!("0.02s");
+            if of_the_try {
+                let action = &mut manager["route_config"]["virtual_hosts"][0]["routes"][0]["route"];
+                action["retry_policy"]["per_try_idle_timeout"] = json!("0.5s");
+            } else {
+                manager["stream_idle_timeout"] = json!("0.5s");
+            }
+        };
+        let envoy = rig(&backends, breaker).patch(impatient).start().await;
+        let client = Client::new();
+        for _ in 0..3 {
+            // Standing still weighs one: two timeouts would have opened it already.
+            assert_eq!(changes(&envoy.stats().await, "open"), 0, "of_the_try={of_the_try}");
+            let stream = client.open(Client::json_request(&envoy.url(PATH), &streamed_chat("hello"))).await.unwrap();
+            assert_eq!(stream.header("x-llm-backend").as_deref(), Some("alpha"));
+            assert!(stream.rest().await.is_err());
+            ended(&envoy).await;
+        }
+        has_opened(&envoy, "consecutive_failures").await;
+        let stats = settled(&envoy).await;
+        assert_eq!(counted(&stats, "requests_total", &[("status", "failure")]), 3);
     }
-    has_opened(&envoy, "consecutive_failures").await;
-    let stats = settled(&envoy).await;
-    assert_eq!(counted(&stats, "requests_total", &[("status", "failure")]), 3);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -223,13 +240,13 @@ async fn half_open_never_lets_more_than_its_limit_through() {
     news_travels().await;
     alpha.clear_journal();
     alpha.set(Behaviour::fault(Fault::StallAfter(1)));
+    let enough = Arc::new(AtomicBool::new(false));
     let mut senders = JoinSet::new();
     for _ in 0..64 {
-        let (client, url) = (Client::new(), envoy.url(PATH));
+        let (client, url, enough) = (Client::new(), envoy.url(PATH), Arc::clone(&enough));
         senders.spawn(async move {
             let mut held = Vec::new();
-            let started = Instant::now();
-            while started.elapsed() < Duration::from_millis(2_500) {
+            while !enough.load(Ordering::Relaxed) {
                 let stream = client.open(Client::json_request(&url, &streamed_chat("hello"))).await.unwrap();
                 assert_eq!(stream.status, 200);
                 if stream.header("x-llm-backend").as_deref() == Some("alpha") {
@@ -241,6 +258,10 @@ async fn half_open_never_lets_more_than_its_limit_through() {
             held
         });
     }
+    until("as many as may are through", || async { alpha.counters().in_flight >= 3 }).await;
+    // Whoever would be let through beyond that has some hundreds of requests to be so.
+    news_travels().await;
+    enough.store(true, Ordering::Relaxed);
     let held: Vec<_> = senders.join_all().await.into_iter().flatten().collect();
     assert_eq!((held.len(), alpha.counters().max_in_flight), (3, 3));
     let stats = envoy.stats().await;

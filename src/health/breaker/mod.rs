@@ -222,7 +222,7 @@ impl Breaker {
 
     /// An answer came while closed.
     fn answered(&mut self, slow: bool, settings: &BreakerSettings, now: Timestamp) {
-        if 4 * self.consecutive_failures >= 3 * settings.failure_threshold {
+        if self.consecutive_failures.saturating_mul(4) >= settings.failure_threshold.saturating_mul(3) {
             self.strain.cluster(now);
         }
         self.strain.relax();
@@ -254,7 +254,8 @@ impl Breaker {
         } else if reaches(last, settings.min_requests, limit) {
             self.open(TripReason::FailureRate, settings, now);
         } else if on_ramp
-            && (2 * self.consecutive_failures >= most || reaches(last, settings.min_requests, half(limit)))
+            && (self.consecutive_failures.saturating_mul(2) >= most
+                || reaches(last, settings.min_requests, half(limit)))
         {
             self.ramp.cut(settings.ramp, now);
             self.failures = Window::default();
@@ -263,7 +264,7 @@ impl Breaker {
 
     /// A request was answered while half-open.
     fn probed(&mut self, slow: bool, settings: &BreakerSettings, now: Timestamp) {
-        self.probe_successes += 1;
+        self.probe_successes = self.probe_successes.saturating_add(1);
         self.slow.push(slow);
         if self.probe_successes < settings.half_open_max_requests {
             return;

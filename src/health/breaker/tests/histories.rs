@@ -128,4 +128,19 @@ proptest! {
             }
         }
     }
+
+    #[test]
+    fn whatever_bytes_lie_there_it_goes_on(
+        bytes in prop::collection::vec(any::<u8>(), 140), phase in 0..3_u8, settings in settings(), millis in any::<u32>()
+    ) {
+        let bytes = [vec![phase, 1], bytes].concat();
+        if let Some(mut breaker) = Breaker::decode(&mut Decoder::new(&bytes)) {
+            let now = Timestamp::from_micros(u64::from(millis) * 1_000);
+            for verdict in VERDICTS {
+                let pass = breaker.enter(&settings, SMALL_REQUEST, now).unwrap_or(breaker.unasked());
+                breaker.leave(pass, verdict, &settings, now);
+            }
+            prop_assert!(recovers(breaker, &settings, millis.into(), 5_000), "{breaker:?}");
+        }
+    }
 }
