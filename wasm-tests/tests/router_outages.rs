@@ -134,18 +134,20 @@ async fn when_every_breaker_is_open_the_least_ill_backend_is_tried_where_the_ope
         for backend in &backends {
             backend.set(Behaviour::status(500));
         }
-        let open = || async {
-            let stats = envoy.stats().await;
-            let state = |id| counted(&stats, "circuit_breaker_state", &[("backend_id", id)]);
+        let all_open = || async {
+            let seen = envoy.stats().await;
+            let state = |id| counted(&seen, "circuit_breaker_state", &[("backend_id", id)]);
             ["alpha", "beta", "gamma"].map(state) == [2, 2, 2]
         };
         until("all breakers are open", || async {
             ask().await;
-            open().await
+            all_open().await
         })
         .await;
         news_travels().await;
-        backends.iter().for_each(|backend| backend.set(Behaviour::default()));
+        for backend in &backends {
+            backend.set(Behaviour::default());
+        }
         let reply = ask().await;
         if panics {
             assert_eq!((reply.status, reply.header("x-llm-attempts").as_deref()), (200, Some("1")));

@@ -4,7 +4,7 @@
 //! turn it is is decided for all workers together ([`Turns`]). Strategies of *scores* compare: the lowest wins, and ties
 //! are broken at random, so that equal backends share the load.
 //!
-//! A backend that is to have only a part of its usual traffic ([`Terms`](super::Terms)) gets that part of its share;
+//! A backend that is to have only a part of its usual traffic ([`Terms`]) gets that part of its share;
 //! where scores are compared, it takes part in that part of the comparisons.
 
 mod cost_optimized;
