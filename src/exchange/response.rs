@@ -157,7 +157,9 @@ impl Answer {
             return;
         }
         let report = head.quota.report(head.date.as_deref(), cx.host.now());
-        cx.notice(self.backend, self.held.as_mut(), self.route.departed, report, signal);
+        if report.has_allowance() || signal != Signal::None {
+            cx.notice(self.backend, self.held.as_mut(), self.route.departed, report, signal);
+        }
     }
 
     /// Says who answered and how it was decided, unless nobody did or nobody is to know.
