@@ -218,7 +218,7 @@ impl Answer {
         let Some(backend) = cx.router.backend(self.backend) else { return };
         let held = self.held.take();
         let mut outcome = Outcome::new(backend, held.map(|held| held.pass), verdict(ending), now);
-        outcome.departed = self.route.departed;
+        outcome.answered = (ending == Ending::Success).then_some(self.route.departed);
         outcome.unreported = held.filter(|held| !held.reported && ending != Ending::NotSent).map(|held| held.tokens);
         outcome.at_capacity = held.filter(|_| ending == Ending::Success).and_then(|held| cx.at_capacity(&held, now));
         let facts_of = &self.route.facts;
