@@ -2,7 +2,8 @@
 //!
 //! As TCP learns a path: additive increase, multiplicative decrease. Nothing is known, and nothing bounded, until the
 //! first refusal. Each one cuts the capacity to 0.7 of what was in flight; each good answer that came while the backend
-//! was nearly full adds its share of one request, so that a capacity's worth of answers adds one.
+//! was nearly full adds its share of one request, so that a capacity's worth of answers adds one; but no more than 5 % a
+//! second, or backends that answer in no time would be driven to the next refusal in no time.
 //!
 //! Refusals come in crowds, of requests that were under way together: they are one. Those that the backend refused are
 //! still counted as under way until their answers are here, so the last of a crowd knows best what it did take.
@@ -19,6 +20,9 @@ const NEARLY_FULL: f64 = 0.8;
 
 /// With less than this share free it gets less of the traffic, in proportion.
 const SCARCE: f64 = 0.2;
+
+/// How long it takes to double at least.
+const DOUBLING: Duration = Duration::from_secs(20);
 
 /// Refusals that come within so long of the first one may be of its crowd.
 const CROWD: Duration = Duration::from_secs(1);
@@ -81,11 +85,17 @@ impl Capacity {
     /// A request of so many tokens was answered well while the backend was nearly full.
     pub fn grow(&mut self, by: Tokens, at: Timestamp) {
         let Some(Tokens(capacity)) = self.tokens(at) else { return };
-        let by = by.0.min(u64::from(u32::MAX));
+        let (by, capacity) = (by.0.max(1), capacity.max(1));
         // `by` for each capacity's worth of answers, each of which is `by / capacity` of it.
-        let step = if by >= capacity { by } else { (by * by).div_ceil(capacity) };
-        self.tokens = capacity.saturating_add(step.max(1));
-        self.shown = at;
+        let earned = u128::from(by) * u128::from(by) / u128::from(by.max(capacity));
+        let since = at.since(self.shown).min(DOUBLING).as_micros();
+        let most = u128::from(by.max(capacity)) * since / DOUBLING.as_micros();
+        let step = u64::try_from(earned.min(most)).unwrap_or(u64::MAX);
+        // What is too little to count is left to the next one.
+        if step > 0 {
+            self.tokens = capacity.saturating_add(step);
+            self.shown = at;
+        }
     }
 
     /// Appends it to a record.
@@ -136,8 +146,10 @@ mod tests {
     fn a_capacitys_worth_of_answers_adds_one_of_them() {
         let mut capacity = Capacity::default();
         capacity.cut(Tokens(10_000), at(0), at(0));
-        (0..7).for_each(|_| capacity.grow(Tokens(1_000), at(1)));
-        assert!(capacity.tokens(at(1)).expect("known").0.abs_diff(8_000) < 100);
+        (1..8).for_each(|round| capacity.grow(Tokens(1_000), at(10 * round)));
+        assert!(capacity.tokens(at(70)).expect("known").0.abs_diff(8_000) < 100);
+        (0..1_000).for_each(|_| capacity.grow(Tokens(1_000), at(71)));
+        assert!(capacity.tokens(at(71)).expect("known").0 <= 8_400, "5 % a second at most");
     }
 
     #[test]
@@ -149,8 +161,8 @@ mod tests {
         assert_eq!(capacity.tokens(at(99)), Some(Tokens(1)));
         assert_eq!(capacity.room(Tokens(0), Tokens(1_000), at(99)), Some(1.0));
         assert_eq!(capacity.room(Tokens(1), Tokens(1_000), at(99)), None);
-        capacity.grow(Tokens(1_000), at(99));
-        assert_eq!(capacity.tokens(at(99)), Some(Tokens(1_001)));
+        capacity.grow(Tokens(1_000), at(101));
+        assert_eq!(capacity.tokens(at(101)), Some(Tokens(101)));
     }
 
     #[test]

@@ -59,7 +59,7 @@ struct Entry {
 /// All records as this VM last saw them.
 ///
 /// What others must know at once is written at once: a request that takes one of a limited number of places, the end of
-/// such a request, a failure. The rest, the good news, is written together at the next tick, which keeps most requests
+/// such a request, a failure, a quota that runs low. The rest, the good news, is written together at the next tick, which keeps most requests
 /// off the lock that all workers share.
 ///
 /// A view belongs to the VM, not to a configuration: while one configuration is swapped for another, requests of both
