@@ -198,9 +198,10 @@ impl Rig {
         self.vm.record(&self.world, id)
     }
 
-    fn available(&mut self, id: &str) -> f64 {
+    /// The share of hosts that may be sent to, in thousandths.
+    fn available(&mut self, id: &str) -> u64 {
         let now = self.world.now();
-        self.record(id).hosts.available(now)
+        (self.record(id).hosts.available(now) * 1e3).round() as u64
     }
 
     fn metric(&self, part: &str) -> u64 {
@@ -259,15 +260,15 @@ fn what_envoy_knows_is_in_the_records_with_the_next_look() {
     let mut rig = Rig::new(&watching());
     rig.says(&picture(&[]));
     rig.run(3_000, Some(3));
-    assert_eq!((rig.available("a"), rig.available("b")), (1.0, 1.0));
+    assert_eq!((rig.available("a"), rig.available("b")), (1000, 1000));
     assert_eq!(rig.world.calls.borrow().len(), 3);
     rig.says(&picture(&["a"]));
     rig.run(1_050, Some(3));
-    assert_eq!((rig.available("a"), rig.available("b")), (0.0, 1.0));
+    assert_eq!((rig.available("a"), rig.available("b")), (0, 1000));
     assert_eq!((rig.metric("backend_health.backend_id.unknown"), rig.metric("internal_errors")), (1000, 0));
     rig.says(&picture(&[]));
     rig.run(1_050, Some(3));
-    assert_eq!(rig.available("a"), 1.0);
+    assert_eq!(rig.available("a"), 1000);
     assert_eq!(rig.lines("hosts"), [LogLevel::Warn, LogLevel::Info]);
 }
 
@@ -289,19 +290,19 @@ fn a_picture_ages_out_after_three_intervals_without_a_new_one() {
         let mut rig = Rig::new(&watching());
         rig.says(&picture(&["a"]));
         rig.run(3_000, Some(0));
-        assert_eq!(rig.available("a"), 0.0);
+        assert_eq!(rig.available("a"), 0);
         rig.says(&json!({"cluster_statuses": "?"}));
         rig.run(1_900, answered);
-        assert_eq!(rig.available("a"), 0.0);
+        assert_eq!(rig.available("a"), 0);
         rig.run(1_200, answered);
-        assert_eq!(rig.available("a"), 1.0);
+        assert_eq!(rig.available("a"), 1000);
         // It is said once, however long it lasts, and so is the end of it.
         rig.run(20_000, answered);
         assert_eq!(rig.lines("envoy_admin").len(), usize::from(answered.is_some()));
         assert_eq!(rig.metric("internal_errors_total.kind.envoy_admin") > 10, answered.is_some());
         rig.says(&picture(&["a"]));
         rig.run(8_000, Some(0));
-        assert_eq!(rig.available("a"), 0.0);
+        assert_eq!(rig.available("a"), 0);
         assert_eq!(rig.lines("envoy_admin").len(), 2 * usize::from(answered.is_some()));
     }
 }
@@ -337,7 +338,7 @@ fn a_large_list_is_fetched_in_pieces_and_one_beyond_all_measure_not_at_all() {
     rig.says(&list);
     assert!(rig.world.body.borrow().len() > 1_500_000);
     rig.run(1_000, Some(0));
-    assert_eq!((rig.available("a"), rig.world.largest_piece.get()), (0.0, 64 * 1024));
+    assert_eq!((rig.available("a"), rig.world.largest_piece.get()), (0, 64 * 1024));
     rig.world.body.replace(vec![b' '; (32 << 20) + 1]);
     rig.world.largest_piece.set(0);
     rig.run(1_000, Some(0));
@@ -353,10 +354,10 @@ fn news_that_could_not_be_written_is_written_after_the_next_look() {
     rig.vm.tick(&rig.world);
     rig.world.broken.set(true);
     rig.vm.hear(&rig.world, CallId(1), true);
-    assert!(rig.metric("shared_data") > 0 && rig.available("a") > 0.0);
+    assert!(rig.metric("shared_data") > 0 && rig.available("a") > 0);
     rig.world.broken.set(false);
     rig.run(1_050, Some(0));
-    assert_eq!(rig.available("a"), 0.0);
+    assert_eq!(rig.available("a"), 0);
 }
 
 #[test]
@@ -513,7 +514,7 @@ proptest! {
         rig.world.broken.set(false);
         rig.says(&picture(&["a"]));
         rig.run(40_000, Some(0));
-        prop_assert_eq!(rig.available("a"), 0.0);
+        prop_assert_eq!(rig.available("a"), 0);
         // Nothing that it ever held against a backend holds for ever.
         rig.says(&picture(&[]));
         rig.run(40_000, Some(0));

@@ -59,9 +59,13 @@ async fn ask_many(envoy: &Envoy, n: usize) -> Load {
 /// Sends requests all the while until `story` is over; each must be answered well.
 async fn under_load<T>(envoy: &Envoy, story: impl Future<Output = T>) -> T {
     let over = AtomicBool::new(false);
+    let client = Client::new();
     let sending = async {
         while !over.load(Ordering::Relaxed) {
-            ask_many(envoy, 50).await;
+            // Not so many at once that the machine has no time for the rest.
+            let sent = load(&client, 40, 4, |_| Client::json_request(&envoy.url(PATH), &chat("hello"))).await;
+            assert_eq!(sent.by_status(), [(200, 40)].into(), "{:?}", sent.first_failure());
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
     let telling = async {
@@ -192,10 +196,8 @@ async fn a_backend_with_half_of_its_hosts_out_gets_half_of_its_traffic() {
     other.set_health(Behaviour::status(503));
     health_is(&envoy, "pair", 500).await;
     news_travels().await;
-    let before = other.counters().prompts;
     let half = share(&envoy, "pair").await;
     assert!((half - 1.0 / 3.0).abs() < 0.03, "one part to two: {half}");
-    assert_eq!(other.counters().prompts, before, "Envoy spares the host, the router its other one");
 
     // It asks for less itself: to Envoy such a host is degraded, and half a host to the router.
     other.set_health(Behaviour::default().with_header("x-envoy-degraded", "1"));
