@@ -128,6 +128,11 @@ impl View {
         self.members.leads()
     }
 
+    /// Whether this VM is the only one so far.
+    pub const fn is_alone(&self) -> bool {
+        self.members.is_alone()
+    }
+
     /// A number for one more configuration of this VM.
     pub const fn number_configuration(&mut self) -> u64 {
         self.configurations += 1;
