@@ -1,6 +1,12 @@
 //! What the router knows of backends besides their answers: Envoy's own checks and ejections, and what the backends say
 //! when they are asked how they are.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::needless_pass_by_value, reason = "a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
+    reason = "a test"
+)]
 
 use std::{
     future::Future,
@@ -38,7 +44,7 @@ fn admin() -> Value {
 fn without_breakers(ids: &[&str], more: Value) -> Value {
     let instances = ids.iter().map(|id| ((*id).to_owned(), json!({"circuit_breaker": {"enabled": false}})));
     let mut router = json!({"strategy": "round_robin", "envoy_admin": admin(),
-        "backend_instances": serde_json::Map::from_iter(instances)});
+        "backend_instances": instances.collect::<serde_json::Map<_, _>>()});
     for (key, value) in more.as_object().unwrap() {
         router[key] = value.clone();
     }
@@ -80,6 +86,14 @@ async fn under_load<T>(envoy: &Envoy, story: impl Future<Output = T>) -> T {
 async fn envoy_knows(envoy: &Envoy, cluster: &str, healthy: u64) {
     let name = format!("cluster.{cluster}.membership_healthy");
     envoy.wait_for(Duration::from_secs(15), |stats| stats.get(&name) == healthy).await;
+}
+
+/// Waits until the router has looked at Envoy's picture as it is now.
+async fn is_seen(envoy: &Envoy) {
+    let looks = "cluster.envoy_admin.upstream_rq_completed";
+    let before = envoy.stat(looks).await;
+    envoy.wait_for(Duration::from_secs(15), |stats| stats.get(looks) >= before + 2).await;
+    news_travels().await;
 }
 
 /// Waits until Envoy has ejected so many of alpha's hosts.
@@ -131,7 +145,7 @@ async fn a_backend_that_fails_envoy_s_active_checks_is_spared_at_once_and_comes_
         let rig = four_workers(&backends).version(version).health_checked("alpha").route(Route::ClusterHeader);
         let envoy = rig.router(router).start().await;
         envoy_knows(&envoy, "alpha", 1).await;
-        news_travels().await;
+        is_seen(&envoy).await;
 
         under_load(&envoy, async {
             is_asked(alpha).await;
@@ -157,7 +171,7 @@ async fn a_backend_that_envoy_ejects_as_an_outlier_is_spared_at_once_and_comes_b
     let router = without_breakers(&["alpha", "beta", "gamma"], json!({}));
     let rig = four_workers(&backends).outlier_detection("alpha", 3, "5s").route(Route::Matcher { retries: 2 });
     let envoy = rig.router(router).start().await;
-    news_travels().await;
+    is_seen(&envoy).await;
     under_load(&envoy, async {
         is_asked(alpha).await;
         alpha.set(Behaviour::status(500));
@@ -187,7 +201,7 @@ async fn a_backend_with_half_of_its_hosts_out_gets_half_of_its_traffic() {
     let router = without_breakers(&["pair", "beta"], json!({"strategy": "weighted", "retry": {"max_attempts": 1}}));
     let envoy = rig.router(router).start().await;
     envoy_knows(&envoy, "pair", 2).await;
-    news_travels().await;
+    is_seen(&envoy).await;
     health_is(&envoy, "pair", 1000).await;
     news_travels().await;
     let whole = share(&envoy, "pair").await;
@@ -310,10 +324,10 @@ fn narrowed(config: &mut Value, socket: &str) {
     let pipe = json!({"pipe": {"path": socket, "mode": 384}});
     let clusters = config["static_resources"]["clusters"].as_array_mut().unwrap();
     let admin = clusters.iter_mut().find(|cluster| cluster["name"] == "envoy_admin").unwrap();
-    let mut listener_s = admin.clone();
+    let mut gate = admin.clone();
     admin["name"] = "admin_itself".into();
-    listener_s["load_assignment"]["endpoints"] = json!([{"lb_endpoints": [{"endpoint": {"address": pipe}}]}]);
-    clusters.push(listener_s);
+    gate["load_assignment"]["endpoints"] = json!([{"lb_endpoints": [{"endpoint": {"address": pipe}}]}]);
+    clusters.push(gate);
     let listeners = config["static_resources"]["listeners"].as_array_mut().unwrap();
     let mut listener = listeners[0].clone();
     listener["name"] = "clusters_only".into();
@@ -323,8 +337,8 @@ fn narrowed(config: &mut Value, socket: &str) {
     let only = json!({"path": "/clusters", "headers": [{"name": ":method", "string_match": {"exact": "GET"}}]});
     let routes = json!([{"match": only, "route": {"cluster": "admin_itself"}}]);
     manager["route_config"]["virtual_hosts"] = json!([{"name": "clusters_only", "domains": ["*"], "routes": routes}]);
-    let router = manager["http_filters"].as_array().unwrap().last().unwrap().clone();
-    manager["http_filters"] = json!([router]);
+    let last = manager["http_filters"].as_array().unwrap().last().unwrap().clone();
+    manager["http_filters"] = json!([last]);
     listeners.push(listener);
 }
 
