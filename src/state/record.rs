@@ -1,4 +1,4 @@
-//! What is known of one backend: some 200 bytes of fixed layout.
+//! What is known of one backend: some 300 bytes of fixed layout.
 
 use std::time::Duration;
 
