@@ -10,7 +10,7 @@ use crate::domain::{Backend, BackendIndex, QuotaReport, RequestFacts, Rng, Split
 use crate::health::{BreakerPhase, Ended, Pass};
 use crate::host::Host;
 use crate::metrics::{Internal, Method, Metric};
-use crate::routing::{Ask, Attempts, Fleet, Nobody, Strategy, Turns, admits, plan};
+use crate::routing::{Ask, Attempts, Fleet, Nobody, Strategy, Turns, admits, limits, plan};
 use crate::state::{Cursor, Leaving, Notice, Outcome, Place, Record, Signal, Smooth, Store, StoreError, View};
 
 /// A configuration with all it needs to decide.
@@ -112,10 +112,7 @@ impl<H: Host> Context<'_, H> {
             let mut luck = SplitMix64::new(rng.next_u64());
             let mut turns = SharedTurns { host: self.host, cursor, smooth, places: places.len(), rng };
             let attempts = plan(&fleet, ask, wanted, now, &mut luck, &mut turns).map_err(|n| refuse(n, now))?;
-            if attempts.is_forced() {
-                return Ok((attempts, self.enter_unasked(attempts.first(), ask.facts, ask.text)));
-            }
-            match self.enter(attempts.first(), ask, now) {
+            match self.enter(attempts.first(), attempts.is_forced(), ask, now) {
                 Ok(Some(held)) => return Ok((attempts, Some(held))),
                 Ok(None) => {}
                 Err(error) => {
@@ -129,8 +126,14 @@ impl<H: Host> Context<'_, H> {
         Ok((Attempts::only(default), self.enter_unasked(default, ask.facts, ask.text)))
     }
 
-    /// Counts a request in, if there is room and the breaker lets it.
-    fn enter(&mut self, index: BackendIndex, ask: &Ask<'_>, now: Timestamp) -> Result<Option<Held>, StoreError> {
+    /// Counts a request in, if there is room and, unless it is `forced`, the breaker lets it.
+    fn enter(
+        &mut self,
+        index: BackendIndex,
+        forced: bool,
+        ask: &Ask<'_>,
+        now: Timestamp,
+    ) -> Result<Option<Held>, StoreError> {
         let Some((backend, place)) = self.router.backend(index).zip(self.router.place(index)) else {
             return Ok(None);
         };
@@ -140,8 +143,11 @@ impl<H: Host> Context<'_, H> {
             return Ok(self.count_in(index, place, tokens));
         }
         let entered = self.view.enter(self.host, place, now, tokens, |record| {
-            admits(backend, record, ask, now).map_err(drop)?;
             let unasked = record.breaker.unasked();
+            if forced {
+                return limits(backend, record, ask, now).map(|_| unasked).map_err(drop);
+            }
+            admits(backend, record, ask, now).map_err(drop)?;
             backend.breaker.map_or(Ok(unasked), |breaker| record.breaker.enter(&breaker, tokens, now).map_err(drop))
         })?;
         self.router.announce(self.view, self.host);

@@ -85,7 +85,7 @@ fn show(router: &Router, view: &View, host: &impl Host, now: Timestamp) {
         let record = view.record(place);
         host.record(Metric::InFlight(index), record.in_flight().into());
         host.record(Metric::BreakerState(index), record.breaker.phase.code().into());
-        host.record(Metric::Health(index), (record.health(now) * 1e3).round() as u64);
+        host.record(Metric::Health(index), (record.health(backend, now) * 1e3).round() as u64);
         host.record(Metric::ResponseTime(index), record.response_time_ms(backend, now) as u64);
         if let Some(share) = record.quota.headroom(&record.demand(Tokens(0)), now) {
             host.record(Metric::QuotaRemaining(index), PerMille::from_ratio(share).get().into());
