@@ -4,7 +4,7 @@ use super::Reply;
 use super::call::Call;
 use super::json::{Object, object};
 use super::show;
-use crate::domain::{Api, PerMille, Timestamp};
+use crate::domain::{Api, BackendIndex, PerMille, Timestamp};
 use crate::exchange::{Context, Rehearsal};
 use crate::host::Host;
 use crate::routing::{Exclusion, Terms};
@@ -28,7 +28,7 @@ pub(super) fn explain<H: Host>(cx: &Context<'_, H>, call: &Call, body: Vec<u8>, 
         o.set("strategy", strategy.name());
         match decision {
             Ok(attempts) => {
-                let id = |index: &crate::domain::BackendIndex| {
+                let id = |index: &BackendIndex| {
                     cx.router.config().backends.get(index.get()).map_or("", |backend| &*backend.id)
                 };
                 let ids: Vec<&str> = order.iter().map(id).collect();

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::domain::{PerMille, Timestamp};
+use crate::domain::{PerMille, Price, Timestamp};
 use crate::logging::quoted;
 
 /// An object with what `write` puts into it.
@@ -108,13 +108,25 @@ impl Value for u32 {
 pub(super) struct Thousandths(pub(super) u64);
 
 impl Value for Thousandths {
-    #[inline(never)]
     fn write(self, out: &mut String) {
-        (self.0 / 1_000).write(out);
-        let rest = self.0 % 1_000;
-        if rest > 0 {
-            out.push_str(format!(".{rest:03}").trim_end_matches('0'));
-        }
+        fraction(out, self.0, 3);
+    }
+}
+
+/// In the unit of the configuration, US dollars for a thousand tokens.
+impl Value for Price {
+    fn write(self, out: &mut String) {
+        fraction(out, self.0, 9);
+    }
+}
+
+/// `value / 10^places`, exactly.
+#[inline(never)]
+fn fraction(out: &mut String, value: u64, places: usize) {
+    let one = 10_u64.pow(places as u32);
+    (value / one).write(out);
+    if value % one > 0 {
+        out.push_str(format!(".{:0places$}", value % one).trim_end_matches('0'));
     }
 }
 
@@ -220,6 +232,8 @@ mod tests {
             let text = written(Thousandths(thousandths.into()));
             prop_assert_eq!((text.parse::<f64>().unwrap() * 1e3).round() as u32, thousandths);
             prop_assert!(!text.contains('.') || !text.ends_with('0'), "{}", text);
+            let price = written(Price(thousandths.into()));
+            prop_assert_eq!((price.parse::<f64>().unwrap() * 1e9).round() as u32, thousandths);
         }
 
         #[test]

@@ -2,9 +2,10 @@
 
 use super::json::{Object, Thousandths, object};
 use crate::config::Config;
-use crate::domain::{Backend, BackendType, PerMille, Timestamp, Tokens};
+use crate::domain::{Backend, BackendType, PerMille, Prices, Timestamp, Tokens};
 use crate::exchange::Router;
 use crate::health::{BreakerPhase, Component, Condition};
+use crate::routing::Strategy;
 use crate::state::{Record, View};
 
 /// Below this a backend that may be asked is called degraded.
@@ -122,7 +123,7 @@ pub(super) fn metrics(router: &Router, view: &View, now: Timestamp) -> String {
 /// `GET /strategy`.
 pub(super) fn strategy(config: &Config) -> String {
     object(|o| {
-        let all = crate::routing::Strategy::ALL.map(crate::routing::Strategy::name);
+        let all = Strategy::ALL.map(Strategy::name);
         o.set("strategy", config.strategy.name()).set("source", "configuration").set("available", &all[..]);
     })
 }
@@ -134,12 +135,9 @@ pub(super) fn backends(router: &Router, view: &View, now: Timestamp) -> String {
             let record = view.record(place);
             about(o, backend);
             o.set("default", index == router.config().default_backend);
-            let prices = backend.prices;
-            let nano_usd = |price: crate::domain::Price| price.0 / 1_000;
-            o.object("nano_usd_per_token", |o| {
-                o.set("input", nano_usd(prices.input)).set("output", nano_usd(prices.output));
-                o.set("cached_input", nano_usd(prices.cached_input));
-            });
+            let Prices { input, output, cached_input } = backend.prices;
+            o.set("input_cost_per_1k_tokens", input).set("output_cost_per_1k_tokens", output);
+            o.set("cached_input_cost_per_1k_tokens", cached_input);
             o.set("reliability_score", backend.reliability).set("failure_domain", &*backend.failure_domain);
             o.set("max_concurrent_requests", backend.max_concurrent_requests);
             o.set("status", condition(backend, record, now).name());

@@ -142,7 +142,7 @@ async fn every_worker_tells_the_same_of_the_backends() {
     let listed = get(&envoy, "/backends").await;
     let alpha = backend(&listed, "alpha");
     assert_eq!((&alpha["cluster"], &alpha["quality_score"]), (&json!("alpha"), &json!(0.92)));
-    assert_eq!(alpha["nano_usd_per_token"]["input"], 50_000);
+    assert_eq!(alpha["input_cost_per_1k_tokens"], 0.05);
 
     who(&envoy).await;
     settled(&envoy).await;
