@@ -125,8 +125,9 @@ impl Value for Price {
 fn fraction(out: &mut String, value: u64, places: usize) {
     let one = 10_u64.pow(places as u32);
     (value / one).write(out);
-    if value % one > 0 {
-        out.push_str(format!(".{:0places$}", value % one).trim_end_matches('0'));
+    let rest = value % one;
+    if rest > 0 {
+        out.push_str(format!(".{rest:0places$}").trim_end_matches('0'));
     }
 }
 

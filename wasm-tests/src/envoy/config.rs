@@ -117,7 +117,7 @@ fn listener(builder: &Builder, dir: &Path) -> Value {
 
 /// The control API. What its filter does not answer is not found.
 fn control_listener(builder: &Builder) -> Value {
-    let filter = wasm_filter(builder, "control", json!({"role": "control"}));
+    let filter = wasm_filter(builder, "control", &json!({"role": "control"}));
     let host = json!({"name": "control", "domains": ["*"],
         "routes": [{"match": {"prefix": "/"}, "direct_response": {"status": 404}}]});
     listener_of("control", vec![json!({"name": "llm_control", "typed_config": filter})], &host)
@@ -196,11 +196,11 @@ fn matcher(builder: &Builder) -> Value {
 }
 
 fn router_filter(builder: &Builder, router: &Value) -> Value {
-    wasm_filter(builder, "router", router.clone())
+    wasm_filter(builder, "router", router)
 }
 
 /// The module in one of its roles. All have one VM.
-fn wasm_filter(builder: &Builder, role: &str, configuration: Value) -> Value {
+fn wasm_filter(builder: &Builder, role: &str, configuration: &Value) -> Value {
     let configuration = match builder.form {
         Form::Struct => json!({"@type": "type.googleapis.com/google.protobuf.Struct", "value": configuration}),
         Form::Json => {
