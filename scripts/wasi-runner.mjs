@@ -7,7 +7,11 @@
 import { readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
+import { setFlagsFromString } from "node:v8";
 import { WASI } from "node:wasi";
+
+// Node 20 crashes (SIGSEGV) when a program's memory grows by much while V8 swaps in a function's optimised code.
+setFlagsFromString("--no-wasm-dynamic-tiering");
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const [program, ...rest] = process.argv.slice(2);

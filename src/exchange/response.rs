@@ -168,7 +168,9 @@ impl Answer {
             return;
         }
         let report = head.quota.report(head.date.as_deref(), cx.host.now());
-        cx.notice(self.backend, self.held.as_mut(), self.route.departed, report, signal);
+        if report.has_allowance() || signal != Signal::None {
+            cx.notice(self.backend, self.held.as_mut(), self.route.departed, report, signal);
+        }
     }
 
     /// Says who answered and how it was decided, unless nobody did or nobody is to know.
@@ -231,7 +233,7 @@ impl Answer {
         let Some(backend) = cx.router.backend(self.backend) else { return };
         let held = self.held.take();
         let mut outcome = Outcome::new(backend, held.map(|held| held.pass), verdict(ending), now);
-        outcome.departed = self.route.departed;
+        outcome.answered = (ending == Ending::Success).then_some(self.route.departed);
         outcome.unreported = held.filter(|held| !held.reported && ending != Ending::NotSent).map(|held| held.tokens);
         outcome.at_capacity = held.filter(|_| ending == Ending::Success).and_then(|held| cx.at_capacity(&held, now));
         let facts_of = &self.route.facts;

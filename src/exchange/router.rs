@@ -194,7 +194,8 @@ impl<H: Host> Context<'_, H> {
     pub(super) fn at_capacity(&self, held: &Held, now: Timestamp) -> Option<Tokens> {
         let record = self.view.record(self.router.place(held.backend)?);
         let is_known = record.capacity.tokens(now).is_some();
-        (is_known && record.capacity.is_nearly_full(record.load().tokens, now)).then_some(held.tokens)
+        let is_nearly_full = || record.capacity.is_nearly_full(record.load().tokens, held.tokens, now);
+        (is_known && is_nearly_full()).then_some(held.tokens)
     }
 
     /// Lets a backend learn from an attempt, and counts it out where it was counted in.

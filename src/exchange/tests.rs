@@ -15,6 +15,8 @@ use crate::host::{CallId, Host, Property};
 use crate::metrics::Metric;
 use crate::state::{Cas, MemoryStore, Place, Record, Store, StoreError, View};
 
+mod quota;
+
 /// A world whose every fact is set by the test.
 #[derive(Default)]
 struct World {

@@ -2,10 +2,9 @@
 //!
 //! As TCP learns a path: additive increase, multiplicative decrease. Nothing is known, and nothing bounded, until the
 //! first refusal. Each one cuts the capacity to 0.7 of what was in flight; each good answer that came while the backend
-//! was nearly full adds its share of one request, so that a capacity's worth of answers adds one.
-//!
-//! Refusals come in crowds, of requests that were under way together: they are one. Those that the backend refused are
-//! still counted as under way until their answers are here, so the last of a crowd knows best what it did take.
+//! was nearly full adds its share of one request, so that a capacity's worth of answers adds one; but no more than 5 %
+//! or half a request a second, or backends that answer in no time would be driven to the next refusal in no time.
+//! Refusals of requests that were under way together are one: what departed before the last cut says nothing new.
 
 use std::time::Duration;
 
@@ -20,8 +19,11 @@ const NEARLY_FULL: f64 = 0.8;
 /// With less than this share free it gets less of the traffic, in proportion.
 const SCARCE: f64 = 0.2;
 
-/// Refusals that come within so long of the first one may be of its crowd.
-const CROWD: Duration = Duration::from_secs(1);
+/// How long it takes at least to grow by as much again …
+const DOUBLING: Duration = Duration::from_secs(20);
+
+/// … and, where it is small, by one request.
+const ONE_MORE: Duration = Duration::from_secs(2);
 
 /// Not refused and not nearly full for this long: the cause may be gone, and if it is not, it will show again.
 const MEMORY: Duration = Duration::from_secs(600);
@@ -59,33 +61,40 @@ impl Capacity {
         Some((free / SCARCE).min(1.0))
     }
 
-    /// Whether so many tokens nearly fill it.
-    pub fn is_nearly_full(&self, in_flight: Tokens, now: Timestamp) -> bool {
-        self.tokens(now).is_some_and(|capacity| in_flight.0 as f64 >= capacity.0 as f64 * NEARLY_FULL)
+    /// Whether so many tokens nearly fill it, or leave no room for one more request like this.
+    pub fn is_nearly_full(&self, in_flight: Tokens, like: Tokens, now: Timestamp) -> bool {
+        self.tokens(now).is_some_and(|Tokens(capacity)| {
+            in_flight.0.saturating_add(like.0) > capacity || in_flight.0 as f64 >= capacity as f64 * NEARLY_FULL
+        })
     }
 
     /// The backend refused, or asked to slow down, with so many tokens in flight.
     pub fn cut(&mut self, in_flight: Tokens, departed: Timestamp, at: Timestamp) {
         let known = self.tokens(at).map_or(u64::MAX, |tokens| tokens.0);
-        let cut = |tokens: u64| (tokens / 10 * DECREASE + tokens % 10 * DECREASE / 10).max(1);
         if departed <= self.cut && self.cut <= at {
-            if at.since(self.cut) <= CROWD {
-                self.tokens = cut(in_flight.0).min(known);
-            }
             return;
         }
-        self.tokens = cut(in_flight.0.min(known));
+        let reached = in_flight.0.min(known);
+        self.tokens = (reached / 10 * DECREASE + reached % 10 * DECREASE / 10).max(1);
         (self.cut, self.shown) = (at, at);
     }
 
     /// A request of so many tokens was answered well while the backend was nearly full.
     pub fn grow(&mut self, by: Tokens, at: Timestamp) {
         let Some(Tokens(capacity)) = self.tokens(at) else { return };
-        let by = by.0.min(u64::from(u32::MAX));
+        let (by, capacity) = (by.0.max(1), capacity.max(1));
         // `by` for each capacity's worth of answers, each of which is `by / capacity` of it.
-        let step = if by >= capacity { by } else { (by * by).div_ceil(capacity) };
-        self.tokens = capacity.saturating_add(step.max(1));
-        self.shown = at;
+        let earned = u128::from(by) * u128::from(by) / u128::from(by.max(capacity));
+        let since = at.since(self.shown).min(DOUBLING).as_micros();
+        let doubling = u128::from(capacity) * since / DOUBLING.as_micros();
+        let one_more = u128::from(by) * since / ONE_MORE.as_micros();
+        let most = doubling.max(one_more);
+        let step = u64::try_from(earned.min(most)).unwrap_or(u64::MAX);
+        // What is too little to count is left to the next one.
+        if step > 0 {
+            self.tokens = capacity.saturating_add(step);
+            self.shown = at;
+        }
     }
 
     /// Appends it to a record.
@@ -125,19 +134,19 @@ mod tests {
         for refused in 1..10 {
             capacity.cut(Tokens(10_000 - refused * 100), at(4), at(5));
         }
-        assert_eq!(capacity.tokens(at(5)), Some(Tokens(9_100 * 7 / 10)));
-        capacity.cut(Tokens(10), at(5), at(8));
-        assert_eq!(capacity.tokens(at(8)), Some(Tokens(6_370)), "that one took its time: the others are gone");
+        assert_eq!(capacity.tokens(at(5)), Some(Tokens(7_000)));
         capacity.cut(Tokens(9_000), at(6), at(8));
-        assert_eq!(capacity.tokens(at(8)), Some(Tokens(4_459)), "it was not more than it was thought to be");
+        assert_eq!(capacity.tokens(at(8)), Some(Tokens(4_900)), "it was not more than it was thought to be");
     }
 
     #[test]
     fn a_capacitys_worth_of_answers_adds_one_of_them() {
         let mut capacity = Capacity::default();
         capacity.cut(Tokens(10_000), at(0), at(0));
-        (0..7).for_each(|_| capacity.grow(Tokens(1_000), at(1)));
-        assert!(capacity.tokens(at(1)).expect("known").0.abs_diff(8_000) < 100);
+        (1..8).for_each(|round| capacity.grow(Tokens(1_000), at(10 * round)));
+        assert!(capacity.tokens(at(70)).expect("known").0.abs_diff(8_000) < 100);
+        (0..1_000).for_each(|_| capacity.grow(Tokens(1_000), at(71)));
+        assert!(capacity.tokens(at(71)).expect("known").0 <= 8_500, "half a request a second at most");
     }
 
     #[test]
@@ -149,8 +158,20 @@ mod tests {
         assert_eq!(capacity.tokens(at(99)), Some(Tokens(1)));
         assert_eq!(capacity.room(Tokens(0), Tokens(1_000), at(99)), Some(1.0));
         assert_eq!(capacity.room(Tokens(1), Tokens(1_000), at(99)), None);
-        capacity.grow(Tokens(1_000), at(99));
-        assert_eq!(capacity.tokens(at(99)), Some(Tokens(1_001)));
+        capacity.grow(Tokens(1_000), at(101));
+        assert_eq!(capacity.tokens(at(101)), Some(Tokens(1_001)));
+    }
+
+    #[test]
+    fn a_capacity_of_less_than_two_requests_grows_with_each_that_is_alone() {
+        let mut capacity = Capacity::default();
+        capacity.cut(Tokens(2_000), at(0), at(0));
+        assert!(capacity.room(Tokens(1_000), Tokens(1_000), at(0)).is_none());
+        for second in 1..9 {
+            assert!(capacity.is_nearly_full(Tokens(1_000), Tokens(1_000), at(second)) || second > 2);
+            capacity.grow(Tokens(1_000), at(second));
+        }
+        assert!(capacity.room(Tokens(1_000), Tokens(1_000), at(9)).is_some());
     }
 
     #[test]
@@ -188,7 +209,7 @@ mod tests {
                 let now = Timestamp::from_micros(1_000_000_000_000 + millis * 1_000);
                 while endings.first_key_value().is_some_and(|((end, _), _)| *end <= millis) {
                     let ((_, began), tokens) = endings.pop_first().expect("one");
-                    if capacity.is_nearly_full(Tokens(in_flight), now) {
+                    if capacity.is_nearly_full(Tokens(in_flight), Tokens(tokens), now) {
                         capacity.grow(Tokens(tokens), now);
                     }
                     in_flight -= tokens;

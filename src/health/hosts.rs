@@ -8,6 +8,9 @@ use crate::domain::{Decoder, Encoder, PerMille, Timestamp};
 /// No picture holds for longer than this, whatever the clock does.
 const LONGEST: Duration = Duration::from_secs(300);
 
+/// Doubts after which a cluster is taken for what it looks like.
+const BELIEVED: u8 = 3;
+
 /// How Envoy sees the hosts of a backend's cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hosts {
@@ -17,13 +20,13 @@ pub struct Hosts {
     pub valid_until: Timestamp,
     /// What the picture showed.
     pub census: Census,
-    /// Whether the cluster ever had hosts of its own. One that never had is not judged by them.
-    pub known: bool,
+    /// Pictures that showed hosts of its own, none of them usable, before the first that showed a usable one.
+    pub doubts: u8,
 }
 
 impl Default for Hosts {
     fn default() -> Self {
-        Self { available: PerMille::ONE, valid_until: Timestamp::default(), census: Census::default(), known: false }
+        Self { available: PerMille::ONE, valid_until: Timestamp::default(), census: Census::default(), doubts: 0 }
     }
 }
 
@@ -34,15 +37,22 @@ impl Hosts {
     /// A cluster that does not exist answers 503, and so does one whose hosts are gone. Only, some have none to begin
     /// with and work all the same: those that stand for other clusters (`envoy.clusters.aggregate`), or that find their
     /// host by the request. So no hosts means out only where there were some before.
+    ///
+    /// And just after its start Envoy may hold hosts for dead that are not, since loading the router kept it from hearing
+    /// their answers. So a cluster of which no host was ever seen to be usable is out only at the third look.
     #[must_use]
     pub fn seen(self, census: Option<Census>, valid_until: Timestamp) -> Self {
-        let known = self.known || census.is_some_and(|census| census.total > 0);
-        let available = match census {
-            None => PerMille::new(0),
-            Some(census) if census.total == 0 => PerMille::new(if known { 0 } else { 1000 }),
-            Some(census) => census.available(),
+        let usable = census.map(|census| census.available()).unwrap_or_default();
+        let doubts = match census {
+            Some(census) if census.total > 0 && usable == PerMille::default() => {
+                self.doubts.saturating_add(1).min(BELIEVED)
+            }
+            Some(census) if census.total > 0 => BELIEVED,
+            _ => self.doubts,
         };
-        Self { available, valid_until, census: census.unwrap_or_default(), known }
+        let is_judged = census.is_none() || doubts >= BELIEVED;
+        let available = if is_judged { usable } else { PerMille::ONE };
+        Self { available, valid_until, census: census.unwrap_or_default(), doubts }
     }
 
     /// The share of hosts that may be sent to at `now`; all of them where Envoy has not been heard of lately.
@@ -58,7 +68,7 @@ impl Hosts {
 
     /// Appends it to a record.
     pub fn encode(&self, out: &mut Encoder) {
-        out.u16(self.available.get()).time(self.valid_until).u8(self.known.into());
+        out.u16(self.available.get()).time(self.valid_until).u8(self.doubts);
         self.census.encode(out);
     }
 
@@ -67,7 +77,7 @@ impl Hosts {
         Some(Self {
             available: PerMille::new(from.u16()?),
             valid_until: from.time()?,
-            known: from.u8()? != 0,
+            doubts: from.u8()?,
             census: Census::decode(from)?,
         })
     }
@@ -86,22 +96,39 @@ mod tests {
         hosts.available.get()
     }
 
+    fn out(mut before: Hosts, until: u64) -> Hosts {
+        for _ in 0..3 {
+            before = before.seen(Some(hosts(2, 0)), at(until));
+        }
+        before
+    }
+
     #[test]
     fn a_cluster_that_lost_its_hosts_is_out_and_one_that_never_had_any_is_not_judged() {
-        let aggregate = Hosts::default().seen(Some(hosts(0, 0)), at(3));
-        assert_eq!((available(aggregate), aggregate.known), (1000, false));
+        let mut aggregate = Hosts::default();
+        (0..9).for_each(|_| aggregate = aggregate.seen(Some(hosts(0, 0)), at(3)));
+        assert_eq!(available(aggregate), 1000);
         let scaled_down = Hosts::default().seen(Some(hosts(3, 3)), at(3)).seen(Some(hosts(0, 0)), at(4));
-        assert_eq!((available(scaled_down), scaled_down.known), (0, true));
+        assert_eq!(available(scaled_down), 0);
         assert_eq!(available(scaled_down.seen(Some(hosts(4, 3)), at(5))), 750);
         assert_eq!(available(Hosts::default().seen(None, at(3))), 0, "Envoy has no such cluster");
     }
 
     #[test]
+    fn hosts_that_were_never_seen_well_are_believed_to_be_out_at_the_third_look() {
+        let first = Hosts::default().seen(Some(hosts(2, 0)), at(3));
+        let second = first.seen(Some(hosts(2, 0)), at(3));
+        assert_eq!((available(first), available(second), available(out(first, 3))), (1000, 1000, 0));
+        let once_well = first.seen(Some(hosts(2, 1)), at(3));
+        assert_eq!((available(once_well), available(once_well.seen(Some(hosts(2, 0)), at(4)))), (500, 0));
+    }
+
+    #[test]
     fn an_old_picture_excludes_nobody_and_neither_does_one_from_a_clock_that_stepped_back() {
-        let out = Hosts::default().seen(Some(hosts(2, 0)), at(100));
-        assert!(out.available(at(100)) < 0.001);
-        assert!(out.available(at(101)) > 0.999);
-        let far_ahead = Hosts::default().seen(Some(hosts(2, 0)), at(10_000));
+        let late = out(Hosts::default(), 100);
+        assert!(late.available(at(100)) < 0.001);
+        assert!(late.available(at(101)) > 0.999);
+        let far_ahead = out(Hosts::default(), 10_000);
         assert!(far_ahead.available(at(100)) > 0.999);
     }
 }

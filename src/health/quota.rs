@@ -32,7 +32,9 @@ pub struct Quota {
     excluded_until: Timestamp,
     /// When the last refusal came that was not of the same moment as the one before.
     struck: Timestamp,
-    /// Refusals in a row.
+    /// When the one before that came.
+    struck_before: Timestamp,
+    /// Refusals in a row, with no success in between.
     strikes: u8,
     requests: Gauge,
     tokens: Gauge,
@@ -141,7 +143,7 @@ impl Quota {
         let is_new = departed >= self.struck || at < self.struck;
         if is_new {
             self.strikes = self.strikes.saturating_add(1);
-            self.struck = at;
+            (self.struck_before, self.struck) = (self.struck, at);
         }
         let used_up = [report.requests, report.tokens].into_iter().flatten().filter(|said| said.remaining == 0);
         let named = report.retry_at.or_else(|| used_up.map(|said| said.resets).max()).filter(|&until| until > at);
@@ -154,9 +156,10 @@ impl Quota {
         self.excluded_until = if is_new { until } else { until.max(self.excluded_until) };
     }
 
-    /// A request that departed then was answered.
+    /// A request that departed then was answered. It may have departed beside the one that was refused last: a refusal
+    /// comes sooner than an answer. If it departed after the one before that, the refusals are not in a row.
     pub fn succeed(&mut self, departed: Timestamp) {
-        if departed >= self.struck {
+        if departed >= self.struck_before {
             self.strikes = 0;
         }
     }
@@ -174,7 +177,7 @@ impl Quota {
 
     /// Appends it to a record.
     pub fn encode(&self, out: &mut Encoder) {
-        out.time(self.excluded_until).time(self.struck).u8(self.strikes);
+        out.time(self.excluded_until).time(self.struck).time(self.struck_before).u8(self.strikes);
         self.requests.encode(out);
         self.tokens.encode(out);
     }
@@ -184,6 +187,7 @@ impl Quota {
         Some(Self {
             excluded_until: from.time()?,
             struck: from.time()?,
+            struck_before: from.time()?,
             strikes: from.u8()?,
             requests: Gauge::decode(from)?,
             tokens: Gauge::decode(from)?,
@@ -287,8 +291,8 @@ mod tests {
         }
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
         quota.succeed(at(0));
-        assert_eq!(quota.back_off(), LAST_WAIT, "that one departed before the last refusal");
-        quota.succeed(at(now));
+        assert_eq!(quota.back_off(), LAST_WAIT, "that one departed before the refusals");
+        quota.succeed(at(now - 101));
         quota.refuse(&QuotaReport::default(), at(now), at(now));
         assert_eq!(quota.refused_until(at(now)), Some(at(now + 1)));
     }

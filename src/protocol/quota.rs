@@ -2,7 +2,7 @@
 //!
 //! Every provider has names of its own, but all of them are made of the same words: *limit*, *remaining* or *reset*; of
 //! requests, of tokens, or of one kind of tokens; perhaps by the minute or the day. So a name is read word by word, and
-//! one word that is not known makes the whole header somebody else's business. `docs/health.md` lists the forms.
+//! one word that is not known makes the whole header somebody else's business. `docs/quotas.md` lists the forms.
 
 use std::time::Duration;
 

@@ -116,3 +116,59 @@ fn room(backend: &Backend, record: &Record, ask: &Ask<'_>, now: Timestamp) -> Re
 
 /// The least part of its traffic that an eligible backend has: with none it could never show that it is better.
 const LEAST_PART: f64 = 0.001;
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::{Allowance, QuotaReport, Tokens};
+    use crate::routing::Strategy;
+    use crate::routing::testing::{Rig, at, backend};
+
+    fn told(rig: &mut Rig, index: usize, remaining: u64) {
+        let requests = Some(Allowance { remaining, limit: Some(10_000), resets: at(60) });
+        let report = QuotaReport { requests, ..QuotaReport::default() };
+        rig.change(index, |record| record.quota.note(&report, Tokens(0), None, at(0)));
+    }
+
+    const ALL: [Strategy; 8] = [
+        Strategy::RoundRobin,
+        Strategy::Weighted,
+        Strategy::WeightedRoundRobin,
+        Strategy::LeastConnections,
+        Strategy::HealthAware,
+        Strategy::CostOptimized,
+        Strategy::PerformanceBased,
+        Strategy::QualityBased,
+    ];
+
+    #[test]
+    fn every_strategy_sends_less_where_a_quota_runs_low_and_nothing_where_it_has_run_out() {
+        for strategy in ALL {
+            let mut rig = Rig::new(vec![backend("a"), backend("b")]);
+            told(&mut rig, 0, 1_000);
+            let half = rig.shares(strategy, 3_000)[0];
+            told(&mut rig, 0, 200);
+            let tenth = rig.shares(strategy, 3_000)[0];
+            told(&mut rig, 0, 0);
+            assert_eq!(rig.shares(strategy, 300)[0], 0, "{strategy:?}");
+            assert!((600..=1_100).contains(&half) && (80..=320).contains(&tenth), "{strategy:?}: {half}, {tenth}");
+            told(&mut rig, 1, 0);
+            let nobody = rig.plan(strategy, 2, None, at(1)).expect_err("both have run out");
+            assert_eq!((nobody.at_limit, nobody.retry_at), (true, Some(at(60))), "{strategy:?}");
+            assert!(rig.plan(strategy, 2, None, at(61)).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_backend_at_its_capacity_is_left_alone_until_something_ends() {
+        let mut rig = Rig::new(vec![backend("a")]);
+        rig.change(0, |record| {
+            let load = record.load().with(Tokens(9_000));
+            record.set_load_at(3, load);
+            record.capacity.cut(Tokens(10_000), at(0), at(0));
+        });
+        let nobody = rig.plan(Strategy::RoundRobin, 1, None, at(1)).expect_err("full");
+        assert_eq!((nobody.at_limit, nobody.retry_at), (true, None));
+        rig.change(0, |record| record.set_load_at(3, crate::state::Load::default()));
+        assert!(rig.plan(Strategy::RoundRobin, 1, None, at(1)).is_ok());
+    }
+}

@@ -80,8 +80,8 @@ pub struct Nobody {
 /// probation (half-open) may be tried first, where the strategy puts it there, but never as the second resort of a
 /// request that has failed already. A failure domain is tried a second time only when there is no other left.
 ///
-/// Where fewer backends are eligible than the panic threshold asks for, those that are merely ill (an open breaker, a
-/// failed check) come after them, the least ill first.
+/// Where fewer backends are well than the panic threshold asks for, those that are merely ill (an open breaker, a
+/// failed check) or on probation come after them, the least ill first.
 pub fn plan(
     fleet: &Fleet<'_>,
     ask: &Ask<'_>,
@@ -96,7 +96,12 @@ pub fn plan(
     let mut ill = Vec::new();
     for verdict in candidates(fleet, ask, now) {
         match verdict {
-            Ok(candidate) => eligible.push(candidate),
+            Ok(candidate) => {
+                if candidate.terms.probe {
+                    ill.push(candidate.index);
+                }
+                eligible.push(candidate);
+            }
             Err((index, why)) => {
                 nobody.hear(why, now);
                 if matches!(why, Exclusion::Breaker { .. } | Exclusion::Unhealthy) {
@@ -105,7 +110,8 @@ pub fn plan(
             }
         }
     }
-    let panics = (eligible.len() as f64) < ask.panic_threshold.ratio() * fleet.backends.len() as f64;
+    let well = eligible.iter().filter(|candidate| !candidate.terms.probe).count();
+    let panics = (well as f64) < ask.panic_threshold.ratio() * fleet.backends.len() as f64;
     if !panics {
         ill.clear();
     }
@@ -152,7 +158,7 @@ impl Draft<'_> {
     fn add(&mut self, backend: BackendIndex) {
         match &mut self.attempts {
             None => self.attempts = Some(Attempts::only(backend)),
-            Some(attempts) if usize::from(attempts.len) >= self.wanted => {}
+            Some(attempts) if usize::from(attempts.len) >= self.wanted || attempts.as_slice().contains(&backend) => {}
             Some(attempts) => {
                 let domain = |index: BackendIndex| self.fleet.backends.get(index.get()).map(|b| &*b.failure_domain);
                 if attempts.as_slice().iter().any(|&tried| domain(tried) == domain(backend)) {

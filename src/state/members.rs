@@ -28,12 +28,13 @@ pub struct Members {
     name: u64,
     seat: Option<usize>,
     leads: bool,
+    alone: bool,
 }
 
 impl Members {
     /// A VM that has not joined yet, by a name that no other has.
     pub const fn new(name: u64) -> Self {
-        Self { name: if name == 0 { 1 } else { name }, seat: None, leads: false }
+        Self { name: if name == 0 { 1 } else { name }, seat: None, leads: false, alone: true }
     }
 
     /// Creates the shared list unless it exists.
@@ -51,11 +52,16 @@ impl Members {
         self.leads
     }
 
+    /// Whether there was no other when it last showed that it lives.
+    pub const fn is_alone(&self) -> bool {
+        self.alone
+    }
+
     /// Joins, or shows that it is still there. Returns the seats whose members died: their columns must be cleared,
     /// and then their seats be [freed](Self::free).
     pub fn heartbeat(&mut self, store: &impl Store, now: Timestamp) -> Result<Vec<usize>, StoreError> {
         let name = self.name;
-        let (seat, leads, dead) = update(store, KEY, |bytes| {
+        let (seat, leads, alone, dead) = update(store, KEY, |bytes| {
             let mut seats = decode(bytes.unwrap_or_default());
             let own = seats.iter().position(|seat| seat.name == name);
             let place = own.or_else(|| seats.iter().position(|seat| seat.name == 0)).unwrap_or(seats.len());
@@ -67,10 +73,12 @@ impl Members {
             let expired = |seat: &Seat| seat.name != 0 && now.since(seat.heartbeat) > EXPIRY;
             let dead = (0..seats.len()).filter(|&n| seats.get(n).is_some_and(expired)).collect();
             let leads = seats.iter().position(|seat| seat.name != 0 && !expired(seat)) == Some(place);
-            (Some(encode(&seats)), (place, leads, dead))
+            let alone = seats.iter().filter(|seat| seat.name != 0 && !expired(seat)).count() < 2;
+            (Some(encode(&seats)), (place, leads, alone, dead))
         })?;
         self.seat = Some(seat);
         self.leads = leads;
+        self.alone = alone;
         Ok(dead)
     }
 

@@ -21,8 +21,8 @@ pub struct Outcome {
     pub prompt: Option<Counted>,
     /// Tokens of the answer as reported, where answers have a length.
     pub output: Option<Tokens>,
-    /// When it departed; the epoch if that is not known.
-    pub departed: Timestamp,
+    /// When it departed, if it was answered well.
+    pub answered: Option<Timestamp>,
     /// Its tokens, if it may have used some of its backend's quota and no answer said so.
     pub unreported: Option<Tokens>,
     /// Its tokens, if it was answered well while its backend was nearly as full as it may be.
@@ -51,7 +51,7 @@ impl Outcome {
             response_time: None,
             prompt: None,
             output: None,
-            departed: Timestamp::from_micros(0),
+            answered: None,
             unreported: None,
             at_capacity: None,
             breaker: backend.breaker,
@@ -71,8 +71,8 @@ impl Record {
         if verdict != Verdict::Unknown {
             self.observe_answer(verdict.is_ill(), at);
         }
-        if verdict == Verdict::Well {
-            self.quota.succeed(outcome.departed);
+        if let Some(departed) = outcome.answered {
+            self.quota.succeed(departed);
         }
         if let Some(tokens) = outcome.unreported {
             self.quota.charge(tokens, at);

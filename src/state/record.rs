@@ -1,4 +1,4 @@
-//! What is known of one backend: some 200 bytes of fixed layout.
+//! What is known of one backend: some 300 bytes of fixed layout.
 
 use std::time::Duration;
 
@@ -156,7 +156,12 @@ impl Record {
     ///
     /// `answers · last check · hosts that Envoy would send to`
     pub fn health(&self, now: Timestamp) -> f64 {
-        self.answers(now) * self.probes.score(now) * self.hosts.available(now)
+        self.health_of_its_own(now) * self.hosts.available(now)
+    }
+
+    /// The same without its hosts, for those who have taken them into account already.
+    pub fn health_of_its_own(&self, now: Timestamp) -> f64 {
+        self.answers(now) * self.probes.score(now)
     }
 
     /// How likely its next answer is to be a good one, from its last hundred: 1 for a backend that was never asked.

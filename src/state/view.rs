@@ -59,7 +59,7 @@ struct Entry {
 /// All records as this VM last saw them.
 ///
 /// What others must know at once is written at once: a request that takes one of a limited number of places, the end of
-/// such a request, a failure. The rest, the good news, is written together at the next tick, which keeps most requests
+/// such a request, a failure, a quota that runs low. The rest, the good news, is written together at the next tick, which keeps most requests
 /// off the lock that all workers share.
 ///
 /// A view belongs to the VM, not to a configuration: while one configuration is swapped for another, requests of both
@@ -126,6 +126,11 @@ impl View {
     /// Whether this VM does what is done once a process.
     pub const fn leads(&self) -> bool {
         self.members.leads()
+    }
+
+    /// Whether this VM is the only one so far.
+    pub const fn is_alone(&self) -> bool {
+        self.members.is_alone()
     }
 
     /// A number for one more configuration of this VM.

@@ -227,7 +227,7 @@ mod tests {
             if text.len() >= bytes {
                 break;
             }
-            text.push_str(words[(n * n + n / 7) % words.len()]);
+            text.push_str(words[(n % 10 * (n % 10) + n / 7) % words.len()]);
             text.push(' ');
         }
         text

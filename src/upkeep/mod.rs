@@ -58,6 +58,11 @@ impl Upkeep {
             return;
         }
         show(router, view, host, now);
+        // Envoy starts its workers, each with a VM, once it has resolved and checked its clusters. Before that nobody is
+        // served, and a host that was not checked yet looks like a dead one.
+        if view.is_alone() {
+            return;
+        }
         let mut cx = Cx { number: self.number, router, view, host, now };
         if let Some(lookout) = &mut self.lookout {
             lookout.tick(&mut cx);

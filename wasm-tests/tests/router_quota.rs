@@ -171,15 +171,17 @@ async fn the_capacity_of_a_backend_that_says_nothing_is_learned_from_its_refusal
     let envoy = rig(&backends, alpha_first()).await;
     // How long its answers are must be known first: capacity is in tokens.
     assert_eq!(ask_many(&envoy, 100, 4).await.by_header("x-sim-backend"), [("alpha".to_owned(), 100)].into());
-    let first = ask_many(&envoy, 200, 32).await;
+    alpha.set(Behaviour::latency_ms(200));
+    let first = ask_many(&envoy, 200, 20).await;
     let refused = alpha.counters().refused;
     assert!(refused > 0, "{:?}", first.by_status());
+    alpha.set(Behaviour::latency_ms(20));
     // It is left alone for a while after each refusal, and asked for less; soon it gets what it takes and no more.
-    until("alpha is busy and refuses nothing", || async {
+    until("alpha is busy and refuses hardly anything", || async {
         alpha.clear_journal();
-        ask_many(&envoy, 300, 32).await;
+        ask_many(&envoy, 600, 20).await;
         let Counters { played, refused, .. } = alpha.counters();
-        played >= 30 && refused == 0
+        played >= 20 && refused * 20 <= played
     })
     .await;
     settled(&envoy).await;

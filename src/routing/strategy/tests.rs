@@ -253,6 +253,22 @@ fn when_all_are_ill_the_least_ill_is_tried_where_the_operator_allows_it() {
 }
 
 #[test]
+fn in_panic_a_backend_on_probation_is_a_last_resort_too() {
+    for strategy in ALL {
+        let mut rig = Rig::new(three());
+        rig.open_breaker(0);
+        rig.panic_threshold = PerMille::ONE;
+        for _ in 0..20 {
+            let attempts = rig.plan(strategy, 3, None, at(100)).expect("somebody");
+            let mut order: Vec<_> = attempts.as_slice().iter().map(|b| b.get()).collect();
+            assert!(order[0] == 0 || order[2] == 0, "{strategy:?}: {order:?}");
+            order.sort_unstable();
+            assert_eq!(order, [0, 1, 2], "{strategy:?}");
+        }
+    }
+}
+
+#[test]
 fn a_backend_without_hosts_is_not_even_tried_in_panic() {
     let mut rig = Rig::new(three());
     rig.panic_threshold = PerMille::ONE;

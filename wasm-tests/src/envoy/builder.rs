@@ -104,7 +104,7 @@ impl Builder {
     /// Envoy checks each host of this cluster by `GET /health` ten times a second, and believes the first answer.
     #[must_use]
     pub fn health_checked(self, cluster: &str) -> Self {
-        let check = json!({"timeout": "1s", "interval": "0.1s", "no_traffic_interval": "0.1s", "unhealthy_threshold": 1,
+        let check = json!({"timeout": "5s", "interval": "0.1s", "no_traffic_interval": "0.1s", "unhealthy_threshold": 1,
             "healthy_threshold": 1, "http_health_check": {"path": "/health"}});
         self.tune(cluster, json!({"health_checks": [check]}))
     }
