@@ -3,10 +3,11 @@
 #
 #   scripts/run.sh                  runs until Ctrl-C, and says what to try
 #   scripts/run.sh --smoke          sends one request of each kind, prints what came back, exits 0 or 1
-#   scripts/run.sh --with COMMAND…  runs COMMAND with LLM_ROUTER_URL and LLM_ROUTER_BACKENDS_PID set, exits 0 or 1
+#   scripts/run.sh --with COMMAND…  runs COMMAND with LLM_ROUTER_URL, LLM_ROUTER_CONTROL_URL and
+#                                   LLM_ROUTER_BACKENDS_PID set, exits 0 or 1
 #
-# Ports of 127.0.0.1: LLM_ROUTER_PORT (10000), LLM_ROUTER_ADMIN_PORT (9901), and LLM_ROUTER_CONTROL_PORT (8888), where
-# nothing listens yet. The simulated backends take free ones.
+# Ports of 127.0.0.1: LLM_ROUTER_PORT (10000), LLM_ROUTER_CONTROL_PORT (8888), LLM_ROUTER_ADMIN_PORT (9901). The simulated
+# backends take free ones.
 # shellcheck source=scripts/lib.sh
 source "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -74,7 +75,8 @@ start_backends() {
 
 start_envoy() {
   # In one pass over marked ports, so that a new port which equals another old one is not replaced again.
-  local index edits=(-e 's/port_value: \([0-9]*\)}/port_value: <\1>}/' -e "s/<10000>/$port/" -e "s/<9901>/$admin_port/")
+  local index edits=(-e 's/port_value: \([0-9]*\)}/port_value: <\1>}/' -e "s/<10000>/$port/"
+    -e "s/<8888>/$control_port/" -e "s/<9901>/$admin_port/")
   for index in "${!backend_ports[@]}"; do edits+=(-e "s/<$((18081 + index))>/${backend_ports[index]}/"); done
   sed "${edits[@]}" envoy/envoy.yaml >"$work/envoy.yaml"
   "$envoy" -c "$work/envoy.yaml" --disable-hot-restart --concurrency 2 --log-level warning \
@@ -120,15 +122,21 @@ smoke() {
   ask "Perplexity chat" /chat/completions '"choices"' "{\"model\":\"sonar\",\"messages\":$question}"
   ask "LightRAG query" /query '"response"' '{"query":"What does a request router do?","mode":"hybrid"}'
   ask "LightRAG query, stream" /query/stream '"response"' '{"query":"What does a request router do?","mode":"hybrid"}'
+  if curl -sS -m 10 "http://127.0.0.1:$control_port/api/v1/router/health" | grep -qF '"total_backends":4'; then
+    printf '%-6s %s\n' ok 'control API, health'
+  else
+    printf '%-6s %s\n' FAILED 'control API, health'
+    failed=$((failed + 1))
+  fi
   kill -0 "$envoy_pid" 2>/dev/null || fail "Envoy has ended" "$work/envoy.log"
-  [ "$failed" = 0 ] || fail "$failed of 8 requests failed; Envoy said:" "$work/envoy.log"
+  [ "$failed" = 0 ] || fail "$failed of 9 requests failed; Envoy said:" "$work/envoy.log"
 }
 
 what_to_try() {
   cat <<TEXT
 
-The router listens on http://127.0.0.1:$port (Envoy's admin: http://127.0.0.1:$admin_port).
-Control API and dashboard come in a later version: nothing listens on port $control_port yet.
+The router listens on http://127.0.0.1:$port, its control API on http://127.0.0.1:$control_port, Envoy's admin interface on
+http://127.0.0.1:$admin_port.
 
 Try, in another terminal (-i shows the x-llm-* headers, -N a stream as it comes):
 
@@ -145,6 +153,9 @@ Try, in another terminal (-i shows the x-llm-* headers, -N a stream as it comes)
     -d '{"model":"sonar","messages":[{"role":"user","content":"Hello"}]}'
   curl -i http://127.0.0.1:$port/query -H 'content-type: application/json' -d '{"query":"Hello","mode":"hybrid"}'
   curl -iN http://127.0.0.1:$port/query/stream -H 'content-type: application/json' -d '{"query":"Hello"}'
+  curl -s http://127.0.0.1:$control_port/api/v1/router/health
+  curl -s http://127.0.0.1:$control_port/api/v1/router/explain \\
+    -d '{"model":"gpt-4o","messages":[{"role":"user","content":"Hello"}]}'
   curl -s http://127.0.0.1:$admin_port/stats/prometheus | grep loadbalancer_
 
 Another strategy: change it in a copy of envoy/router.ecds.yaml and rename the copy over it; Envoy takes it at once.
@@ -156,9 +167,12 @@ check_port LLM_ROUTER_PORT "$port"
 check_port LLM_ROUTER_ADMIN_PORT "$admin_port"
 check_port LLM_ROUTER_CONTROL_PORT "$control_port"
 [ "$port" != "$admin_port" ] || die "LLM_ROUTER_PORT and LLM_ROUTER_ADMIN_PORT are both $port"
+[ "$port" != "$control_port" ] || die "LLM_ROUTER_PORT and LLM_ROUTER_CONTROL_PORT are both $port"
+[ "$control_port" != "$admin_port" ] || die "LLM_ROUTER_CONTROL_PORT and LLM_ROUTER_ADMIN_PORT are both $admin_port"
 need node nodejs
 need curl curl
 claim_port LLM_ROUTER_PORT "$port"
+claim_port LLM_ROUTER_CONTROL_PORT "$control_port"
 claim_port LLM_ROUTER_ADMIN_PORT "$admin_port"
 
 ensure_rust
@@ -176,7 +190,7 @@ start_envoy
 
 case "$mode" in
 --smoke) smoke ;;
---with) LLM_ROUTER_URL="http://127.0.0.1:$port" LLM_ROUTER_BACKENDS_PID="${children[0]}" "$@" || fail "the command failed; Envoy said:" "$work/envoy.log" ;;
+--with) LLM_ROUTER_URL="http://127.0.0.1:$port" LLM_ROUTER_CONTROL_URL="http://127.0.0.1:$control_port" LLM_ROUTER_BACKENDS_PID="${children[0]}" "$@" || fail "the command failed; Envoy said:" "$work/envoy.log" ;;
 serve)
   what_to_try
   # What Envoy and the router say, from now on. Ends with Envoy, or with Ctrl-C.

@@ -79,6 +79,8 @@ pub enum Property {
     CodeDetails,
     /// The cluster that the last attempt went to.
     ClusterName,
+    /// The address that the request came from.
+    SourceAddress,
 }
 
 impl Property {
@@ -89,6 +91,7 @@ impl Property {
             Self::ResponseFlags => &["response", "flags"],
             Self::CodeDetails => &["response", "code_details"],
             Self::ClusterName => &["xds", "cluster_name"],
+            Self::SourceAddress => &["source", "address"],
         }
     }
 }

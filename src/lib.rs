@@ -13,6 +13,7 @@
 //! | [`routing`] | who may serve it, who is best, in what order? |
 //! | [`exchange`] | one request from its headers to its log |
 //! | [`upkeep`] | what is done besides, at each tick: checks, and what they show |
+//! | [`control`] | what does an operator see, and do? |
 //! | [`state`] | what every worker knows of every backend |
 //! | [`config`] | what the operator asked for |
 //! | [`domain`] | the words that all of them use |
@@ -21,6 +22,7 @@
 //! a pure core: no clock, no entropy, no globals, so that the same trace and seed give the same decisions anywhere.
 
 pub mod config;
+pub mod control;
 pub mod cost;
 pub mod domain;
 #[cfg(all(target_os = "wasi", not(test)))]

@@ -17,7 +17,8 @@ pub fn line(format: LogFormat, fields: &[(&str, String)]) -> String {
     }
 }
 
-fn quoted(text: &str) -> String {
+/// As a JSON string.
+pub(crate) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 

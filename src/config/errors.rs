@@ -33,6 +33,11 @@ impl Errors {
         Self(vec![Problem { path: String::new(), message }])
     }
 
+    /// Each problem with its path, on one line.
+    pub(crate) fn listed(&self) -> String {
+        self.0.iter().take(PRINTED).map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    }
+
     /// Each problem, in the order of the paths.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
         self.0.iter()

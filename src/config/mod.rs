@@ -4,6 +4,7 @@
 //! tree (`tree`), a reader walks it key by key and notes what is wrong (`reader`, `read`), and only a document without
 //! any error becomes a [`Config`]. Fractions become integers on the way: thousandths, milliseconds, pico-USD.
 
+pub(crate) mod commands;
 mod errors;
 mod names;
 mod normal;
@@ -22,13 +23,36 @@ use std::time::Duration;
 
 use crate::domain::{Backend, BackendIndex, PerMille};
 
-/// Reads a configuration: JSON text, or an encoded `google.protobuf.Struct`.
+/// A configuration, by the place in Envoy that it is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Parsed {
+    /// The downstream HTTP filter.
+    Router(Config),
+    /// The HTTP filter of a private listener, for operators. It takes all it needs from the router.
+    Control,
+}
+
+impl Parsed {
+    /// Reads a configuration: JSON text, or an encoded `google.protobuf.Struct`.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with the document, not only the first of it.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Errors> {
+        read::document(&tree::Tree::from_bytes(bytes)?)
+    }
+}
+
+/// Reads a configuration that is to be a router's; see [`Parsed::from_bytes`].
 ///
 /// # Errors
 ///
 /// Everything that is wrong with the document, not only the first of it.
 pub fn parse(bytes: &[u8]) -> Result<Config, Errors> {
-    read::config(&tree::Tree::from_bytes(bytes)?)
+    match Parsed::from_bytes(bytes)? {
+        Parsed::Router(config) => Ok(config),
+        Parsed::Control => Err(Errors::document("needed is the configuration of a router".to_owned())),
+    }
 }
 
 /// The router's configuration. A value of this type is valid: it can only come out of validation.

@@ -24,15 +24,18 @@ pub(super) trait Named: Copy + 'static {
 pub(super) enum Role {
     /// The downstream HTTP filter.
     Router,
+    /// The HTTP filter of a private listener, for operators.
+    Control,
 }
 
 impl Named for Role {
-    const ALL: &'static [Self] = &[Self::Router];
-    const LATER: &'static [&'static str] = &["attempt", "control"];
+    const ALL: &'static [Self] = &[Self::Router, Self::Control];
+    const LATER: &'static [&'static str] = &["attempt"];
 
     fn name(self) -> &'static str {
         match self {
             Self::Router => "router",
+            Self::Control => "control",
         }
     }
 }

@@ -8,7 +8,7 @@ use super::names::{Hint, Role};
 use super::reader::Reader;
 use super::suggest::closest;
 use super::tree::Tree;
-use super::{ClientHints, Config, EnvoyAdmin, LogFormat, LogLevel, Logging, Retry, Strategy};
+use super::{ClientHints, Config, EnvoyAdmin, LogFormat, LogLevel, Logging, Parsed, Retry, Strategy};
 use crate::domain::{
     Backend, BackendIndex, BackendType, BreakerSettings, PerMille, Price, Prices, ProbeSettings, Weight,
 };
@@ -50,17 +50,21 @@ mod elsewhere {
 }
 
 /// Reads a whole document, or says everything that is wrong with it.
-pub(super) fn config(document: &Tree) -> Result<Config, Errors> {
+pub(super) fn document(document: &Tree) -> Result<Parsed, Errors> {
     let mut problems: Vec<Problem> = Vec::new();
-    match Reader::read(String::new(), document, &mut problems, router).flatten() {
-        Some(config) if problems.is_empty() => Ok(config),
+    let parsed =
+        Reader::read(String::new(), document, &mut problems, |reader| match reader.choice("role", Role::Router) {
+            Role::Router => router(reader).map(Parsed::Router),
+            Role::Control => Some(Parsed::Control),
+        });
+    match parsed.flatten() {
+        Some(parsed) if problems.is_empty() => Ok(parsed),
         _ => Err(Errors::new(problems)),
     }
 }
 
 /// `None` only where no backend could be read; what is wrong was noted then.
 fn router(reader: &mut Reader<'_, '_>) -> Option<Config> {
-    let Role::Router = reader.choice("role", Role::Router);
     let strategy = strategy(reader);
     let backends = backends(reader);
     let default_backend = default_backend(reader, &backends);

@@ -72,6 +72,18 @@ fn both_forms_say_the_same() {
 }
 
 #[test]
+fn the_control_role_takes_no_other_key() {
+    let control = json!({ "role": "control" });
+    assert_eq!(Parsed::from_bytes(control.to_string().as_bytes()), Ok(Parsed::Control));
+    assert_eq!(Parsed::from_bytes(&encoded(&control)), Ok(Parsed::Control));
+    let document = json!({ "role": "control", "backend_instances": { "a": {} }, "token": "t" });
+    let errors = Parsed::from_bytes(document.to_string().as_bytes()).unwrap_err();
+    let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    assert_eq!(lines, ["backend_instances: unknown key", "token: unknown key"]);
+    assert!(parsed(&control).unwrap_err().to_string().ends_with("needed is the configuration of a router"));
+}
+
+#[test]
 fn whole_numbers_may_be_written_as_doubles() {
     let config = parse(br#"{"backend_instances":{"a":{"priority":5.0,"weight":2}},"body_limit_bytes":1e6}"#).unwrap();
     assert_eq!(config.backends[0].priority, 5);

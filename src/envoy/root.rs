@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +10,11 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType};
 
+use super::control::{self, Control};
 use super::host::{EnvoyHost, write};
 use super::http::Http;
-use crate::config::{self, Config, LogLevel};
+use crate::config::{Config, LogLevel, Parsed};
+use crate::control::Token;
 use crate::exchange::{self, Router};
 use crate::host::{CallId, Host};
 use crate::metrics::{Internal, Metric};
@@ -25,6 +27,10 @@ const TICK: Duration = Duration::from_millis(50);
 thread_local! {
     /// The VM's view: configurations come and go, and two of them overlap while streams of the old one end.
     static VIEW: RefCell<View> = RefCell::new(View::new(random()));
+
+    /// The newest router of this VM, as long as Envoy keeps it: the one that the control API is about. All filters with
+    /// one vm_id share a VM on each thread, so that those of another role find it here.
+    static ROUTER: RefCell<Weak<Active>> = const { RefCell::new(Weak::new()) };
 }
 
 /// A configuration at work on this thread.
@@ -39,7 +45,17 @@ pub(super) struct Active {
 /// One configuration on this thread.
 #[derive(Debug, Default)]
 pub(super) struct Root {
-    active: Option<Rc<Active>>,
+    place: Place,
+}
+
+/// Where in Envoy it is at work.
+#[derive(Debug, Default)]
+enum Place {
+    /// It was never configured.
+    #[default]
+    Nowhere,
+    Router(Rc<Active>),
+    Control(Rc<Token>),
 }
 
 impl Active {
@@ -86,7 +102,7 @@ impl Active {
 
 impl Context for Root {
     fn on_http_call_response(&mut self, call: u32, headers: usize, body: usize, _: usize) {
-        if let Some(active) = &self.active {
+        if let Place::Router(active) = &self.place {
             let answer = Answer { call: CallId(call), headers, body };
             active.keep_up(|upkeep, cx| upkeep.answered(cx.router, cx.view, cx.host, &answer));
         }
@@ -96,8 +112,12 @@ impl Context for Root {
 impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
         let bytes = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size).ok().flatten().unwrap_or_default();
-        let config = match config::parse(&bytes) {
-            Ok(config) => Arc::new(config),
+        let config = match Parsed::from_bytes(&bytes) {
+            Ok(Parsed::Router(config)) => Arc::new(config),
+            Ok(Parsed::Control) => {
+                self.place = Place::Control(Rc::new(control::token()));
+                return true;
+            }
             Err(errors) => {
                 write(LogLevel::Error, &format!("llm-router: the configuration is refused\n{errors}"));
                 return false;
@@ -115,18 +135,27 @@ impl RootContext for Root {
             ("backends", backends.to_string()),
         ];
         active.host.log(LogLevel::Info, &crate::logging::line(active.config.logging.format, &fields));
-        self.active = Some(Rc::new(active));
+        let active = Rc::new(active);
+        ROUTER.with(|newest| newest.replace(Rc::downgrade(&active)));
+        self.place = Place::Router(active);
         hostcalls::set_tick_period(TICK).is_ok()
     }
 
     fn on_tick(&mut self) {
-        if let Some(active) = &self.active {
+        if let Place::Router(active) = &self.place {
             active.keep_up(|upkeep, cx| upkeep.tick(cx.router, cx.view, cx.host));
         }
     }
 
     fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Http::new(self.active.clone())))
+        Some(match &self.place {
+            Place::Nowhere => Box::new(Http::new(None)),
+            Place::Router(active) => Box::new(Http::new(Some(Rc::clone(active)))),
+            Place::Control(token) => {
+                let router = ROUTER.with(|newest| newest.borrow().upgrade());
+                Box::new(Control::new(router, Rc::clone(token)))
+            }
+        })
     }
 
     fn get_type(&self) -> Option<ContextType> {

@@ -1,7 +1,7 @@
 //! The request's headers: what they say, and what must go.
 
 use super::Context;
-use crate::config::Strategy;
+use crate::config::{ClientHints, Strategy};
 use crate::domain::{Api, PerMille};
 use crate::host::Host;
 use crate::metrics::Method;
@@ -79,12 +79,7 @@ impl Intake {
                 "content-length" => intake.content_length = number(&value),
                 "content-encoding" => intake.encoding = Encoding::from_bytes(&value),
                 name if is_own(name) => {
-                    if hints.strategy && name == "x-llm-strategy" {
-                        intake.strategy = std::str::from_utf8(&value).ok().and_then(Strategy::from_name);
-                    }
-                    if hints.min_quality && name == "x-llm-min-quality" {
-                        intake.min_quality = ratio(&value);
-                    }
+                    intake.note_hint(hints, name, &value);
                     // Copies of one header follow each other; one call removes them all.
                     if removed.as_deref() != Some(name) {
                         cx.host.remove_request_header(name);
@@ -95,6 +90,28 @@ impl Intake {
             }
         }
         intake
+    }
+
+    /// What these headers would say of a request for `path`, were a client to send it.
+    pub(super) fn rehearsed(hints: ClientHints, path: &[u8], headers: &[(String, Vec<u8>)]) -> Self {
+        let mut intake = Self { api: protocol::api_of(path), path: path.to_vec(), ended: true, ..Self::default() };
+        for (name, value) in headers {
+            match name.as_str() {
+                "content-encoding" => intake.encoding = Encoding::from_bytes(value),
+                name => intake.note_hint(hints, name, value),
+            }
+        }
+        intake
+    }
+
+    /// Takes a hint that the operator lets clients give.
+    fn note_hint(&mut self, hints: ClientHints, name: &str, value: &[u8]) {
+        if hints.strategy && name == "x-llm-strategy" {
+            self.strategy = std::str::from_utf8(value).ok().and_then(Strategy::from_name);
+        }
+        if hints.min_quality && name == "x-llm-min-quality" {
+            self.min_quality = ratio(value);
+        }
     }
 
     /// Bytes of the body, as far as the headers tell.

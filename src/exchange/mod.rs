@@ -11,14 +11,17 @@
 mod ending;
 mod intake;
 mod refusal;
+mod rehearsal;
 mod request;
 mod response;
 mod router;
 #[cfg(test)]
 mod tests;
 mod transitions;
+mod turns;
 
 pub use refusal::{Refusal, RefusalCode};
+pub(crate) use rehearsal::Rehearsal;
 pub use router::Router;
 
 use crate::host::Host;

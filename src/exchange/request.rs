@@ -5,7 +5,7 @@ use super::router::Route;
 use super::{Context, Refusal};
 use crate::domain::{RequestFacts, Tokens};
 use crate::host::Host;
-use crate::protocol::{self, InflateError};
+use crate::protocol::{self, InflateError, Unreadable};
 use crate::routing::Ask;
 use crate::tokens;
 
@@ -19,7 +19,7 @@ pub(super) fn decide<H: Host>(
     body: Option<Vec<u8>>,
 ) -> Result<Route, Refusal> {
     let asked = body.is_some() || intake.ended;
-    let Read { facts, text, understood } = read(intake, body, cx.router.config().body_limit_bytes)?;
+    let Read { facts, text, understood, .. } = read(intake, body, cx.router.config().body_limit_bytes)?;
     let now = cx.host.now();
     let strategy = intake.strategy.unwrap_or(cx.router.config().strategy);
     let ask = Ask {
@@ -37,20 +37,23 @@ pub(super) fn decide<H: Host>(
 }
 
 /// What was read in a body.
-struct Read {
-    facts: RequestFacts,
+pub(super) struct Read {
+    pub(super) facts: RequestFacts,
     /// The estimate of its text.
-    text: Tokens,
+    pub(super) text: Tokens,
     /// Whether that comes from the text rather than from its size.
-    understood: bool,
+    pub(super) understood: bool,
+    /// Why it could not be read, where that was tried.
+    pub(super) fault: Option<Unreadable>,
 }
 
 /// What the body says, and the estimate of its text. What cannot be understood counts by its size.
-fn read(intake: &Intake, body: Option<Vec<u8>>, limit: usize) -> Result<Read, Refusal> {
+pub(super) fn read(intake: &Intake, body: Option<Vec<u8>>, limit: usize) -> Result<Read, Refusal> {
     let by_size = |bytes: u64| Read {
         facts: RequestFacts { api: intake.api, ..RequestFacts::default() },
         text: tokens::by_size(bytes),
         understood: false,
+        fault: None,
     };
     let Some(mut body) = body else {
         return Ok(by_size(intake.announced_bytes()));
@@ -67,8 +70,8 @@ fn read(intake: &Intake, body: Option<Vec<u8>>, limit: usize) -> Result<Read, Re
     }
     let mut counter = tokens::Counter::default();
     match protocol::read_request(intake.api, &intake.path, &body, &mut counter) {
-        Ok(facts) => Ok(Read { facts, text: counter.tokens(), understood: true }),
-        Err(_) => Ok(by_size(body.len() as u64)),
+        Ok(facts) => Ok(Read { facts, text: counter.tokens(), understood: true, fault: None }),
+        Err(fault) => Ok(Read { fault: Some(fault), ..by_size(body.len() as u64) }),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::turns::{SharedTurns, Turnstile};
 use super::{Context, Refusal, RefusalCode};
 use crate::config::Config;
 use crate::cost::{Estimate, estimate};
@@ -10,17 +11,17 @@ use crate::domain::{Backend, BackendIndex, QuotaReport, RequestFacts, Rng, Split
 use crate::health::{BreakerPhase, Ended, Pass};
 use crate::host::Host;
 use crate::metrics::{Internal, Method, Metric};
-use crate::routing::{Ask, Attempts, Fleet, Nobody, Strategy, Turns, admits, limits, plan};
+use crate::routing::{Ask, Attempts, Fleet, Nobody, Strategy, admits, limits, plan};
 use crate::state::{Cursor, Leaving, Notice, Outcome, Place, Record, Signal, Smooth, Store, StoreError, View};
 
 /// A configuration with all it needs to decide.
 #[derive(Debug)]
 pub struct Router {
     config: Arc<Config>,
-    places: Vec<Place>,
-    cursor: Cursor,
-    smooth: Smooth,
-    rng: SplitMix64,
+    pub(super) places: Vec<Place>,
+    pub(super) cursor: Cursor,
+    pub(super) smooth: Smooth,
+    pub(super) rng: SplitMix64,
 }
 
 /// A request on its way.
@@ -110,7 +111,8 @@ impl<H: Host> Context<'_, H> {
             let fleet = Fleet { backends: &config.backends, places, view: self.view };
             // Two streams of chance: turns need their own, for when shared data fails them.
             let mut luck = SplitMix64::new(rng.next_u64());
-            let mut turns = SharedTurns { host: self.host, cursor, smooth, places: places.len(), rng };
+            let store = Turnstile { host: self.host, rehearses: false };
+            let mut turns = SharedTurns { store, cursor, smooth, places: places.len(), rng };
             let attempts = plan(&fleet, ask, wanted, now, &mut luck, &mut turns).map_err(|n| refuse(n, now))?;
             match self.enter(attempts.first(), attempts.is_forced(), ask, now) {
                 Ok(Some(held)) => return Ok((attempts, Some(held))),
@@ -235,32 +237,6 @@ fn is_awaited(backend: &Backend, record: &Record, strategy: Strategy, tokens: To
         || (record.quota.is_known(now) && record.quota.is_tight(&record.demand(tokens), now))
 }
 
-/// Turns that all workers take together; where that fails, chance decides.
-struct SharedTurns<'a, H> {
-    host: &'a H,
-    cursor: &'a Cursor,
-    smooth: &'a Smooth,
-    places: usize,
-    rng: &'a mut SplitMix64,
-}
-
-impl<H: Host> Turns for SharedTurns<'_, H> {
-    fn next(&mut self) -> u64 {
-        self.cursor.take(self.host).unwrap_or_else(|_| {
-            self.host.record(Metric::InternalErrors(Internal::SharedData), 1);
-            self.rng.next_u64()
-        })
-    }
-
-    fn smooth(&mut self, candidates: &[(BackendIndex, u32)]) -> Option<usize> {
-        let weights = candidates.iter().map(|&(backend, weight)| (backend.get(), weight));
-        self.smooth.take(self.host, self.places, &weights).unwrap_or_else(|_| {
-            self.host.record(Metric::InternalErrors(Internal::SharedData), 1);
-            Some(self.rng.below(candidates.len()))
-        })
-    }
-}
-
 /// Tells sets of backends and their weights apart (FNV-1a): credit of one scale is worth nothing in another.
 fn fingerprint(backends: &[Backend]) -> u64 {
     let bytes = backends.iter().flat_map(|backend| {
@@ -270,7 +246,7 @@ fn fingerprint(backends: &[Backend]) -> u64 {
     bytes.fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3))
 }
 
-fn refuse(nobody: Nobody, now: Timestamp) -> Refusal {
+pub(super) fn refuse(nobody: Nobody, now: Timestamp) -> Refusal {
     if nobody.at_limit {
         return Refusal {
             code: RefusalCode::RateLimited,

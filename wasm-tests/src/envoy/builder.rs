@@ -23,6 +23,7 @@ pub struct Builder {
     pub(super) route_timeout: String,
     pub(super) module: Option<PathBuf>,
     pub(super) router: Option<Value>,
+    pub(super) control: bool,
     pub(super) form: Form,
     pub(super) loading: Loading,
     pub(super) log_level: Option<String>,
@@ -43,6 +44,7 @@ impl Builder {
             route_timeout: "30s".to_owned(),
             module: None,
             router: None,
+            control: false,
             form: Form::Struct,
             loading: Loading::Inline,
             log_level: None,
@@ -143,6 +145,14 @@ impl Builder {
         self
     }
 
+    /// A second listener, with the control API of the router; see [`Envoy::control_url`]. Its token, if there is to be
+    /// one, is [`env`](Self::env)'s `LLM_ROUTER_CONTROL_TOKEN`.
+    #[must_use]
+    pub fn control(mut self) -> Self {
+        self.control = true;
+        self
+    }
+
     /// Another module than [`module`] finds.
     #[must_use]
     pub fn module(mut self, path: impl Into<PathBuf>) -> Self {
@@ -201,7 +211,7 @@ impl Builder {
             Some(binary) => binary,
             None => envoy_binary(self.version.as_deref())?,
         };
-        if self.router.is_some() && self.module.is_none() {
+        if (self.router.is_some() || self.control) && self.module.is_none() {
             self.module = Some(module()?);
         }
         assert!(!self.clusters.is_empty(), "an Envoy needs a cluster");

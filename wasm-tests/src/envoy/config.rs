@@ -73,11 +73,15 @@ pub(super) fn bootstrap(builder: &Builder, admin_port: u16, dir: &Path) -> Value
     if builder.admin_cluster {
         clusters.push(cluster("envoy_admin", &[admin_port]));
     }
+    let mut listeners = vec![listener(builder, dir)];
+    if builder.control {
+        listeners.push(control_listener(builder));
+    }
     json!({
         "node": {"id": "llm-router", "cluster": "llm-router"},
         "admin": {"address": address(admin_port)},
         "stats_config": {"stats_tags": tags.map(tag)},
-        "static_resources": {"listeners": [listener(builder, dir)], "clusters": clusters},
+        "static_resources": {"listeners": listeners, "clusters": clusters},
     })
 }
 
@@ -98,7 +102,7 @@ fn listener(builder: &Builder, dir: &Path) -> Value {
     let mut filters = Vec::new();
     if let Some(router) = &builder.router {
         filters.push(match builder.loading {
-            Loading::Inline => json!({"name": "llm_router", "typed_config": wasm_filter(builder, router)}),
+            Loading::Inline => json!({"name": "llm_router", "typed_config": router_filter(builder, router)}),
             Loading::Ecds => json!({"name": "llm_router", "config_discovery": {
                 "config_source": {
                     "path_config_source": {"path": dir.join("ecds.json"), "watched_directory": {"path": dir}},
@@ -108,19 +112,31 @@ fn listener(builder: &Builder, dir: &Path) -> Value {
             }}),
         });
     }
+    listener_of("llm", filters, &virtual_host(builder))
+}
+
+/// The control API. What its filter does not answer is not found.
+fn control_listener(builder: &Builder) -> Value {
+    let filter = wasm_filter(builder, "control", &json!({"role": "control"}));
+    let host = json!({"name": "control", "domains": ["*"],
+        "routes": [{"match": {"prefix": "/"}, "direct_response": {"status": 404}}]});
+    listener_of("control", vec![json!({"name": "llm_control", "typed_config": filter})], &host)
+}
+
+fn listener_of(name: &str, mut filters: Vec<Value>, virtual_host: &Value) -> Value {
     filters.push(json!({"name": "envoy.filters.http.router",
         "typed_config": {"@type": format!("{TYPE}.extensions.filters.http.router.v3.Router")}}));
     json!({
-        "name": "llm",
+        "name": name,
         "address": address(0),
         "per_connection_buffer_limit_bytes": BUFFER_BYTES,
         "filter_chains": [{"filters": [{
             "name": "envoy.filters.network.http_connection_manager",
             "typed_config": {
                 "@type": format!("{TYPE}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"),
-                "stat_prefix": "llm",
+                "stat_prefix": name,
                 "generate_request_id": true,
-                "route_config": {"virtual_hosts": [virtual_host(builder)]},
+                "route_config": {"virtual_hosts": [virtual_host]},
                 "http_filters": filters,
             },
         }]}],
@@ -179,20 +195,26 @@ fn matcher(builder: &Builder) -> Value {
     }}})
 }
 
-fn wasm_filter(builder: &Builder, router: &Value) -> Value {
+fn router_filter(builder: &Builder, router: &Value) -> Value {
+    wasm_filter(builder, "router", router)
+}
+
+/// The module in one of its roles. All have one VM.
+fn wasm_filter(builder: &Builder, role: &str, configuration: &Value) -> Value {
     let configuration = match builder.form {
-        Form::Struct => json!({"@type": "type.googleapis.com/google.protobuf.Struct", "value": router}),
+        Form::Struct => json!({"@type": "type.googleapis.com/google.protobuf.Struct", "value": configuration}),
         Form::Json => {
-            json!({"@type": "type.googleapis.com/google.protobuf.StringValue", "value": router.to_string()})
+            json!({"@type": "type.googleapis.com/google.protobuf.StringValue", "value": configuration.to_string()})
         }
     };
     json!({"@type": format!("{TYPE}.extensions.filters.http.wasm.v3.Wasm"), "config": {
-        "name": "llm_router",
-        "root_id": "router",
+        "name": format!("llm_{role}"),
+        "root_id": role,
         "failure_policy": "FAIL_RELOAD",
         "allow_on_headers_stop_iteration": true,
         "configuration": configuration,
         "vm_config": {"vm_id": "llm_router", "runtime": "envoy.wasm.runtime.v8",
+            "environment_variables": {"host_env_keys": ["LLM_ROUTER_CONTROL_TOKEN"]},
             "code": {"local": {"filename": builder.module_path()}}},
     }})
 }
@@ -202,6 +224,6 @@ pub(super) fn ecds(builder: &Builder, router: &Value) -> Value {
     json!({"resources": [{
         "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
         "name": "llm_router",
-        "typed_config": wasm_filter(builder, router),
+        "typed_config": router_filter(builder, router),
     }]})
 }

@@ -101,6 +101,16 @@ impl Envoy {
         format!("http://127.0.0.1:{}{path}", self.running.port)
     }
 
+    /// The port of the control listener; see [`Builder::control`].
+    pub fn control_port(&self) -> u16 {
+        self.running.control_port
+    }
+
+    /// A URL of the control API: `/health` and the like.
+    pub fn control_url(&self, endpoint: &str) -> String {
+        format!("http://127.0.0.1:{}/api/v1/router{endpoint}", self.running.control_port)
+    }
+
     /// A URL of the admin interface.
     pub fn admin_url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.running.admin_port)

@@ -27,6 +27,8 @@ pub(super) struct Running {
     pub(super) dir: TempDir,
     pub(super) admin_port: u16,
     pub(super) port: u16,
+    /// 0 where there is no such listener.
+    pub(super) control_port: u16,
 }
 
 impl Running {
@@ -60,9 +62,12 @@ impl Running {
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| format!("{}: {error}", binary.display()))?;
-        let mut running = Self { process, dir, admin_port, port: 0 };
+        let mut running = Self { process, dir, admin_port, port: 0, control_port: 0 };
         running.wait_until_ready().await?;
         running.port = running.listener_port("llm").await?;
+        if builder.control {
+            running.control_port = running.listener_port("control").await?;
+        }
         Ok(running)
     }
 

@@ -1,0 +1,26 @@
+//! The bodies of the control API's commands, read as a configuration is: all mistakes at once, each with its path.
+
+use super::errors::{Errors, Problem, echo};
+use super::reader::Reader;
+use super::tree::Tree;
+
+/// Reads the body of a command that needs none but may say why: nothing, or `{"reason": "…"}`.
+///
+/// # Errors
+///
+/// Everything that is wrong with it.
+pub(crate) fn reason(body: &[u8]) -> Result<Option<String>, Errors> {
+    if body.trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    command(body, |reader| reader.text("reason").map(echo))
+}
+
+fn command<T>(body: &[u8], read: impl FnOnce(&mut Reader<'_, '_>) -> T) -> Result<T, Errors> {
+    let tree: Tree = serde_json::from_slice(body).map_err(|error| Errors::document(format!("not JSON: {error}")))?;
+    let mut problems: Vec<Problem> = Vec::new();
+    match Reader::read(String::new(), &tree, &mut problems, read) {
+        Some(read) if problems.is_empty() => Ok(read),
+        _ => Err(Errors::new(problems)),
+    }
+}

@@ -1,0 +1,209 @@
+//! Which endpoint is called, and whether the caller may.
+
+use super::{Reply, Token};
+
+const PREFIX: &[u8] = b"/api/v1/router/";
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    Health,
+    Metrics,
+    Strategy,
+    Backends,
+    Explain,
+    Breaker { id: Box<str>, turn: Turn },
+}
+
+/// What an operator does to a breaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    Open,
+    Close,
+}
+
+/// A call, before its body.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) endpoint: Endpoint,
+    pub(super) path: Vec<u8>,
+    pub(super) headers: Vec<(String, Vec<u8>)>,
+}
+
+impl Endpoint {
+    fn of(path: &[u8]) -> Option<Self> {
+        let name = std::str::from_utf8(path.strip_prefix(PREFIX)?).ok()?;
+        let mut parts = name.split('/');
+        let (first, id, last, rest) = (parts.next()?, parts.next(), parts.next(), parts.next());
+        Some(match (first, id, last, rest) {
+            ("health", None, ..) => Self::Health,
+            ("metrics", None, ..) => Self::Metrics,
+            ("strategy", None, ..) => Self::Strategy,
+            ("backends", None, ..) => Self::Backends,
+            ("explain", None, ..) => Self::Explain,
+            ("circuit-breaker", Some(id), Some("open"), None) => Self::Breaker { id: id.into(), turn: Turn::Open },
+            ("circuit-breaker", Some(id), Some("close"), None) => Self::Breaker { id: id.into(), turn: Turn::Close },
+            _ => return None,
+        })
+    }
+
+    const fn method(&self) -> &'static str {
+        match self {
+            Self::Health | Self::Metrics | Self::Strategy | Self::Backends => "GET",
+            Self::Explain | Self::Breaker { .. } => "POST",
+        }
+    }
+
+    const fn changes_something(&self) -> bool {
+        match self {
+            Self::Health | Self::Metrics | Self::Strategy | Self::Backends | Self::Explain => false,
+            Self::Breaker { .. } => true,
+        }
+    }
+}
+
+impl Call {
+    /// Reads the headers.
+    ///
+    /// # Errors
+    ///
+    /// The answer, where there is no such endpoint, or not by this method, or not for this caller.
+    pub(super) fn read(headers: Vec<(String, Vec<u8>)>, token: &Token) -> Result<Self, Reply> {
+        let header = |name: &str| find(&headers, name);
+        let path = header(":path").unwrap_or_default().to_vec();
+        let endpoint = Endpoint::of(before_query(&path))
+            .ok_or_else(|| Reply::not_found("there is no such endpoint under /api/v1/router"))?;
+        if header(":method") != Some(endpoint.method().as_bytes()) {
+            return Err(Reply::not_allowed(endpoint.method()));
+        }
+        if endpoint.changes_something() && !token.admits(header("authorization")) {
+            return Err(Reply::unauthorized());
+        }
+        Ok(Self { endpoint, path, headers })
+    }
+
+    /// The length that the body is said to have.
+    pub(super) fn announced_bytes(&self) -> Option<u64> {
+        std::str::from_utf8(find(&self.headers, "content-length")?).ok()?.parse().ok()
+    }
+
+    /// The path of the API that a body is explained for: the header `x-llm-path`, else the query's `path`, else that of
+    /// chat completions.
+    pub(super) fn explained_path(&self) -> Vec<u8> {
+        let query = self.path.split(|&b| b == b'?').nth(1).unwrap_or_default();
+        let from_query = query.split(|&b| b == b'&').find_map(|field| field.strip_prefix(b"path="));
+        match (find(&self.headers, "x-llm-path"), from_query) {
+            (Some(header), _) => header.to_vec(),
+            (None, Some(encoded)) => decoded(encoded),
+            (None, None) => b"/v1/chat/completions".to_vec(),
+        }
+    }
+}
+
+fn find<'a>(headers: &'a [(String, Vec<u8>)], wanted: &str) -> Option<&'a [u8]> {
+    headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_slice())
+}
+
+fn before_query(path: &[u8]) -> &[u8] {
+    path.split(|&b| b == b'?' || b == b'#').next().unwrap_or_default()
+}
+
+/// With `%2F` and the like made what they stand for; what is no such escape stays as it is.
+fn decoded(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, behind @ ..] = rest {
+        let hex = |digit: &u8| char::from(*digit).to_digit(16);
+        if let (b'%', [high, low, behind @ ..]) = (first, behind)
+            && let (Some(high), Some(low)) = (hex(high), hex(low))
+        {
+            out.push((16 * high + low) as u8);
+            rest = behind;
+        } else {
+            out.push(*first);
+            rest = behind;
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(method: &str, path: &[u8]) -> Result<Call, Reply> {
+        let headers = vec![(":method".to_owned(), method.into()), (":path".to_owned(), path.to_vec())];
+        Call::read(headers, &Token::default())
+    }
+
+    fn status(method: &str, path: &str) -> (u16, Option<&'static str>) {
+        read(method, path.as_bytes()).map_or_else(|reply| (reply.status, reply.allow), |_| (200, None))
+    }
+
+    #[test]
+    fn each_endpoint_takes_one_method() {
+        let endpoints = [
+            ("GET", "/health"),
+            ("GET", "/metrics"),
+            ("GET", "/strategy"),
+            ("GET", "/backends"),
+            ("POST", "/explain"),
+            ("POST", "/circuit-breaker/a/open"),
+            ("POST", "/circuit-breaker/a/close"),
+        ];
+        for (method, path) in endpoints {
+            let path = format!("/api/v1/router{path}");
+            for other in ["GET", "POST", "PUT", "DELETE", "HEAD", "get", ""] {
+                let expected = if other == method { (200, None) } else { (405, Some(method)) };
+                assert_eq!(status(other, &path), expected, "{other} {path}");
+                assert_eq!(status(other, &format!("{path}?a=b/c")), expected, "{other} {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_endpoint_is_not_found() {
+        for path in
+            ["", "/", "health", "/api/v1/router", "/api/v1/router/", "/api/v1/router/health/", "/api/v2/router/health"]
+        {
+            assert_eq!(status("GET", path).0, 404, "{path}");
+        }
+        for name in [
+            "circuit-breaker",
+            "circuit-breaker/open",
+            "circuit-breaker/a",
+            "circuit-breaker/a/open/b",
+            "circuit-breaker/a/b/open",
+            "explain/a",
+        ] {
+            assert_eq!(status("POST", &format!("/api/v1/router/{name}")).0, 404, "{name}");
+        }
+        assert_eq!(read("GET", b"/api/v1/router/\xff").unwrap_err().status, 404);
+    }
+
+    #[test]
+    fn the_path_that_is_explained_is_in_the_query_or_a_header() {
+        let path =
+            |query: &str| read("POST", format!("/api/v1/router/explain{query}").as_bytes()).unwrap().explained_path();
+        assert_eq!(path(""), b"/v1/chat/completions");
+        assert_eq!(path("?path=/query"), b"/query");
+        assert_eq!(path("?a=b&path=%2Fv1%2fmessages&c=d"), b"/v1/messages");
+        assert_eq!(path("?path=%zz%2"), b"%zz%2");
+        assert_eq!(path("?path=%ff"), b"\xff");
+        let mut call = read("POST", b"/api/v1/router/explain?path=/query").unwrap();
+        call.headers.push(("x-llm-path".to_owned(), b"/v1/responses".to_vec()));
+        assert_eq!(call.explained_path(), b"/v1/responses");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read(method in "[A-Z]{0,7}", path in prop::collection::vec(any::<u8>(), 0..64), deep in any::<bool>()) {
+            let path = if deep { [PREFIX, b"explain?path=", &path].concat() } else { path };
+            if let Ok(call) = read(&method, &path) {
+                call.explained_path();
+            }
+        }
+    }
+}

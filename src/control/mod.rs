@@ -1,0 +1,24 @@
+//! What operators see and do: the control API.
+//!
+//! ```text
+//!   headers ──► call: which endpoint, may it? ──► session: the body, bounded ──► api: the answer
+//! ```
+//!
+//! It has nothing of its own: it reads the view of the worker that it runs on and the configuration at work there, and
+//! what it changes it changes in the shared records, from which all workers take it at their next tick. So any worker
+//! answers, and all of them the same, give or take a tick.
+
+mod api;
+mod call;
+mod explain;
+mod json;
+mod reply;
+mod session;
+mod show;
+#[cfg(test)]
+mod tests;
+mod token;
+
+pub use reply::Reply;
+pub use session::{Flow, Session};
+pub use token::Token;

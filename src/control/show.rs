@@ -1,0 +1,190 @@
+//! What is known of the backends, for operators.
+
+use super::json::{Object, Thousandths, object};
+use crate::config::Config;
+use crate::domain::{Backend, BackendType, PerMille, Prices, Timestamp, Tokens};
+use crate::exchange::Router;
+use crate::health::{BreakerPhase, Component, Condition};
+use crate::routing::Strategy;
+use crate::state::{Record, View};
+
+/// Below this a backend that may be asked is called degraded.
+const WELL: f64 = 0.9;
+
+/// `GET /health`.
+pub(super) fn health(router: &Router, view: &View, now: Timestamp) -> String {
+    let all: Vec<_> = router.places().map(|(_, backend, place)| (backend, view.record(place))).collect();
+    let count = |wanted| all.iter().filter(|(backend, record)| condition(backend, record, now) == wanted).count();
+    let [healthy, degraded, unhealthy] = [Condition::Healthy, Condition::Degraded, Condition::Unhealthy].map(count);
+    let overall = if healthy == all.len() {
+        Condition::Healthy
+    } else if unhealthy == all.len() {
+        Condition::Unhealthy
+    } else {
+        Condition::Degraded
+    };
+    object(|o| {
+        o.object("health_status", |o| {
+            for kind in BackendType::ALL {
+                let of_kind = || all.iter().filter(|(backend, _)| backend.kind == kind);
+                if of_kind().next().is_some() {
+                    o.object(kind.name(), |o| {
+                        for (backend, record) in of_kind() {
+                            o.object(&backend.id, |o| backend_health(o, backend, record, now));
+                        }
+                    });
+                }
+            }
+        });
+        o.set("overall_health", overall.name()).set("total_backends", all.len() as u64);
+        o.set("healthy_backends", healthy as u64).set("degraded_backends", degraded as u64);
+        o.set("unhealthy_backends", unhealthy as u64);
+    })
+}
+
+fn backend_health(o: &mut Object<'_>, backend: &Backend, record: &Record, now: Timestamp) {
+    o.set("status", condition(backend, record, now).name()).set("score", score(backend, record, now));
+    o.set("response_time_ms", response_time(backend, record, now));
+    o.set("last_check", record.probes.checked_at).set("last_answer", record.last_answer);
+    o.object("components", |o| {
+        let parts = &record.probes.components;
+        for part in Component::ALL.into_iter().filter(|_| record.probes.is_valid(now)) {
+            if let Some(well) = parts.get(part) {
+                o.set(part.name(), if well { "healthy" } else { "unhealthy" });
+            }
+        }
+    });
+    if record.hosts.is_valid(now) {
+        o.object("hosts", |o| {
+            let census = &record.hosts.census;
+            let counts = [
+                ("total", census.total),
+                ("healthy", census.healthy),
+                ("degraded", census.degraded),
+                ("ejected", census.ejected),
+                ("failing", census.failing),
+            ];
+            for (name, count) in counts {
+                o.set(name, u32::from(count));
+            }
+        });
+    }
+    breaker(o, "breaker", backend, record);
+}
+
+/// How a backend is in a word: unhealthy is one that may not be asked because it is ill.
+fn condition(backend: &Backend, record: &Record, now: Timestamp) -> Condition {
+    let phase = backend.breaker.map_or(BreakerPhase::Closed, |_| record.breaker.phase);
+    let fails_checks = backend.probe.is_some() && record.probes.is_unhealthy(now);
+    if phase == BreakerPhase::Open || fails_checks || record.hosts.available(now) <= 0.0 {
+        return Condition::Unhealthy;
+    }
+    if phase == BreakerPhase::HalfOpen || record.health(backend, now) < WELL {
+        return Condition::Degraded;
+    }
+    record.probes.condition(now).unwrap_or(Condition::Healthy)
+}
+
+/// `GET /metrics`: of what the records hold. Totals since the start are Envoy's to tell (`/stats/prometheus`).
+pub(super) fn metrics(router: &Router, view: &View, now: Timestamp) -> String {
+    let all: Vec<_> = router.places().map(|(_, backend, place)| (backend, view.record(place))).collect();
+    let sum = |figure: &dyn Fn(&Record) -> u64| all.iter().map(|(_, record)| figure(record)).sum::<u64>();
+    let answers = sum(&|record| record.window.len().into());
+    let failures = sum(&|record| record.window.failures().into());
+    let in_flight = sum(&|record| record.in_flight().into());
+    object(|o| {
+        o.object("routing_metrics", |o| {
+            o.set("recent_answers", answers).set("recent_failures", failures);
+            let good = answers.saturating_sub(failures);
+            o.set("recent_success_rate", (good * 100_000).checked_div(answers).map(Thousandths));
+            o.set("in_flight", in_flight);
+        });
+        o.object("load_balancing", |o| {
+            o.set("strategy", router.config().strategy.name());
+            o.object("backend_distribution", |o| {
+                for (backend, record) in &all {
+                    o.object(&backend.id, |o| {
+                        let requests = u64::from(record.in_flight());
+                        o.set("in_flight", requests);
+                        o.set("in_flight_percentage", (requests * 100_000).checked_div(in_flight).map(Thousandths));
+                        o.set("recent_answers", record.window.len()).set("recent_failures", record.window.failures());
+                        o.set("response_time_ms", response_time(backend, record, now));
+                    });
+                }
+            });
+        });
+        o.object("circuit_breakers", |o| {
+            for (backend, record) in &all {
+                breaker(o, &backend.id, backend, record);
+            }
+        });
+    })
+}
+
+/// `GET /strategy`.
+pub(super) fn strategy(config: &Config) -> String {
+    object(|o| {
+        let all = Strategy::ALL.map(Strategy::name);
+        o.set("strategy", config.strategy.name()).set("source", "configuration").set("available", &all[..]);
+    })
+}
+
+/// `GET /backends`.
+pub(super) fn backends(router: &Router, view: &View, now: Timestamp) -> String {
+    object(|o| {
+        o.list("backends", router.places(), |o, (index, backend, place)| {
+            let record = view.record(place);
+            about(o, backend);
+            o.set("default", index == router.config().default_backend);
+            let Prices { input, output, cached_input } = backend.prices;
+            o.set("input_cost_per_1k_tokens", input).set("output_cost_per_1k_tokens", output);
+            o.set("cached_input_cost_per_1k_tokens", cached_input);
+            o.set("reliability_score", backend.reliability).set("failure_domain", &*backend.failure_domain);
+            o.set("max_concurrent_requests", backend.max_concurrent_requests);
+            o.set("status", condition(backend, record, now).name());
+            figures(o, backend, record, now);
+        });
+    })
+}
+
+/// Who a backend is.
+pub(super) fn about(o: &mut Object<'_>, backend: &Backend) {
+    o.set("id", &*backend.id).set("backend_type", backend.kind.name()).set("cluster", &*backend.cluster);
+    o.set("priority", backend.priority).set("weight", Thousandths(backend.weight.thousandths().into()));
+    o.set("quality_score", backend.quality);
+}
+
+/// How a backend stands.
+pub(super) fn figures(o: &mut Object<'_>, backend: &Backend, record: &Record, now: Timestamp) {
+    o.set("health_score", score(backend, record, now)).set("response_time_ms", response_time(backend, record, now));
+    let load = record.load();
+    o.object("in_flight", |o| _ = o.set("requests", load.requests).set("tokens", load.tokens.0));
+    let headroom = record.quota.headroom(&record.demand(Tokens(0)), now);
+    o.set("quota_headroom", headroom.map(PerMille::from_ratio));
+    o.set("quota_refused_until", record.quota.refused_until(now));
+    o.set("capacity_tokens", record.capacity.tokens(now).map(|tokens| tokens.0));
+    breaker(o, "circuit_breaker", backend, record);
+}
+
+fn breaker(o: &mut Object<'_>, key: &str, backend: &Backend, record: &Record) {
+    if backend.breaker.is_none() {
+        o.set(key, None::<u64>);
+        return;
+    }
+    let breaker = &record.breaker;
+    let is_closed = breaker.phase == BreakerPhase::Closed;
+    o.object(key, |o| {
+        o.set("status", breaker.phase.name()).set("reason", breaker.reason.name()).set("since", breaker.since);
+        o.set("retry_at", (!is_closed).then_some(breaker.retry_at));
+        o.set("failure_count", breaker.consecutive_failures).set("openings", u32::from(breaker.openings));
+    });
+}
+
+fn score(backend: &Backend, record: &Record, now: Timestamp) -> PerMille {
+    PerMille::from_ratio(record.health(backend, now))
+}
+
+/// Milliseconds, to the thousandth.
+fn response_time(backend: &Backend, record: &Record, now: Timestamp) -> Thousandths {
+    Thousandths((record.response_time_ms(backend, now) * 1e3) as u64)
+}

@@ -1,0 +1,363 @@
+//! The control API against a world in memory: several workers, one store.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::{Flow, Reply, Session, Token};
+use crate::config::{self, LogLevel};
+use crate::domain::Timestamp;
+use crate::exchange::{self, Context, Exchange, Router};
+use crate::health::BreakerPhase;
+use crate::host::{CallId, Host, Property};
+use crate::metrics::Metric;
+use crate::state::{Cas, MemoryStore, Store, StoreError, View};
+
+/// A world whose every fact is set by the test.
+#[derive(Default)]
+struct World {
+    store: MemoryStore,
+    /// Seconds.
+    now: Cell<u64>,
+    headers: RefCell<Vec<(String, Vec<u8>)>>,
+    body: RefCell<Vec<u8>>,
+    log: RefCell<Vec<String>>,
+    writes: Cell<u32>,
+    broken: Cell<bool>,
+}
+
+impl Store for World {
+    fn get(&self, key: &str) -> Result<Option<(Vec<u8>, Cas)>, StoreError> {
+        self.store.get(key)
+    }
+
+    fn set(&self, key: &str, value: &[u8], cas: Option<Cas>) -> Result<bool, StoreError> {
+        self.writes.set(self.writes.get() + 1);
+        if self.broken.get() { Err(StoreError::Host) } else { self.store.set(key, value, cas) }
+    }
+}
+
+impl Host for World {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.now.get() * 1_000_000)
+    }
+
+    fn request_headers(&self) -> Vec<(String, Vec<u8>)> {
+        self.headers.borrow().clone()
+    }
+
+    fn add_request_header(&self, name: &str, value: &[u8]) {
+        self.headers.borrow_mut().push((name.to_owned(), value.to_vec()));
+    }
+
+    fn remove_request_header(&self, name: &str) {
+        self.headers.borrow_mut().retain(|(n, _)| n != name);
+    }
+
+    fn request_body(&self, len: usize) -> Option<Vec<u8>> {
+        self.body.borrow().get(..len).map(<[u8]>::to_vec)
+    }
+
+    fn response_headers(&self) -> Vec<(String, Vec<u8>)> {
+        Vec::new()
+    }
+
+    fn add_response_header(&self, _: &str, _: &[u8]) {}
+
+    fn remove_response_header(&self, _: &str) {}
+
+    fn response_body(&self, _: usize) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn property(&self, property: Property) -> Option<Vec<u8>> {
+        (property == Property::SourceAddress).then(|| b"192.0.2.7:4711".to_vec())
+    }
+
+    fn call(&self, _: &str, _: &[(&str, &str)], _: Duration) -> Option<CallId> {
+        None
+    }
+
+    fn call_headers(&self) -> Vec<(String, Vec<u8>)> {
+        Vec::new()
+    }
+
+    fn call_body(&self, _: usize, _: usize) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn record(&self, _: Metric, _: u64) {}
+
+    fn log(&self, _: LogLevel, line: &str) {
+        self.log.borrow_mut().push(line.to_owned());
+    }
+}
+
+struct Worker {
+    router: Router,
+    view: View,
+}
+
+/// Two workers of one Envoy.
+struct Rig {
+    world: World,
+    workers: [Worker; 2],
+    token: Token,
+}
+
+const CHAT: &str = r#"{"model":"m","messages":[{"role":"user","content":"How are you?"}],"max_tokens":50}"#;
+
+impl Rig {
+    fn new(config: &Value) -> Self {
+        let world = World::default();
+        world.now.set(1_000);
+        let config = Arc::new(config::parse(config.to_string().as_bytes()).unwrap());
+        let workers = [1, 2].map(|name| {
+            let mut view = View::new(name);
+            let router = Router::new(Arc::clone(&config), &mut view, &world, 42).unwrap();
+            view.refresh(&world, world.now()).unwrap();
+            Worker { router, view }
+        });
+        Self { world, workers, token: Token::default() }
+    }
+
+    fn three(strategy: &str) -> Self {
+        Self::new(&json!({ "strategy": strategy, "backend_instances": {
+            "a": { "backend_type": "lightrag", "weight": 5 }, "b": {}, "c": { "circuit_breaker": { "enabled": false } },
+        }}))
+    }
+
+    fn tick(&mut self) {
+        for worker in &mut self.workers {
+            worker.view.refresh(&self.world, self.world.now()).unwrap();
+        }
+    }
+
+    fn call(&mut self, worker: usize, method: &str, endpoint: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+        let path = format!("/api/v1/router{endpoint}");
+        let base = [(":method", method), (":path", path.as_str())];
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), value.as_bytes().to_vec());
+        self.world.headers.replace(base.iter().chain(headers).map(owned).collect());
+        self.world.body.replace(body.to_vec());
+        let Worker { router, view } = &mut self.workers[worker];
+        let mut cx = Context { router, view, host: &self.world };
+        let mut session = Session::default();
+        let mut flow = session.request_headers(&mut cx, &self.token, body.is_empty());
+        for (held, ended) in [(body.len() / 2, false), (body.len(), true)] {
+            if flow == Flow::Hold {
+                flow = session.request_body(&mut cx, held, ended);
+            }
+        }
+        assert_eq!(session.request_body(&mut cx, body.len(), true), Flow::Hold, "it is answered once");
+        match flow {
+            Flow::Answer(reply) => reply,
+            Flow::Hold => panic!("no answer"),
+        }
+    }
+
+    fn get(&mut self, worker: usize, endpoint: &str) -> Value {
+        let reply = self.call(worker, "GET", endpoint, &[], b"");
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        serde_json::from_str(&reply.body).unwrap()
+    }
+
+    fn explain(&mut self, headers: &[(&str, &str)], body: &str) -> Value {
+        let reply = self.call(0, "POST", "/explain", headers, body.as_bytes());
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        serde_json::from_str(&reply.body).unwrap()
+    }
+
+    /// Where a client's request goes first.
+    fn send(&mut self) -> String {
+        let headers = [(":method", "POST"), (":path", "/v1/chat/completions"), ("content-type", "application/json")];
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.as_bytes().to_vec());
+        self.world.headers.replace(headers.map(owned).into());
+        self.world.body.replace(CHAT.into());
+        let Worker { router, view } = &mut self.workers[0];
+        let mut cx = Context { router, view, host: &self.world };
+        let mut exchange = Exchange::default();
+        exchange.request_headers(&mut cx, false);
+        assert_eq!(exchange.request_body(&mut cx, CHAT.len(), true), exchange::Flow::Continue);
+        let headers = self.world.headers.borrow();
+        let (_, cluster) = headers.iter().find(|(name, _)| name == "x-llm-cluster").unwrap();
+        String::from_utf8_lossy(cluster).into_owned()
+    }
+
+    fn phase(&mut self, worker: usize, id: &str) -> BreakerPhase {
+        let place = self.workers[worker].view.place(&self.world, id).unwrap();
+        self.workers[worker].view.record(place).breaker.phase
+    }
+}
+
+fn code(reply: &Reply) -> (u16, String) {
+    let body: Value = serde_json::from_str(&reply.body).unwrap();
+    assert!(body["error"]["message"].is_string(), "{body}");
+    (reply.status, body["error"]["code"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn a_breaker_turned_by_hand_is_turned_for_all_workers_and_logged() {
+    let mut rig = Rig::three("round_robin");
+    let reply = rig.call(0, "POST", "/circuit-breaker/a/open", &[], br#"{"reason":"maintenance"}"#);
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    let body: Value = serde_json::from_str(&reply.body).unwrap();
+    let change = &body["circuit_breaker_change"];
+    assert_eq!((&change["previous_state"], &change["new_state"]), (&json!("closed"), &json!("open")));
+    assert_eq!(change["change_timestamp"], "1970-01-01T00:16:40.000Z");
+    assert_eq!((rig.phase(0, "a"), rig.phase(1, "a")), (BreakerPhase::Open, BreakerPhase::Closed));
+    rig.tick();
+    assert_eq!(rig.phase(1, "a"), BreakerPhase::Open);
+    assert_eq!(rig.get(1, "/health")["health_status"]["lightrag"]["a"]["status"], "unhealthy");
+    assert_eq!(rig.call(1, "POST", "/circuit-breaker/a/close", &[], b"").status, 200);
+    rig.tick();
+    assert_eq!((rig.phase(0, "a"), rig.phase(1, "a")), (BreakerPhase::Closed, BreakerPhase::Closed));
+    let log = rig.world.log.borrow().join("\n");
+    assert!(
+        log.contains(r#""action":"circuit_breaker_open","backend":"a","from":"192.0.2.7:4711","reason":"maintenance""#)
+    );
+    assert!(log.contains(r#""action":"circuit_breaker_close","backend":"a","from":"192.0.2.7:4711""#), "{log}");
+}
+
+#[test]
+fn a_change_that_cannot_be_written_is_no_change() {
+    let mut rig = Rig::three("round_robin");
+    rig.world.broken.set(true);
+    let reply = rig.call(0, "POST", "/circuit-breaker/a/open", &[], b"");
+    assert_eq!(code(&reply), (503, "unavailable".to_owned()));
+    assert_eq!(rig.phase(0, "a"), BreakerPhase::Closed);
+    assert!(rig.world.log.borrow().is_empty());
+}
+
+#[test]
+fn mistakes_are_answered_with_what_is_wrong() {
+    let mut rig = Rig::three("round_robin");
+    let mut open = |id: &str, body: &[u8]| rig.call(0, "POST", &format!("/circuit-breaker/{id}/open"), &[], body);
+    assert_eq!(code(&open("d", b"")), (404, "not_found".to_owned()));
+    assert_eq!(code(&open("c", b"")), (409, "conflict".to_owned()));
+    for (body, expected) in [
+        (&b"{\"reason\":1,\"why\":2}"[..], "reason: expected a string, found a number; why: unknown key"),
+        (b"[]", "expected an object, found a list"),
+        (b"{", "not JSON: EOF while parsing an object at line 1 column 1"),
+        (b"\xff", "not JSON"),
+    ] {
+        let reply = open("a", body);
+        assert_eq!(code(&reply), (400, "invalid_request".to_owned()));
+        assert!(reply.body.contains(expected), "{}", reply.body);
+    }
+    assert_eq!(code(&open("a", &vec![b' '; 65_537])), (413, "request_too_large".to_owned()));
+    assert_eq!(rig.phase(0, "a"), BreakerPhase::Closed);
+    let announced = rig.call(0, "POST", "/explain", &[("content-length", "65537")], b"{}");
+    assert_eq!(code(&announced).0, 413);
+    let refused = rig.call(0, "POST", "/explain", &[], b"{\"messages\":");
+    assert!(refused.body.contains("not valid JSON: EOF while parsing"), "{}", refused.body);
+}
+
+#[test]
+fn to_look_needs_no_token_and_to_change_does() {
+    let mut rig = Rig::three("round_robin");
+    rig.token = Token::new(Some(b"t".to_vec()));
+    rig.get(0, "/health");
+    rig.explain(&[], CHAT);
+    assert_eq!(code(&rig.call(0, "POST", "/circuit-breaker/a/open", &[], b"")), (401, "unauthorized".to_owned()));
+    assert_eq!(rig.phase(0, "a"), BreakerPhase::Closed);
+    let right = [("authorization", "Bearer t")];
+    assert_eq!(rig.call(0, "POST", "/circuit-breaker/a/open", &right, b"").status, 200);
+}
+
+#[test]
+fn an_explanation_is_the_next_decision_and_leaves_no_trace() {
+    for strategy in config::Strategy::ALL {
+        let mut rig = Rig::three(strategy.name());
+        for _ in 0..50 {
+            let writes = rig.world.writes.get();
+            let before: Vec<_> = ["a", "b", "c"].map(|id| rig.phase(0, id)).into();
+            rig.explain(&[], CHAT);
+            let explained = rig.explain(&[], CHAT);
+            assert_eq!(rig.world.writes.get(), writes, "{}", strategy.name());
+            assert_eq!(before, ["a", "b", "c"].map(|id| rig.phase(0, id)));
+            let attempts = explained["decision"]["attempts"].as_array().unwrap();
+            assert_eq!(attempts.len(), 3);
+            assert_eq!(attempts[0], rig.send(), "{}", strategy.name());
+        }
+    }
+}
+
+#[test]
+fn an_explanation_takes_no_probe() {
+    let mut rig = Rig::three("round_robin");
+    assert_eq!(rig.call(0, "POST", "/circuit-breaker/a/open", &[], b"").status, 200);
+    let explained = rig.explain(&[], CHAT);
+    let a = &explained["backends"][0];
+    assert_eq!((&a["excluded"]["by"], &a["place"]), (&json!("circuit_breaker"), &Value::Null));
+    assert_eq!(a["excluded"]["retry_at"], a["circuit_breaker"]["retry_at"]);
+    rig.world.now.set(1_000 + 120);
+    for _ in 0..10 {
+        let explained = rig.explain(&[], CHAT);
+        assert_eq!(explained["backends"][0]["probe"], true);
+    }
+    assert_eq!(rig.phase(0, "a"), BreakerPhase::Open, "nobody was let in");
+}
+
+#[test]
+fn an_explanation_heeds_the_hints_that_clients_may_give() {
+    let hints = |listed: Value| {
+        json!({ "strategy": "round_robin", "client_hints": listed, "backend_instances": {
+            "a": { "quality_score": 0.5 }, "b": {} } })
+    };
+    let headers = [("x-llm-strategy", "quality_aware"), ("x-llm-min-quality", "0.9")];
+    let explained = Rig::new(&hints(json!(["strategy", "min_quality"]))).explain(&headers, CHAT);
+    assert_eq!(explained["strategy"], "quality_based");
+    assert_eq!(explained["decision"]["attempts"], json!(["b", "b", "b"]));
+    assert_eq!(explained["backends"][0]["excluded"]["by"], "min_quality");
+    let explained = Rig::new(&hints(json!([]))).explain(&headers, CHAT);
+    assert_eq!((&explained["strategy"], &explained["backends"][0]["eligible"]), (&json!("round_robin"), &json!(true)));
+}
+
+#[test]
+fn a_request_that_nobody_may_serve_is_explained_too() {
+    let mut rig = Rig::new(&json!({ "client_hints": ["min_quality"],
+        "backend_instances": { "a": { "quality_score": 0.5 } } }));
+    let explained = rig.explain(&[("x-llm-min-quality", "0.9")], CHAT);
+    assert_eq!(explained["refusal"]["code"], "no_backend_available");
+    assert_eq!((&explained["refusal"]["status"], &explained["decision"]), (&json!(503), &Value::Null));
+}
+
+#[test]
+fn figures_are_those_of_the_records() {
+    let mut rig = Rig::three("round_robin");
+    rig.send();
+    let metrics = rig.get(0, "/metrics");
+    assert_eq!(metrics["routing_metrics"]["in_flight"], 1);
+    assert_eq!(metrics["routing_metrics"]["recent_success_rate"], Value::Null, "nothing was answered yet");
+    assert_eq!(metrics["circuit_breakers"]["c"], Value::Null, "it has none");
+    let health = rig.get(0, "/health");
+    assert_eq!((&health["overall_health"], &health["healthy_backends"]), (&json!("healthy"), &json!(3)));
+    let a = &rig.get(0, "/backends")["backends"][0];
+    assert_eq!((&a["id"], &a["weight"], &a["default"]), (&json!("a"), &json!(5), &json!(true)));
+    assert_eq!(rig.get(0, "/strategy")["strategy"], "round_robin");
+}
+
+proptest! {
+    #[test]
+    fn any_call_is_answered_in_json(
+        name in "(health|explain|circuit-breaker/[abcd]/(open|close)|[a-z/%?=\u{0}-\u{ff}]{0,20})",
+        body in prop::collection::vec(any::<u8>(), 1..200), post in any::<bool>()
+    ) {
+        let mut rig = Rig::three("weighted");
+        let reply = rig.call(0, if post { "POST" } else { "GET" }, &format!("/{name}"), &[], &body);
+        prop_assert!(serde_json::from_str::<Value>(&reply.body).is_ok(), "{}", reply.body);
+    }
+
+    #[test]
+    fn deep_nesting_is_no_danger(depth in 1..30_000_usize, brace in any::<bool>()) {
+        let mut rig = Rig::three("weighted");
+        let (open, key) = if brace { ("{\"messages\":[", "") } else { ("[", "{\"reason\":") };
+        let body = [key, &open.repeat(depth.min(60_000 / open.len()))].concat();
+        for endpoint in ["/explain", "/circuit-breaker/a/open"] {
+            prop_assert_eq!(rig.call(0, "POST", endpoint, &[], body.as_bytes()).status, 400);
+        }
+    }
+}
