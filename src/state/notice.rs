@@ -41,7 +41,7 @@ impl Record {
         let speaks_of_quotas = report.has_allowance() || self.quota.is_known(at);
         self.quota.note(report, tokens, departed_after, at);
         if signal == Signal::Refused {
-            self.quota.refuse(report, departed, at);
+            self.quota.refuse(report, tokens, departed, at);
         }
         let is_full = match signal {
             Signal::None => false,
