@@ -11,7 +11,7 @@ pub struct Notice {
     pub at: Timestamp,
     /// When the request departed.
     pub departed: Timestamp,
-    /// What its backend's quota knew to have ended by then, if the request was counted in there.
+    /// What its backend's quota knew to have ended by then, if that is known: no more than had.
     pub departed_after: Option<Ended>,
     /// The request's tokens.
     pub tokens: Tokens,
