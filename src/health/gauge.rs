@@ -55,8 +55,7 @@ impl Gauge {
             return None;
         }
         if now < self.resets {
-            let is_old = now.since(self.reported) > BELIEF;
-            return Some(if is_old { self.remaining.max(1) } else { self.remaining });
+            return Some(if self.is_doubtful(now) { self.remaining.max(1) } else { self.remaining });
         }
         (self.limit > 0 && now.since(self.resets) <= BELIEF).then_some(self.limit)
     }
@@ -66,9 +65,14 @@ impl Gauge {
         (self.limit > 0).then_some(self.limit)
     }
 
-    /// When all of it is there again, at `now` at the earliest.
-    pub(super) fn resets(&self, now: Timestamp) -> Timestamp {
-        self.resets.max(now)
+    /// When there may be more than now: at its reset, or once the report is too old to be believed.
+    pub(super) fn opens(&self, now: Timestamp) -> Timestamp {
+        self.resets.min(self.reported.after(BELIEF)).max(now)
+    }
+
+    /// Whether the last report is too old to be believed, though its window is not over: then it is asked about.
+    pub(super) fn is_doubtful(&self, now: Timestamp) -> bool {
+        self.holds(now) && now.since(self.reported) >= BELIEF
     }
 
     /// How much has ended so far.

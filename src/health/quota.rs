@@ -81,14 +81,15 @@ impl Quota {
     /// `part = min(1, headroom / limit / 0.2)`, of requests or of tokens, whichever is less
     pub fn room(&self, demand: &Demand, now: Timestamp) -> Result<f64, Timestamp> {
         if self.requests.left(now).is_some_and(|left| left <= u64::from(demand.requests)) {
-            return Err(self.requests.resets(now));
+            return Err(self.requests.opens(now));
         }
         if let Some(left) = self.tokens.left(now) {
             let free = left.saturating_sub(demand.tokens.0);
             // What is larger than the whole quota would never be let in; the provider may count it differently.
-            let untouched = demand.tokens.0 == 0 && self.tokens.limit().is_some_and(|limit| left >= limit);
-            if free < demand.next.0.max(1) && !untouched {
-                return Err(self.tokens.resets(now));
+            let untouched = self.tokens.limit().is_some_and(|limit| left >= limit);
+            let alone = demand.tokens.0 == 0 && (untouched || self.tokens.is_doubtful(now));
+            if free < demand.next.0.max(1) && !alone {
+                return Err(self.tokens.opens(now));
             }
         }
         Ok((self.headroom(demand, now).unwrap_or(1.0) / SCARCE).min(1.0))
@@ -254,6 +255,17 @@ mod tests {
         let quota = of(None, said(1_000, 1_000));
         assert!(quota.room(&demand(0, 0, 9_000), at(1)).is_ok());
         assert!(quota.room(&demand(1, 1, 9_000), at(1)).is_err());
+    }
+
+    #[test]
+    fn a_quota_of_the_day_that_is_used_up_is_asked_about_when_the_client_was_told_to_come_again() {
+        let used_up = Allowance { resets: at(80_000), ..said(0, 1_000) };
+        for quota in [of(used_up, None), of(None, used_up)] {
+            assert_eq!(quota.room(&demand(0, 0, 300), at(1)), Err(at(600)), "not tomorrow");
+            assert_eq!(quota.room(&demand(0, 0, 300), at(599)), Err(at(600)));
+            assert!(quota.room(&demand(0, 0, 300), at(600)).is_ok());
+            assert!(quota.room(&demand(1, 300, 300), at(600)).is_err(), "by one request");
+        }
     }
 
     #[test]
