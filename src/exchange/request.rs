@@ -30,8 +30,18 @@ pub(super) fn decide<H: Host>(
         panic_threshold: cx.router.config().panic_threshold,
     };
     let (attempts, held) = cx.decide(&ask, now)?;
-    let route =
-        Route { strategy, attempts, text, understood, asked, departed: now, held, method: intake.method, facts };
+    let route = Route {
+        strategy,
+        departed_after: cx.ended(&attempts),
+        attempts,
+        text,
+        understood,
+        asked,
+        departed: now,
+        held,
+        method: intake.method,
+        facts,
+    };
     write_headers(cx, &route);
     Ok(route)
 }

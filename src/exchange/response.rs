@@ -127,9 +127,7 @@ impl Answer {
         }
         let answering = slot(failed);
         answer.backend = answering;
-        let held = cx.enter_unasked(answering, &answer.route.facts, answer.route.text);
-        // It departed some time ago.
-        answer.held = held.map(|held| Held { departed_after: None, ..held });
+        answer.held = cx.enter_unasked(answering, &answer.route.facts, answer.route.text);
         answer
     }
 
@@ -169,7 +167,7 @@ impl Answer {
         }
         let report = head.quota.report(head.date.as_deref(), cx.host.now());
         if report.has_allowance() || signal != Signal::None {
-            cx.notice(self.backend, self.held.as_mut(), self.route.departed, report, signal);
+            cx.notice(self.backend, self.held.as_mut(), &self.route, report, signal);
         }
     }
 

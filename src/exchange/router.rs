@@ -11,7 +11,7 @@ use crate::domain::{Backend, BackendIndex, QuotaReport, RequestFacts, Rng, Split
 use crate::health::{BreakerPhase, Ended, Pass};
 use crate::host::Host;
 use crate::metrics::{Internal, Method, Metric};
-use crate::routing::{Ask, Attempts, Fleet, Nobody, Strategy, admits, limits, plan};
+use crate::routing::{Ask, Attempts, Fleet, MAX_ATTEMPTS, Nobody, Strategy, admits, limits, plan};
 use crate::state::{Cursor, Leaving, Notice, Outcome, Place, Record, Signal, Smooth, Store, StoreError, View};
 
 /// A configuration with all it needs to decide.
@@ -39,6 +39,9 @@ pub(super) struct Route {
     pub(super) asked: bool,
     /// When it was decided.
     pub(super) departed: Timestamp,
+    /// What the quota of each planned backend knew to have ended by then. Those that Envoy goes to later departed later,
+    /// so no less had ended: that is as safe, and nearly as good.
+    pub(super) departed_after: [Ended; MAX_ATTEMPTS],
     /// Where it is counted as in flight, if it could be.
     pub(super) held: Option<Held>,
 }
@@ -50,12 +53,18 @@ pub(super) struct Held {
     pub(super) pass: Pass,
     /// What it was expected to take.
     pub(super) tokens: Tokens,
-    /// What its backend's quota knew to have ended when it departed, if it was counted in before that.
-    pub(super) departed_after: Option<Ended>,
     /// Whether its provider's figures know of it.
     pub(super) reported: bool,
     /// Whether others wait for it, so that they must be told at once when it is free again.
     pub(super) awaited: bool,
+}
+
+impl Route {
+    /// What the quota of one of the planned backends knew to have ended when the request was decided.
+    fn departed_after(&self, index: BackendIndex) -> Option<Ended> {
+        let planned = self.attempts.as_slice().iter().zip(self.departed_after);
+        planned.into_iter().find_map(|(&backend, ended)| (backend == index).then_some(ended))
+    }
 }
 
 impl Router {
@@ -153,8 +162,7 @@ impl<H: Host> Context<'_, H> {
             backend.breaker.map_or(Ok(unasked), |breaker| record.breaker.enter(&breaker, tokens, now).map_err(drop))
         })?;
         self.router.announce(self.view, self.host);
-        let departed_after = Some(self.view.record(place).quota.ended());
-        let held = |pass| Held { backend: index, pass, tokens, departed_after, reported: false, awaited: true };
+        let held = |pass| Held { backend: index, pass, tokens, reported: false, awaited: true };
         Ok(entered.ok().map(held))
     }
 
@@ -167,8 +175,18 @@ impl<H: Host> Context<'_, H> {
 
     fn count_in(&mut self, index: BackendIndex, place: Place, tokens: Tokens) -> Option<Held> {
         let pass = self.view.enter_unasked(place, tokens)?;
-        let departed_after = Some(self.view.record(place).quota.ended());
-        Some(Held { backend: index, pass, tokens, departed_after, reported: false, awaited: false })
+        Some(Held { backend: index, pass, tokens, reported: false, awaited: false })
+    }
+
+    /// What has ended so far at each of the backends that a request may go to.
+    pub(super) fn ended(&self, attempts: &Attempts) -> [Ended; MAX_ATTEMPTS] {
+        let mut ended = [Ended::default(); MAX_ATTEMPTS];
+        for (ended, &index) in ended.iter_mut().zip(attempts.as_slice()) {
+            if let Some(place) = self.router.place(index) {
+                *ended = self.view.record(place).quota.ended();
+            }
+        }
+        ended
     }
 
     /// Takes note of what an answer's headers say of its backend's quota.
@@ -176,7 +194,7 @@ impl<H: Host> Context<'_, H> {
         &mut self,
         index: BackendIndex,
         held: Option<&mut Held>,
-        departed: Timestamp,
+        route: &Route,
         report: QuotaReport,
         signal: Signal,
     ) {
@@ -184,8 +202,8 @@ impl<H: Host> Context<'_, H> {
         let load = self.view.record(place).load();
         let crowd = (load.requests > 1).then_some(load.tokens);
         let at = self.host.now();
-        let (tokens, departed_after) =
-            held.as_ref().map_or_else(Default::default, |held| (held.tokens, held.departed_after));
+        let tokens = held.as_ref().map_or_else(Default::default, |held| held.tokens);
+        let (departed, departed_after) = (route.departed, route.departed_after(index));
         let notice = Notice { at, departed, departed_after, tokens, report, signal, crowd };
         let counted = held.filter(|_| report.has_allowance()).map(|held| {
             held.reported = true;
