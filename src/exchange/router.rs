@@ -36,6 +36,8 @@ pub(super) struct Route {
     pub(super) understood: bool,
     /// Whether the client has sent all of it.
     pub(super) asked: bool,
+    /// Whether the client had done so when it was decided: otherwise part of the wait is for the client.
+    pub(super) whole: bool,
     /// When it was decided.
     pub(super) departed: Timestamp,
     /// Where it is counted as in flight, if it could be.

@@ -378,6 +378,41 @@ fn answers_that_take_too_long_open_the_breaker_and_long_streams_that_began_in_ti
 }
 
 #[test]
+fn slowness_that_is_the_clients_opens_no_breaker() {
+    let config =
+        serde_json::json!({ "backend_instances": { "a": { "circuit_breaker": { "slow_response_ms": 1500 } } } });
+    // Seconds until the client has sent all, until the answer's headers, and until it has read all.
+    for (content_type, [sent, headed, read], phase) in [
+        ("application/json", [0, 1, 60], BreakerPhase::Closed),
+        ("application/json", [0, 2, 60], BreakerPhase::Open),
+        ("text/plain", [60, 61, 61], BreakerPhase::Closed),
+    ] {
+        let mut rig = Rig::new(&config);
+        for _ in 0..10 {
+            let mut exchange = Exchange::default();
+            let start = rig.world.now.get();
+            let request = [(":path", "/v1/chat/completions"), (":method", "POST"), ("content-type", content_type)];
+            rig.world.request.replace(request.map(|(n, v)| (n.to_owned(), v.as_bytes().to_vec())).into());
+            rig.world.body.replace(CHAT.into());
+            rig.world.properties.borrow_mut().insert(Property::AttemptCount, 1_u64.to_le_bytes().to_vec());
+            let response = [(":status", "200"), ("content-type", "application/json")];
+            rig.world.response.replace(response.map(|(n, v)| (n.to_owned(), v.as_bytes().to_vec())).into());
+            rig.world.chunk.replace(ANSWER.into());
+            let mut cx = Context { router: &mut rig.router, view: &mut rig.view, host: &rig.world };
+            exchange.request_headers(&mut cx, false);
+            rig.world.now.set(start + sent * SECOND);
+            exchange.request_body(&mut cx, CHAT.len(), true);
+            rig.world.now.set(start + headed * SECOND);
+            exchange.response_headers(&mut cx, false);
+            rig.world.now.set(start + read * SECOND);
+            exchange.response_body(&mut cx, ANSWER.len(), true);
+            exchange.log(&mut cx);
+        }
+        assert_eq!(rig.record("a").breaker.phase, phase, "{content_type} {sent} {headed} {read}");
+    }
+}
+
+#[test]
 fn when_nobody_is_left_the_client_is_told_when_to_come_back() {
     let mut rig = Rig::three();
     for _ in 0..6 {
