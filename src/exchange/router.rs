@@ -224,7 +224,7 @@ impl<H: Host> Context<'_, H> {
 /// worker has heard nothing may have told another one of its quota a moment ago.
 fn is_awaited(backend: &Backend, record: &Record, strategy: Strategy, tokens: Tokens, now: Timestamp) -> bool {
     backend.max_concurrent_requests.is_some()
-        || record.breaker.phase != BreakerPhase::Closed
+        || (backend.breaker.is_some() && record.breaker.phase != BreakerPhase::Closed)
         || matches!(strategy, Strategy::LeastConnections | Strategy::PerformanceBased)
         || record.window.is_empty()
         || record.capacity.tokens(now).is_some()

@@ -305,6 +305,33 @@ fn a_breaker_opens_and_the_backend_is_left_out_until_it_is_well() {
 }
 
 #[test]
+fn a_breaker_that_is_disabled_while_it_is_open_costs_requests_nothing() {
+    for enabled in [true, false] {
+        let config = |enabled: bool| {
+            let breaker = serde_json::json!({ "enabled": enabled, "failure_threshold": 2 });
+            let backend = serde_json::json!({ "circuit_breaker": breaker });
+            serde_json::json!({ "strategy": "round_robin", "backend_instances": { "a": backend } })
+        };
+        let mut rig = Rig::new(&config(true));
+        for _ in 0..2 {
+            let mut exchange = Exchange::default();
+            rig.send(&mut exchange, &[], CHAT);
+            rig.answer(&mut exchange, 500, 1, None, 0);
+        }
+        assert_eq!(rig.record("a").breaker.phase, BreakerPhase::Open);
+        rig.world.now.set(2_000 * SECOND);
+        rig.view.refresh(&rig.world, rig.world.now()).expect("refreshed");
+        let swapped = Arc::new(config::parse(config(enabled).to_string().as_bytes()).expect("a configuration"));
+        rig.router = Router::new(swapped, &mut rig.view, &rig.world, 42).expect("a router");
+        assert_eq!(rig.send(&mut Exchange::default(), &[], CHAT), Flow::Continue);
+        let mut other = View::new(2);
+        let place = other.place(&rig.world, "a").expect("placed");
+        other.refresh(&rig.world, rig.world.now()).expect("refreshed");
+        assert_eq!(other.record(place).in_flight(), u32::from(enabled), "others hear at once of a probe alone");
+    }
+}
+
+#[test]
 fn a_breaker_that_changes_its_state_is_counted_and_logged() {
     let mut rig = Rig::three();
     for _ in 0..6 {
