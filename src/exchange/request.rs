@@ -18,7 +18,7 @@ pub(super) fn decide<H: Host>(
     intake: &Intake,
     body: Option<Vec<u8>>,
 ) -> Result<Route, Refusal> {
-    let asked = body.is_some() || intake.ended;
+    let whole = body.is_some() || intake.ended;
     let Read { facts, text, understood, .. } = read(intake, body, cx.router.config().body_limit_bytes)?;
     let now = cx.host.now();
     let strategy = intake.strategy.unwrap_or(cx.router.config().strategy);
@@ -36,7 +36,8 @@ pub(super) fn decide<H: Host>(
         attempts,
         text,
         understood,
-        asked,
+        asked: whole,
+        whole,
         departed: now,
         held,
         method: intake.method,

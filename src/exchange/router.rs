@@ -37,6 +37,8 @@ pub(super) struct Route {
     pub(super) understood: bool,
     /// Whether the client has sent all of it.
     pub(super) asked: bool,
+    /// Whether the client had done so when it was decided: otherwise part of the wait is for the client.
+    pub(super) whole: bool,
     /// When it was decided.
     pub(super) departed: Timestamp,
     /// What the quota of each planned backend knew to have ended by then. Those that Envoy goes to later departed later,
@@ -248,7 +250,7 @@ impl<H: Host> Context<'_, H> {
 /// worker has heard nothing may have told another one of its quota a moment ago.
 fn is_awaited(backend: &Backend, record: &Record, strategy: Strategy, tokens: Tokens, now: Timestamp) -> bool {
     backend.max_concurrent_requests.is_some()
-        || record.breaker.phase != BreakerPhase::Closed
+        || (backend.breaker.is_some() && record.breaker.phase != BreakerPhase::Closed)
         || matches!(strategy, Strategy::LeastConnections | Strategy::PerformanceBased)
         || record.window.is_empty()
         || record.capacity.tokens(now).is_some()

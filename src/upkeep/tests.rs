@@ -528,3 +528,17 @@ proptest! {
         prop_assert!((rig.record("a").answers(now) * rig.record("a").probes.score(now) - 1.0).abs() < 1e-9 && !rig.record("a").probes.is_unhealthy(now));
     }
 }
+
+#[test]
+fn a_breaker_that_is_disabled_while_it_is_open_is_shown_as_closed() {
+    let config = |enabled: bool| json!({"backend_instances": {"a": {"circuit_breaker": {"enabled": enabled}}}});
+    let mut rig = Rig::new(&config(true));
+    let (_, backend, place) = rig.vm.router.places().next().expect("a");
+    let (settings, now) = (backend.breaker.expect("a breaker"), rig.world.now());
+    rig.vm.view.change(&rig.world, place, now, |record| record.breaker.open_by_hand(&settings, now)).expect("changed");
+    rig.run(100, None);
+    assert_eq!(rig.metric("circuit_breaker_state"), 2);
+    (rig.vm.router, rig.vm.upkeep) = configured(&rig.world, &mut rig.vm.view, &config(false));
+    rig.run(100, None);
+    assert_eq!(rig.metric("circuit_breaker_state"), 0);
+}
