@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::needless_pass_by_value, reason = "a test")]
 
 use std::{
+    future::ready,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -197,15 +198,31 @@ async fn opened_by_one_worker_it_refuses_on_the_others_within_a_tenth_of_a_secon
     let breaker = json!({"failure_threshold": 5, "recovery_timeout_seconds": 600});
     let envoy = rig(&backends, breaker).start().await;
     // All workers are at work, and alpha answers them; then it fails at once.
+    let enough = Arc::new(AtomicBool::new(false));
     let sending = {
-        let (client, url) = (Client::new(), envoy.url(PATH));
-        tokio::spawn(async move { load(&client, 6_000, 32, |_| Client::json_request(&url, &chat("hello"))).await })
+        let (client, url, enough) = (Client::new(), envoy.url(PATH), Arc::clone(&enough));
+        tokio::spawn(async move {
+            while !enough.load(Ordering::Relaxed) {
+                let sent = load(&client, 300, 32, |_| Client::json_request(&url, &chat("hello"))).await;
+                assert_eq!(sent.failures(), 0, "{:?}", sent.first_failure());
+            }
+        })
     };
     until("it is in the midst of it", || async { alpha.counters().prompts >= 500 }).await;
     alpha.set(Behaviour::status(500));
-    let sent = sending.await.unwrap();
-    assert_eq!(sent.failures(), 0, "{:?}", sent.first_failure());
-    assert!(sent.elapsed > Duration::from_millis(300), "{:?}: too short to show anything", sent.elapsed);
+    until("it opens", || async { changes(&envoy.stats().await, "open") > 0 }).await;
+    // Whoever has not heard of it has all this time to send to alpha.
+    let (mut seen, mut since) = (alpha.counters().prompts, Instant::now());
+    until("alpha is left alone", || {
+        let prompts = alpha.counters().prompts;
+        if prompts != seen {
+            (seen, since) = (prompts, Instant::now());
+        }
+        ready(since.elapsed() > Duration::from_secs(1))
+    })
+    .await;
+    enough.store(true, Ordering::Relaxed);
+    sending.await.unwrap();
     has_opened(&envoy, "consecutive_failures").await;
     // From the first failure to the last request that still came, in alpha's own time.
     let prompts = alpha.prompts();
@@ -321,7 +338,7 @@ async fn a_backend_that_can_take_a_fifth_does_not_collapse_again_and_again() {
     }
     // A third of 48 at once is 16; it can take 3.
     backends[0].set(Behaviour { capacity: Some(3), ..Behaviour::latency_ms(40) });
-    let mut openings = Vec::new();
+    let mut useful = Vec::new();
     for ramp in [3, 0] {
         let breaker = json!({"failure_threshold": 5, "recovery_timeout_seconds": 0.5, "ramp_seconds": ramp});
         let instance = json!({"circuit_breaker": breaker});
@@ -335,13 +352,15 @@ async fn a_backend_that_can_take_a_fifth_does_not_collapse_again_and_again() {
             assert_eq!(sent.failures(), 0, "{:?}", sent.first_failure());
         }
         let stats = settled(&envoy).await;
-        println!(
-            "with a ramp of {ramp} s: {} openings, {} failures, {} answers by alpha",
-            changes(&stats, "open"),
-            counted(&stats, "circuit_breaker_failures_total", &[("backend_id", "alpha")]),
-            counted(&stats, "requests_total", &[("backend_id", "alpha"), ("status", "success")]),
-        );
-        openings.push(changes(&stats, "open"));
+        let answers = counted(&stats, "requests_total", &[("backend_id", "alpha"), ("status", "success")]);
+        let openings = changes(&stats, "open");
+        let failures = counted(&stats, "circuit_breaker_failures_total", &[("backend_id", "alpha")]);
+        println!("with a ramp of {ramp} s: {openings} openings, {failures} failures, {answers} answers by alpha");
+        if ramp > 0 {
+            assert!((1..=3).contains(&openings), "{openings}");
+        }
+        useful.push(answers);
     }
-    assert!((1..=3).contains(&openings[0]) && openings[1] > openings[0], "{openings:?}");
+    // How often it opens without a ramp depends on the machine's speed; that it is of much more use with one does not.
+    assert!(useful[0] > 2 * useful[1], "{useful:?}");
 }
