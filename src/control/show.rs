@@ -42,7 +42,7 @@ pub(super) fn health(router: &Router, view: &View, now: Timestamp) -> String {
 }
 
 fn backend_health(o: &mut Object<'_>, backend: &Backend, record: &Record, now: Timestamp) {
-    o.set("status", condition(backend, record, now).name()).set("score", score(record, now));
+    o.set("status", condition(backend, record, now).name()).set("score", score(backend, record, now));
     o.set("response_time_ms", response_time(backend, record, now));
     o.set("last_check", record.probes.checked_at).set("last_answer", record.last_answer);
     o.object("components", |o| {
@@ -74,10 +74,11 @@ fn backend_health(o: &mut Object<'_>, backend: &Backend, record: &Record, now: T
 /// How a backend is in a word: unhealthy is one that may not be asked because it is ill.
 fn condition(backend: &Backend, record: &Record, now: Timestamp) -> Condition {
     let phase = backend.breaker.map_or(BreakerPhase::Closed, |_| record.breaker.phase);
-    if phase == BreakerPhase::Open || record.probes.is_unhealthy(now) || record.hosts.available(now) <= 0.0 {
+    let fails_checks = backend.probe.is_some() && record.probes.is_unhealthy(now);
+    if phase == BreakerPhase::Open || fails_checks || record.hosts.available(now) <= 0.0 {
         return Condition::Unhealthy;
     }
-    if phase == BreakerPhase::HalfOpen || record.health(now) < WELL {
+    if phase == BreakerPhase::HalfOpen || record.health(backend, now) < WELL {
         return Condition::Degraded;
     }
     record.probes.condition(now).unwrap_or(Condition::Healthy)
@@ -156,7 +157,7 @@ pub(super) fn about(o: &mut Object<'_>, backend: &Backend) {
 
 /// How a backend stands.
 pub(super) fn figures(o: &mut Object<'_>, backend: &Backend, record: &Record, now: Timestamp) {
-    o.set("health_score", score(record, now)).set("response_time_ms", response_time(backend, record, now));
+    o.set("health_score", score(backend, record, now)).set("response_time_ms", response_time(backend, record, now));
     let load = record.load();
     o.object("in_flight", |o| _ = o.set("requests", load.requests).set("tokens", load.tokens.0));
     let headroom = record.quota.headroom(&record.demand(Tokens(0)), now);
@@ -180,8 +181,8 @@ fn breaker(o: &mut Object<'_>, key: &str, backend: &Backend, record: &Record) {
     });
 }
 
-fn score(record: &Record, now: Timestamp) -> PerMille {
-    PerMille::from_ratio(record.health(now))
+fn score(backend: &Backend, record: &Record, now: Timestamp) -> PerMille {
+    PerMille::from_ratio(record.health(backend, now))
 }
 
 /// Milliseconds, to the thousandth.

@@ -18,7 +18,7 @@ pub(super) fn decide<H: Host>(
     intake: &Intake,
     body: Option<Vec<u8>>,
 ) -> Result<Route, Refusal> {
-    let asked = body.is_some() || intake.ended;
+    let whole = body.is_some() || intake.ended;
     let Read { facts, text, understood, .. } = read(intake, body, cx.router.config().body_limit_bytes)?;
     let now = cx.host.now();
     let strategy = intake.strategy.unwrap_or(cx.router.strategy());
@@ -30,8 +30,19 @@ pub(super) fn decide<H: Host>(
         panic_threshold: cx.router.config().panic_threshold,
     };
     let (attempts, held) = cx.decide(&ask, now)?;
-    let route =
-        Route { strategy, attempts, text, understood, asked, departed: now, held, method: intake.method, facts };
+    let route = Route {
+        strategy,
+        departed_after: cx.ended(&attempts),
+        attempts,
+        text,
+        understood,
+        asked: whole,
+        whole,
+        departed: now,
+        held,
+        method: intake.method,
+        facts,
+    };
     write_headers(cx, &route);
     Ok(route)
 }

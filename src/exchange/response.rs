@@ -71,6 +71,8 @@ pub(super) struct Answer {
     attempts: Option<u32>,
     status: Option<u16>,
     observer: Observer,
+    /// When its headers came, where they are what the client waited for.
+    headed: Option<Timestamp>,
     first_token: Option<Timestamp>,
     /// Bytes of its body so far.
     passed: u64,
@@ -84,6 +86,7 @@ impl Answer {
         let observer = head.observer(&route);
         let mut answer = Self::settle(cx, route, observer, head.status);
         answer.complete = end_of_stream;
+        answer.headed = (answer.route.whole && !answer.route.facts.stream).then(|| cx.host.now());
         answer.notice(cx, &head);
         answer.write_headers(cx);
         answer
@@ -107,6 +110,7 @@ impl Answer {
             attempts,
             status,
             observer,
+            headed: None,
             first_token: None,
             passed: 0,
             complete: false,
@@ -127,9 +131,7 @@ impl Answer {
         }
         let answering = slot(failed);
         answer.backend = answering;
-        let held = cx.enter_unasked(answering, &answer.route.facts, answer.route.text);
-        // It departed some time ago.
-        answer.held = held.map(|held| Held { departed_after: None, ..held });
+        answer.held = cx.enter_unasked(answering, &answer.route.facts, answer.route.text);
         answer
     }
 
@@ -169,7 +171,7 @@ impl Answer {
         }
         let report = head.quota.report(head.date.as_deref(), cx.host.now());
         if report.has_allowance() || signal != Signal::None {
-            cx.notice(self.backend, self.held.as_mut(), self.route.departed, report, signal);
+            cx.notice(self.backend, self.held.as_mut(), &self.route, report, signal);
         }
     }
 
@@ -241,7 +243,7 @@ impl Answer {
         // How long the attempts before this one took is not known, so its own time is not either.
         if answered && self.attempts == Some(1) {
             outcome.response_time = Some(now.since(self.route.departed));
-            if backend.breaker.zip(self.waited(now)).is_some_and(|(breaker, waited)| waited > breaker.slow_response) {
+            if backend.breaker.zip(self.waited()).is_some_and(|(breaker, waited)| waited > breaker.slow_response) {
                 outcome.verdict = Verdict::Slow;
             }
         }
@@ -253,10 +255,11 @@ impl Answer {
         cx.learn(self.backend, held, &outcome);
     }
 
-    /// How long the client waited: for a whole answer, or for the first piece of a stream. How long a stream goes on is
-    /// a matter of how much there is to say.
-    fn waited(&self, now: Timestamp) -> Option<Duration> {
-        let until = if self.route.facts.stream { self.first_token } else { Some(self.first_token.unwrap_or(now)) };
+    /// How long the backend let the client wait: for a whole answer's headers, or for the first piece of a stream. How
+    /// long an answer goes on is a matter of how much there is to say, and of how fast the client reads. None where the
+    /// client had not sent all of its request: then nobody knows who waited for whom.
+    fn waited(&self) -> Option<Duration> {
+        let until = self.first_token.or(self.headed).filter(|_| self.route.whole);
         Some(until?.since(self.route.departed))
     }
 

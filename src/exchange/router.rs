@@ -11,7 +11,7 @@ use crate::domain::{Backend, BackendIndex, QuotaReport, RequestFacts, Rng, Split
 use crate::health::{BreakerPhase, Ended, Pass};
 use crate::host::Host;
 use crate::metrics::{Internal, Method, Metric};
-use crate::routing::{Ask, Attempts, Fleet, Nobody, Strategy, admits, plan};
+use crate::routing::{Ask, Attempts, Fleet, MAX_ATTEMPTS, Nobody, Strategy, admits, limits, plan};
 use crate::state::{Cursor, Leaving, Notice, Outcome, Place, Record, Signal, Smooth, Store, StoreError, View};
 
 /// A configuration with all it needs to decide.
@@ -38,8 +38,13 @@ pub(super) struct Route {
     pub(super) understood: bool,
     /// Whether the client has sent all of it.
     pub(super) asked: bool,
+    /// Whether the client had done so when it was decided: otherwise part of the wait is for the client.
+    pub(super) whole: bool,
     /// When it was decided.
     pub(super) departed: Timestamp,
+    /// What the quota of each planned backend knew to have ended by then. Those that Envoy goes to later departed later,
+    /// so no less had ended: that is as safe, and nearly as good.
+    pub(super) departed_after: [Ended; MAX_ATTEMPTS],
     /// Where it is counted as in flight, if it could be.
     pub(super) held: Option<Held>,
 }
@@ -51,12 +56,18 @@ pub(super) struct Held {
     pub(super) pass: Pass,
     /// What it was expected to take.
     pub(super) tokens: Tokens,
-    /// What its backend's quota knew to have ended when it departed, if it was counted in before that.
-    pub(super) departed_after: Option<Ended>,
     /// Whether its provider's figures know of it.
     pub(super) reported: bool,
     /// Whether others wait for it, so that they must be told at once when it is free again.
     pub(super) awaited: bool,
+}
+
+impl Route {
+    /// What the quota of one of the planned backends knew to have ended when the request was decided.
+    fn departed_after(&self, index: BackendIndex) -> Option<Ended> {
+        let planned = self.attempts.as_slice().iter().zip(self.departed_after);
+        planned.into_iter().find_map(|(&backend, ended)| (backend == index).then_some(ended))
+    }
 }
 
 impl Router {
@@ -116,10 +127,7 @@ impl<H: Host> Context<'_, H> {
             let store = Turnstile { host: self.host, rehearses: false };
             let mut turns = SharedTurns { store, cursor, smooth, places: places.len(), rng };
             let attempts = plan(&fleet, ask, wanted, now, &mut luck, &mut turns).map_err(|n| refuse(n, now))?;
-            if attempts.is_forced() {
-                return Ok((attempts, self.enter_unasked(attempts.first(), ask.facts, ask.text)));
-            }
-            match self.enter(attempts.first(), ask, now) {
+            match self.enter(attempts.first(), attempts.is_forced(), ask, now) {
                 Ok(Some(held)) => return Ok((attempts, Some(held))),
                 Ok(None) => {}
                 Err(error) => {
@@ -133,8 +141,14 @@ impl<H: Host> Context<'_, H> {
         Ok((Attempts::only(default), self.enter_unasked(default, ask.facts, ask.text)))
     }
 
-    /// Counts a request in, if there is room and the breaker lets it.
-    fn enter(&mut self, index: BackendIndex, ask: &Ask<'_>, now: Timestamp) -> Result<Option<Held>, StoreError> {
+    /// Counts a request in, if there is room and, unless it is `forced`, the breaker lets it.
+    fn enter(
+        &mut self,
+        index: BackendIndex,
+        forced: bool,
+        ask: &Ask<'_>,
+        now: Timestamp,
+    ) -> Result<Option<Held>, StoreError> {
         let Some((backend, place)) = self.router.backend(index).zip(self.router.place(index)) else {
             return Ok(None);
         };
@@ -144,13 +158,15 @@ impl<H: Host> Context<'_, H> {
             return Ok(self.count_in(index, place, tokens));
         }
         let entered = self.view.enter(self.host, place, now, tokens, |record| {
-            admits(backend, record, ask, now).map_err(drop)?;
             let unasked = record.breaker.unasked();
+            if forced {
+                return limits(backend, record, ask, now).map(|_| unasked).map_err(drop);
+            }
+            admits(backend, record, ask, now).map_err(drop)?;
             backend.breaker.map_or(Ok(unasked), |breaker| record.breaker.enter(&breaker, tokens, now).map_err(drop))
         })?;
         self.router.announce(self.view, self.host);
-        let departed_after = Some(self.view.record(place).quota.ended());
-        let held = |pass| Held { backend: index, pass, tokens, departed_after, reported: false, awaited: true };
+        let held = |pass| Held { backend: index, pass, tokens, reported: false, awaited: true };
         Ok(entered.ok().map(held))
     }
 
@@ -163,8 +179,18 @@ impl<H: Host> Context<'_, H> {
 
     fn count_in(&mut self, index: BackendIndex, place: Place, tokens: Tokens) -> Option<Held> {
         let pass = self.view.enter_unasked(place, tokens)?;
-        let departed_after = Some(self.view.record(place).quota.ended());
-        Some(Held { backend: index, pass, tokens, departed_after, reported: false, awaited: false })
+        Some(Held { backend: index, pass, tokens, reported: false, awaited: false })
+    }
+
+    /// What has ended so far at each of the backends that a request may go to.
+    pub(super) fn ended(&self, attempts: &Attempts) -> [Ended; MAX_ATTEMPTS] {
+        let mut ended = [Ended::default(); MAX_ATTEMPTS];
+        for (ended, &index) in ended.iter_mut().zip(attempts.as_slice()) {
+            if let Some(place) = self.router.place(index) {
+                *ended = self.view.record(place).quota.ended();
+            }
+        }
+        ended
     }
 
     /// Takes note of what an answer's headers say of its backend's quota.
@@ -172,7 +198,7 @@ impl<H: Host> Context<'_, H> {
         &mut self,
         index: BackendIndex,
         held: Option<&mut Held>,
-        departed: Timestamp,
+        route: &Route,
         report: QuotaReport,
         signal: Signal,
     ) {
@@ -180,8 +206,8 @@ impl<H: Host> Context<'_, H> {
         let load = self.view.record(place).load();
         let crowd = (load.requests > 1).then_some(load.tokens);
         let at = self.host.now();
-        let (tokens, departed_after) =
-            held.as_ref().map_or_else(Default::default, |held| (held.tokens, held.departed_after));
+        let tokens = held.as_ref().map_or_else(Default::default, |held| held.tokens);
+        let (departed, departed_after) = (route.departed, route.departed_after(index));
         let notice = Notice { at, departed, departed_after, tokens, report, signal, crowd };
         let counted = held.filter(|_| report.has_allowance()).map(|held| {
             held.reported = true;
@@ -226,7 +252,7 @@ impl<H: Host> Context<'_, H> {
 /// worker has heard nothing may have told another one of its quota a moment ago.
 fn is_awaited(backend: &Backend, record: &Record, strategy: Strategy, tokens: Tokens, now: Timestamp) -> bool {
     backend.max_concurrent_requests.is_some()
-        || record.breaker.phase != BreakerPhase::Closed
+        || (backend.breaker.is_some() && record.breaker.phase != BreakerPhase::Closed)
         || matches!(strategy, Strategy::LeastConnections | Strategy::PerformanceBased)
         || record.window.is_empty()
         || record.capacity.tokens(now).is_some()

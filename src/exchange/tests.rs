@@ -305,6 +305,33 @@ fn a_breaker_opens_and_the_backend_is_left_out_until_it_is_well() {
 }
 
 #[test]
+fn a_breaker_that_is_disabled_while_it_is_open_costs_requests_nothing() {
+    for enabled in [true, false] {
+        let config = |enabled: bool| {
+            let breaker = serde_json::json!({ "enabled": enabled, "failure_threshold": 2 });
+            let backend = serde_json::json!({ "circuit_breaker": breaker });
+            serde_json::json!({ "strategy": "round_robin", "backend_instances": { "a": backend } })
+        };
+        let mut rig = Rig::new(&config(true));
+        for _ in 0..2 {
+            let mut exchange = Exchange::default();
+            rig.send(&mut exchange, &[], CHAT);
+            rig.answer(&mut exchange, 500, 1, None, 0);
+        }
+        assert_eq!(rig.record("a").breaker.phase, BreakerPhase::Open);
+        rig.world.now.set(2_000 * SECOND);
+        rig.view.refresh(&rig.world, rig.world.now()).expect("refreshed");
+        let swapped = Arc::new(config::parse(config(enabled).to_string().as_bytes()).expect("a configuration"));
+        rig.router = Router::new(swapped, &mut rig.view, &rig.world, 42).expect("a router");
+        assert_eq!(rig.send(&mut Exchange::default(), &[], CHAT), Flow::Continue);
+        let mut other = View::new(2);
+        let place = other.place(&rig.world, "a").expect("placed");
+        other.refresh(&rig.world, rig.world.now()).expect("refreshed");
+        assert_eq!(other.record(place).in_flight(), u32::from(enabled), "others hear at once of a probe alone");
+    }
+}
+
+#[test]
 fn a_breaker_that_changes_its_state_is_counted_and_logged() {
     let mut rig = Rig::three();
     for _ in 0..6 {
@@ -374,6 +401,41 @@ fn answers_that_take_too_long_open_the_breaker_and_long_streams_that_began_in_ti
         let breaker = rig.record("a").breaker;
         assert_eq!(breaker.phase, phase, "{body} {first_token:?}");
         assert_eq!(breaker.reason == TripReason::SlowAnswers, phase == BreakerPhase::Open);
+    }
+}
+
+#[test]
+fn slowness_that_is_the_clients_opens_no_breaker() {
+    let config =
+        serde_json::json!({ "backend_instances": { "a": { "circuit_breaker": { "slow_response_ms": 1500 } } } });
+    // Seconds until the client has sent all, until the answer's headers, and until it has read all.
+    for (content_type, [sent, headed, read], phase) in [
+        ("application/json", [0, 1, 60], BreakerPhase::Closed),
+        ("application/json", [0, 2, 60], BreakerPhase::Open),
+        ("text/plain", [60, 61, 61], BreakerPhase::Closed),
+    ] {
+        let mut rig = Rig::new(&config);
+        for _ in 0..10 {
+            let mut exchange = Exchange::default();
+            let start = rig.world.now.get();
+            let request = [(":path", "/v1/chat/completions"), (":method", "POST"), ("content-type", content_type)];
+            rig.world.request.replace(request.map(|(n, v)| (n.to_owned(), v.as_bytes().to_vec())).into());
+            rig.world.body.replace(CHAT.into());
+            rig.world.properties.borrow_mut().insert(Property::AttemptCount, 1_u64.to_le_bytes().to_vec());
+            let response = [(":status", "200"), ("content-type", "application/json")];
+            rig.world.response.replace(response.map(|(n, v)| (n.to_owned(), v.as_bytes().to_vec())).into());
+            rig.world.chunk.replace(ANSWER.into());
+            let mut cx = Context { router: &mut rig.router, view: &mut rig.view, host: &rig.world };
+            exchange.request_headers(&mut cx, false);
+            rig.world.now.set(start + sent * SECOND);
+            exchange.request_body(&mut cx, CHAT.len(), true);
+            rig.world.now.set(start + headed * SECOND);
+            exchange.response_headers(&mut cx, false);
+            rig.world.now.set(start + read * SECOND);
+            exchange.response_body(&mut cx, ANSWER.len(), true);
+            exchange.log(&mut cx);
+        }
+        assert_eq!(rig.record("a").breaker.phase, phase, "{content_type} {sent} {headed} {read}");
     }
 }
 

@@ -81,14 +81,15 @@ impl Quota {
     /// `part = min(1, headroom / limit / 0.2)`, of requests or of tokens, whichever is less
     pub fn room(&self, demand: &Demand, now: Timestamp) -> Result<f64, Timestamp> {
         if self.requests.left(now).is_some_and(|left| left <= u64::from(demand.requests)) {
-            return Err(self.requests.resets(now));
+            return Err(self.requests.opens(now));
         }
         if let Some(left) = self.tokens.left(now) {
             let free = left.saturating_sub(demand.tokens.0);
             // What is larger than the whole quota would never be let in; the provider may count it differently.
-            let untouched = demand.tokens.0 == 0 && self.tokens.limit().is_some_and(|limit| left >= limit);
-            if free < demand.next.0.max(1) && !untouched {
-                return Err(self.tokens.resets(now));
+            let untouched = self.tokens.limit().is_some_and(|limit| left >= limit);
+            let alone = demand.tokens.0 == 0 && (untouched || self.tokens.is_doubtful(now));
+            if free < demand.next.0.max(1) && !alone {
+                return Err(self.tokens.opens(now));
             }
         }
         Ok((self.headroom(demand, now).unwrap_or(1.0) / SCARCE).min(1.0))
@@ -138,15 +139,18 @@ impl Quota {
         }
     }
 
-    /// The provider refused. Refusals of requests that were under way together are one.
-    pub fn refuse(&mut self, report: &QuotaReport, departed: Timestamp, at: Timestamp) {
+    /// The provider refused a request of so many tokens. Refusals of requests that were under way together are one.
+    pub fn refuse(&mut self, report: &QuotaReport, tokens: Tokens, departed: Timestamp, at: Timestamp) {
+        let used_up = [report.requests, report.tokens].into_iter().flatten().filter(|said| said.remaining == 0);
+        let named = report.retry_at.or_else(|| used_up.map(|said| said.resets).max()).filter(|&until| until > at);
+        if named.is_none() && is_too_large(tokens, report) {
+            return;
+        }
         let is_new = departed >= self.struck || at < self.struck;
         if is_new {
             self.strikes = self.strikes.saturating_add(1);
             (self.struck_before, self.struck) = (self.struck, at);
         }
-        let used_up = [report.requests, report.tokens].into_iter().flatten().filter(|said| said.remaining == 0);
-        let named = report.retry_at.or_else(|| used_up.map(|said| said.resets).max()).filter(|&until| until > at);
         let until = match named {
             Some(until) => until.min(at.after(LONGEST_WAIT)),
             None if is_new => at.after(self.back_off()),
@@ -193,6 +197,14 @@ impl Quota {
             tokens: Gauge::decode(from)?,
         })
     }
+}
+
+/// Whether a request was refused for its own size: there is something left of everything, but fewer tokens than it
+/// takes. That says nothing of smaller ones, and what is left is known.
+fn is_too_large(tokens: Tokens, report: &QuotaReport) -> bool {
+    let is_used_up = [report.requests, report.tokens].into_iter().flatten().any(|said| said.remaining == 0);
+    let most = report.tokens.map(|said| said.remaining.min(said.limit.unwrap_or(u64::MAX)));
+    !is_used_up && most.is_some_and(|most| tokens.0 > most)
 }
 
 #[cfg(test)]
@@ -246,6 +258,17 @@ mod tests {
     }
 
     #[test]
+    fn a_quota_of_the_day_that_is_used_up_is_asked_about_when_the_client_was_told_to_come_again() {
+        let used_up = Allowance { resets: at(80_000), ..said(0, 1_000) };
+        for quota in [of(used_up, None), of(None, used_up)] {
+            assert_eq!(quota.room(&demand(0, 0, 300), at(1)), Err(at(600)), "not tomorrow");
+            assert_eq!(quota.room(&demand(0, 0, 300), at(599)), Err(at(600)));
+            assert!(quota.room(&demand(0, 0, 300), at(600)).is_ok());
+            assert!(quota.room(&demand(1, 300, 300), at(600)).is_err(), "by one request");
+        }
+    }
+
+    #[test]
     fn the_part_falls_with_the_last_fifth() {
         let parts = [100, 21, 20, 10, 1].map(|left| part(&of(said(left * 10, 1_000), None), &demand(0, 0, 1)));
         assert_eq!(parts, [1_000, 1_000, 1_000, 500, 50].map(Some));
@@ -264,17 +287,40 @@ mod tests {
     fn a_refusal_holds_until_the_time_that_it_names_but_not_for_ever() {
         for (named, expected) in [(at(30), at(30)), (at(90_000), at(600))] {
             let mut quota = Quota::default();
-            quota.refuse(&QuotaReport { retry_at: Some(named), ..QuotaReport::default() }, at(0), at(0));
+            quota.refuse(&QuotaReport { retry_at: Some(named), ..QuotaReport::default() }, Tokens(9), at(0), at(0));
             assert_eq!(quota.refused_until(at(1)), Some(expected));
             assert_eq!(quota.refused_until(expected), None);
         }
         let mut quota = Quota::default();
         quota.refuse(
             &QuotaReport { requests: Some(said(0, 9)), tokens: Some(said(5, 9)), retry_at: None },
+            Tokens(9),
             at(0),
             at(0),
         );
         assert_eq!(quota.refused_until(at(1)), Some(at(60)), "what is used up says when it is whole again");
+    }
+
+    #[test]
+    fn a_request_that_is_refused_for_its_size_excludes_nobody() {
+        let report = |requests: u64, tokens: u64| QuotaReport {
+            requests: Some(said(requests, 100)),
+            tokens: Some(said(tokens, 1_000)),
+            retry_at: None,
+        };
+        let refused = |report: QuotaReport, tokens| {
+            let mut quota = Quota::default();
+            quota.refuse(&report, Tokens(tokens), at(0), at(0));
+            (quota.strikes, quota.refused_until(at(0)))
+        };
+        assert_eq!(refused(report(99, 1_000), 9_000), (0, None), "larger than the limit");
+        assert_eq!(refused(report(99, 500), 501), (0, None), "larger than what remains");
+        assert_eq!(refused(report(99, 500), 500), (1, Some(at(1))), "it would have fitted");
+        assert_eq!(refused(report(0, 500), 9_000), (1, Some(at(60))), "there are no requests left");
+        assert_eq!(refused(report(99, 0), 9_000), (1, Some(at(60))), "there are no tokens left");
+        let named = QuotaReport { retry_at: Some(at(7)), ..report(99, 500) };
+        assert_eq!(refused(named, 9_000), (1, Some(at(7))), "it says when to come again");
+        assert_eq!(refused(QuotaReport::default(), 9_000), (1, Some(at(1))), "it says nothing");
     }
 
     #[test]
@@ -283,9 +329,9 @@ mod tests {
         let mut waits = Vec::new();
         let mut now = 100;
         for _ in 0..9 {
-            quota.refuse(&QuotaReport::default(), at(now), at(now));
+            quota.refuse(&QuotaReport::default(), Tokens(9), at(now), at(now));
             // Another one that was under way with it.
-            quota.refuse(&QuotaReport::default(), at(now - 1), at(now));
+            quota.refuse(&QuotaReport::default(), Tokens(9), at(now - 1), at(now));
             waits.push(quota.refused_until(at(now)).expect("refused").since(at(now)).as_secs());
             now += 100;
         }
@@ -293,14 +339,19 @@ mod tests {
         quota.succeed(at(0));
         assert_eq!(quota.back_off(), LAST_WAIT, "that one departed before the refusals");
         quota.succeed(at(now - 101));
-        quota.refuse(&QuotaReport::default(), at(now), at(now));
+        quota.refuse(&QuotaReport::default(), Tokens(9), at(now), at(now));
         assert_eq!(quota.refused_until(at(now)), Some(at(now + 1)));
     }
 
     #[test]
     fn a_clock_that_steps_back_does_not_keep_it_out() {
         let mut quota = Quota::default();
-        quota.refuse(&QuotaReport { retry_at: Some(at(9_000)), ..QuotaReport::default() }, at(8_990), at(8_990));
+        quota.refuse(
+            &QuotaReport { retry_at: Some(at(9_000)), ..QuotaReport::default() },
+            Tokens(9),
+            at(8_990),
+            at(8_990),
+        );
         assert_eq!(quota.refused_until(at(100)), None);
     }
 }

@@ -70,8 +70,24 @@ pub fn candidates<'a>(
     })
 }
 
-/// Whether a backend is good enough, well enough and has room, and on what terms.
+/// Whether a backend is good enough, has room and is well enough, and on what terms.
 pub(crate) fn admits(backend: &Backend, record: &Record, ask: &Ask<'_>, now: Timestamp) -> Result<Terms, Exclusion> {
+    let part = limits(backend, record, ask, now)?;
+    if backend.probe.is_some() && record.probes.is_unhealthy(now) {
+        return Err(Exclusion::Unhealthy);
+    }
+    let Some(settings) = &backend.breaker else {
+        return Ok(Terms { probe: false, part: part.clamp(LEAST_PART, 1.0) });
+    };
+    let tokens = || estimate(backend, record, ask.facts, ask.text).tokens();
+    let entered = record.breaker.would_enter(settings, tokens, now);
+    let probe = entered.map_err(|refused| Exclusion::Breaker { retry_at: refused.retry_at })?;
+    Ok(Terms { probe, part: (part * record.breaker.ramp(settings, now)).clamp(LEAST_PART, 1.0) })
+}
+
+/// What holds for a backend be it well or ill: nobody who is forced to ask an ill one may go beyond. Returns the part of
+/// its usual traffic that this leaves it.
+pub(crate) fn limits(backend: &Backend, record: &Record, ask: &Ask<'_>, now: Timestamp) -> Result<f64, Exclusion> {
     if ask.min_quality.is_some_and(|least| backend.quality < least) {
         return Err(Exclusion::BelowMinQuality);
     }
@@ -79,26 +95,13 @@ pub(crate) fn admits(backend: &Backend, record: &Record, ask: &Ask<'_>, now: Tim
     if hosts <= 0.0 {
         return Err(Exclusion::NoHealthyHost);
     }
-    if record.probes.is_unhealthy(now) {
-        return Err(Exclusion::Unhealthy);
-    }
     if let Some(retry_at) = record.quota.refused_until(now) {
         return Err(Exclusion::QuotaExhausted { retry_at });
     }
-    let (probe, ramp) = match &backend.breaker {
-        None => (false, 1.0),
-        Some(settings) => {
-            let tokens = || estimate(backend, record, ask.facts, ask.text).tokens();
-            let entered = record.breaker.would_enter(settings, tokens, now);
-            let probe = entered.map_err(|refused| Exclusion::Breaker { retry_at: refused.retry_at })?;
-            (probe, record.breaker.ramp(settings, now))
-        }
-    };
     if backend.max_concurrent_requests.is_some_and(|most| record.in_flight() >= most) {
         return Err(Exclusion::AtConcurrencyLimit);
     }
-    let room = room(backend, record, ask, now)?;
-    Ok(Terms { probe, part: (hosts * ramp * room).clamp(LEAST_PART, 1.0) })
+    Ok(hosts * room(backend, record, ask, now)?)
 }
 
 /// The part of its usual traffic that a backend's quota and capacity leave it, if they have room for this request.

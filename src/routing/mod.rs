@@ -9,8 +9,8 @@ pub mod strategy;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub(crate) use candidates::admits;
 pub use candidates::{Candidate, Exclusion, Terms, candidates};
+pub(crate) use candidates::{admits, limits};
 pub use plan::{Attempts, MAX_ATTEMPTS, Nobody, plan};
 pub use strategy::Strategy;
 

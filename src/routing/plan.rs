@@ -132,7 +132,8 @@ pub fn plan(
     }
     draft.add_spare();
     let forced = draft.attempts.is_none();
-    let health = |index: &BackendIndex| fleet.iter().nth(index.get()).map_or(0.0, |(_, _, record)| record.health(now));
+    let health =
+        |index: &BackendIndex| fleet.iter().nth(index.get()).map_or(0.0, |(_, b, record)| record.health(b, now));
     ill.sort_by(|a, b| health(b).total_cmp(&health(a)));
     for index in ill {
         draft.add(index);

@@ -14,6 +14,10 @@ const KEY: &str = "llm-router/1/members";
 /// A member that was not heard of for this long is dead. Worker threads that stand still for so long are lost anyway.
 const EXPIRY: Duration = Duration::from_secs(15);
 
+/// A leader that was not heard of for this long has a successor. That is sooner than its death is believed, so that what it
+/// knew (Envoy's picture holds for three looks) does not age out in between; two leaders for a moment do no harm.
+const LEASE: Duration = Duration::from_millis(1_200);
+
 /// One place in the shared list; a free one has name 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Seat {
@@ -72,7 +76,8 @@ impl Members {
             }
             let expired = |seat: &Seat| seat.name != 0 && now.since(seat.heartbeat) > EXPIRY;
             let dead = (0..seats.len()).filter(|&n| seats.get(n).is_some_and(expired)).collect();
-            let leads = seats.iter().position(|seat| seat.name != 0 && !expired(seat)) == Some(place);
+            let lapsed = |seat: &Seat| now.since(seat.heartbeat) > LEASE;
+            let leads = seats.iter().position(|seat| seat.name != 0 && !lapsed(seat)) == Some(place);
             let alone = seats.iter().filter(|seat| seat.name != 0 && !expired(seat)).count() < 2;
             (Some(encode(&seats)), (place, leads, alone, dead))
         })?;

@@ -11,7 +11,7 @@ pub struct Notice {
     pub at: Timestamp,
     /// When the request departed.
     pub departed: Timestamp,
-    /// What its backend's quota knew to have ended by then, if the request was counted in there.
+    /// What its backend's quota knew to have ended by then, if that is known: no more than had.
     pub departed_after: Option<Ended>,
     /// The request's tokens.
     pub tokens: Tokens,
@@ -41,7 +41,7 @@ impl Record {
         let speaks_of_quotas = report.has_allowance() || self.quota.is_known(at);
         self.quota.note(report, tokens, departed_after, at);
         if signal == Signal::Refused {
-            self.quota.refuse(report, departed, at);
+            self.quota.refuse(report, tokens, departed, at);
         }
         let is_full = match signal {
             Signal::None => false,

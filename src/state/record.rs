@@ -155,13 +155,14 @@ impl Record {
     /// Envoy's picture of its hosts each can only lower it.
     ///
     /// `answers · last check · hosts that Envoy would send to`
-    pub fn health(&self, now: Timestamp) -> f64 {
-        self.health_of_its_own(now) * self.hosts.available(now)
+    pub fn health(&self, backend: &Backend, now: Timestamp) -> f64 {
+        self.health_of_its_own(backend, now) * self.hosts.available(now)
     }
 
     /// The same without its hosts, for those who have taken them into account already.
-    pub fn health_of_its_own(&self, now: Timestamp) -> f64 {
-        self.answers(now) * self.probes.score(now)
+    pub fn health_of_its_own(&self, backend: &Backend, now: Timestamp) -> f64 {
+        // What is left of checks that a configuration no longer wants says nothing.
+        self.answers(now) * if backend.probe.is_some() { self.probes.score(now) } else { 1.0 }
     }
 
     /// How likely its next answer is to be a good one, from its last hundred: 1 for a backend that was never asked.
@@ -251,6 +252,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::routing::testing::backend;
 
     fn at(seconds: u64) -> Timestamp {
         Timestamp::from_micros(1_000_000_000 + seconds * 1_000_000)
@@ -265,7 +267,7 @@ mod tests {
         record.observe_output_tokens(900);
         record.response_time.observe(Duration::from_millis(80), Duration::from_secs(1), at(1));
         record.calibration = Calibration::from_parts(1_250_000, 9);
-        let settings = crate::routing::testing::backend("a").breaker.expect("a breaker");
+        let settings = backend("a").breaker.expect("a breaker");
         record.breaker.open_by_hand(&settings, at(9));
         assert_eq!(Record::decode(&record.encode()), Ok(record.clone()));
         assert_eq!((record.in_flight(), record.demand(Tokens(0)).requests), (8, 7));
@@ -285,12 +287,12 @@ mod tests {
     #[test]
     fn health_falls_with_failures_and_comes_back_with_time() {
         let mut record = Record::default();
-        assert!((record.health(at(0)) - 1.0).abs() < 1e-9);
+        assert!((record.health(&backend("a"), at(0)) - 1.0).abs() < 1e-9);
         for _ in 0..5 {
             record.observe_answer(true, at(0));
         }
-        assert!((record.health(at(0)) - 0.5).abs() < 1e-9);
-        assert!(record.health(at(600)) > 0.99);
+        assert!((record.health(&backend("a"), at(0)) - 0.5).abs() < 1e-9);
+        assert!(record.health(&backend("a"), at(600)) > 0.99);
     }
 
     proptest! {
@@ -298,7 +300,7 @@ mod tests {
         fn whatever_lies_there_is_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             if let Ok(record) = Record::decode(&bytes) {
                 prop_assert_eq!(Record::decode(&record.encode()).is_ok(), true);
-                prop_assert!((0.0..=1.0).contains(&record.health(at(0))));
+                prop_assert!((0.0..=1.0).contains(&record.health(&backend("a"), at(0))));
             }
         }
     }

@@ -11,7 +11,7 @@ use crate::domain::{Timestamp, Tokens};
 use crate::health::{Pass, Transition};
 
 /// How often a member shows that it lives.
-const HEARTBEAT: Duration = Duration::from_secs(1);
+const HEARTBEAT: Duration = Duration::from_millis(500);
 
 /// A configuration that was not at work for this long is gone.
 const KEEPER_EXPIRY: Duration = Duration::from_secs(5);

@@ -92,14 +92,14 @@ impl Lookout {
     fn draw<H: Host>(&self, cx: &mut Cx<'_, H>, backend: &Backend, place: Place, census: Option<Census>) {
         let (now, holds) = (cx.now, self.admin.interval * HOLDS);
         let before = cx.view.record(place).hosts;
-        let after = before.seen(census, now.after(holds));
+        let after = before.seen(&backend.cluster, census, now.after(holds));
         let is_old = !before.is_valid(now) || before.valid_until.since(now) < holds / 2;
         // Nothing is written at each look but what keeps requests away.
         let is_news = after != Hosts { valid_until: after.valid_until, ..before };
         if !is_news && !is_old && after.available(now) >= 1.0 {
             return;
         }
-        cx.change(place, |record| record.hosts = record.hosts.seen(census, now.after(holds)));
+        cx.change(place, |record| record.hosts = record.hosts.seen(&backend.cluster, census, now.after(holds)));
         let (was, is) = (before.available(now), after.available(now));
         if (was - is).abs() > f64::EPSILON {
             let Census { total, healthy, degraded, ejected, failing } = after.census;

@@ -21,6 +21,7 @@ pub use answer::Answer;
 use crate::config::{Config, LogLevel};
 use crate::domain::{PerMille, Timestamp, Tokens};
 use crate::exchange::Router;
+use crate::health::BreakerPhase;
 use crate::host::Host;
 use crate::logging;
 use crate::metrics::{Internal, Metric};
@@ -84,8 +85,10 @@ fn show(router: &Router, view: &View, host: &impl Host, now: Timestamp) {
     for (index, backend, place) in router.places() {
         let record = view.record(place);
         host.record(Metric::InFlight(index), record.in_flight().into());
-        host.record(Metric::BreakerState(index), record.breaker.phase.code().into());
-        host.record(Metric::Health(index), (record.health(now) * 1e3).round() as u64);
+        // A breaker that was disabled while it was open stays so in the record, and concerns nobody.
+        let phase = backend.breaker.map_or(BreakerPhase::Closed, |_| record.breaker.phase);
+        host.record(Metric::BreakerState(index), phase.code().into());
+        host.record(Metric::Health(index), (record.health(backend, now) * 1e3).round() as u64);
         host.record(Metric::ResponseTime(index), record.response_time_ms(backend, now) as u64);
         if let Some(share) = record.quota.headroom(&record.demand(Tokens(0)), now) {
             host.record(Metric::QuotaRemaining(index), PerMille::from_ratio(share).get().into());

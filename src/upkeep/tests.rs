@@ -392,7 +392,9 @@ fn a_degraded_backend_is_less_well_but_not_out() {
     rig.says(&json!({"status": "degraded", "graph_db_status": "healthy", "embeddings_status": "unhealthy"}));
     rig.run(60_000, Some(20));
     let (record, now) = (rig.record("a"), rig.world.now());
-    assert!(!record.probes.is_unhealthy(now) && (record.health(now) - 0.7).abs() < 1e-9);
+    assert!(
+        !record.probes.is_unhealthy(now) && (record.probes.score(now).mul_add(record.answers(now), -0.7)).abs() < 1e-9
+    );
     assert_eq!(record.probes.components.get(Component::Embeddings), Some(false));
     assert_eq!(rig.lines("health_check"), [LogLevel::Warn]);
 }
@@ -447,14 +449,16 @@ fn a_new_leader_goes_on_where_the_last_one_stopped() {
     assert_eq!(rig.record("a").probes.failures, 2);
     let (mut next, mut third) = (Vm::new(&rig.world, 2, &checking()), View::new(3));
     let before = rig.world.calls.borrow().len();
+    let death = rig.world.now.get();
     // The first one is heard of no more; nobody leads until its lease has run out, and its results still hold.
-    while !next.view.leads() {
+    while rig.world.calls.borrow().len() == before {
         rig.world.now.set(rig.world.now.get() + 50);
         third.refresh(&rig.world, rig.world.now()).expect("refreshed");
         next.tick(&rig.world);
+        assert!(next.view.leads() || rig.world.now.get() <= death + 2_000, "no leader for so long");
     }
     let calls = rig.world.calls.borrow()[before..].to_vec();
-    assert_eq!(calls.len(), 1, "it is overdue");
+    assert_eq!(calls.len(), 1, "at the pace of the last one");
     next.hear(&rig.world, calls[0].id, true);
     assert!(next.record(&rig.world, "a").probes.is_unhealthy(rig.world.now()));
 }
@@ -521,6 +525,20 @@ proptest! {
         rig.says(&picture(&[]));
         rig.run(40_000, Some(0));
         let now = rig.world.now();
-        prop_assert!((rig.record("a").health(now) - 1.0).abs() < 1e-9 && !rig.record("a").probes.is_unhealthy(now));
+        prop_assert!((rig.record("a").answers(now) * rig.record("a").probes.score(now) - 1.0).abs() < 1e-9 && !rig.record("a").probes.is_unhealthy(now));
     }
+}
+
+#[test]
+fn a_breaker_that_is_disabled_while_it_is_open_is_shown_as_closed() {
+    let config = |enabled: bool| json!({"backend_instances": {"a": {"circuit_breaker": {"enabled": enabled}}}});
+    let mut rig = Rig::new(&config(true));
+    let (_, backend, place) = rig.vm.router.places().next().expect("a");
+    let (settings, now) = (backend.breaker.expect("a breaker"), rig.world.now());
+    rig.vm.view.change(&rig.world, place, now, |record| record.breaker.open_by_hand(&settings, now)).expect("changed");
+    rig.run(100, None);
+    assert_eq!(rig.metric("circuit_breaker_state"), 2);
+    (rig.vm.router, rig.vm.upkeep) = configured(&rig.world, &mut rig.vm.view, &config(false));
+    rig.run(100, None);
+    assert_eq!(rig.metric("circuit_breaker_state"), 0);
 }

@@ -96,6 +96,22 @@ fn an_answer_after_a_failover_speaks_of_who_gave_it() {
 }
 
 #[test]
+fn a_backend_that_serves_only_failovers_keeps_the_figure_that_it_announces() {
+    let backends =
+        serde_json::json!({ "a": { "priority": 1, "circuit_breaker": { "enabled": false } }, "b": { "priority": 2 } });
+    let mut rig = Rig::new(&serde_json::json!({ "backend_instances": backends }));
+    for n in 1..=1_100 {
+        let mut exchange = Exchange::default();
+        assert_eq!(rig.send(&mut exchange, &[], CHAT), Flow::Continue);
+        assert_eq!(rig.header("x-llm-cluster").as_deref(), Some("a"));
+        answer_after(&mut rig, &mut exchange, 200, &left("999"), 2);
+        let told = rig.record("b");
+        let headroom = told.quota.headroom(&told.demand(Tokens(0)), rig.world.now()).expect("known");
+        assert!((headroom * 9_000.0 - 999.0).abs() < 0.01, "{headroom} after {n}");
+    }
+}
+
+#[test]
 fn other_workers_are_told_at_once_where_little_is_left_and_at_the_tick_where_much_is() {
     for (remaining, at_once) in [("8900", false), ("50", true)] {
         let mut rig = one_each("round_robin");

@@ -154,6 +154,9 @@ impl Breaker {
             (BreakerPhase::Closed, Verdict::Well) => self.answered(false, settings, now),
             (BreakerPhase::Closed, Verdict::Slow) => self.answered(true, settings, now),
             (BreakerPhase::Closed, Verdict::Ill(failure)) => self.failed(pass, weight(failure), settings, now),
+            // A retry that Envoy sent here, or an attempt in panic: nobody asked whether it may. Many of those could come at
+            // once, and only as many as may be let in are to decide.
+            (BreakerPhase::HalfOpen, _) if !pass.probe => {}
             (BreakerPhase::HalfOpen, Verdict::Well) => self.probed(false, settings, now),
             (BreakerPhase::HalfOpen, Verdict::Slow) => self.probed(true, settings, now),
             (BreakerPhase::HalfOpen, Verdict::Ill(_)) => self.open(TripReason::FailedProbe, settings, now),

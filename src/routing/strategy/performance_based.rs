@@ -9,5 +9,5 @@ use crate::routing::Candidate;
 pub(super) fn score(candidate: &Candidate<'_>, now: Timestamp) -> f64 {
     let Candidate { backend, record, .. } = candidate;
     let queue = f64::from(record.in_flight().saturating_add(1));
-    record.response_time_ms(backend, now) * queue / (backend.weight.ratio() * record.health(now).max(0.001))
+    record.response_time_ms(backend, now) * queue / (backend.weight.ratio() * record.health(backend, now).max(0.001))
 }

@@ -20,7 +20,7 @@ pub fn composite_quality(candidate: &Candidate<'_>, now: Timestamp) -> f64 {
 
 /// Quality as the answers so far show it.
 pub(super) fn observed(candidate: &Candidate<'_>, now: Timestamp) -> f64 {
-    candidate.backend.quality.ratio() * candidate.record.health(now)
+    candidate.backend.quality.ratio() * candidate.record.health(candidate.backend, now)
 }
 
 /// `min(1, 2000 ms / max(response time, 100 ms))`: up to two seconds all are equally good.

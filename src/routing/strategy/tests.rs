@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::Strategy;
-use crate::domain::{Backend, PerMille, Price, Prices, Timestamp, Tokens, Weight};
+use crate::domain::{Backend, PerMille, Price, Prices, ProbeSettings, Timestamp, Tokens, Weight};
 use crate::health::{Breaker, Hosts, Probes};
 use crate::routing::testing::{Rig, at, backend};
 use crate::state::Load;
@@ -34,6 +34,15 @@ fn charging(id: &str, input: f64, output: f64, quality: u16) -> Backend {
 /// Envoy would send to so many thousandths of the hosts.
 fn hosts(available: u16) -> Hosts {
     Hosts { available: PerMille::new(available), valid_until: at(10), ..Hosts::default() }
+}
+
+/// A backend that the router checks itself.
+fn checked(id: &str) -> Backend {
+    let (interval, timeout) = (Duration::from_secs(30), Duration::from_secs(10));
+    Backend {
+        probe: Some(ProbeSettings { path: "/".into(), host: id.into(), interval, timeout, failures: 3, successes: 2 }),
+        ..backend(id)
+    }
 }
 
 fn three() -> Vec<Backend> {
@@ -228,7 +237,7 @@ fn a_failure_domain_is_tried_again_only_when_there_is_no_other() {
 #[test]
 fn when_all_are_ill_the_least_ill_is_tried_where_the_operator_allows_it() {
     for strategy in ALL {
-        let mut rig = Rig::new(three());
+        let mut rig = Rig::new(["a", "b", "c"].map(checked).into());
         for n in 0..3 {
             rig.open_breaker(n);
         }
@@ -249,6 +258,31 @@ fn when_all_are_ill_the_least_ill_is_tried_where_the_operator_allows_it() {
         rig.panic_threshold = PerMille::new(600);
         let attempts = rig.plan(strategy, 2, None, at(1)).expect("somebody");
         assert_eq!(attempts.as_slice().iter().map(|b| b.get()).collect::<Vec<_>>(), [1, 2], "{strategy:?}");
+    }
+}
+
+#[test]
+fn in_panic_limits_hold_as_ever() {
+    let mut rig = Rig::new(vec![Backend { max_concurrent_requests: Some(2), ..backend("a") }, backend("b")]);
+    rig.panic_threshold = PerMille::ONE;
+    (0..2).for_each(|n| rig.open_breaker(n));
+    rig.change(0, |r| r.set_load_at(7, Load { requests: 2, ..Load::default() }));
+    rig.change(1, |r| r.hosts = hosts(0));
+    let nobody = rig.plan(Strategy::RoundRobin, 3, None, at(1)).expect_err("nobody");
+    assert!(nobody.at_limit);
+    rig.change(0, |r| r.set_load_at(7, Load { requests: 1, ..Load::default() }));
+    assert!(rig.plan(Strategy::RoundRobin, 3, None, at(1)).expect("a").is_forced());
+}
+
+#[test]
+fn checks_that_a_configuration_no_longer_wants_say_nothing() {
+    for strategy in ALL {
+        let mut rig = Rig::new(three());
+        let bad = Probes { unhealthy: true, score: PerMille::new(0), valid_until: at(10), ..Probes::default() };
+        rig.change(1, |r| r.probes = bad);
+        assert!(rig.shares(strategy, 300)[1] > 50, "{strategy:?}");
+        rig.backends[1] = checked("b");
+        assert_eq!(rig.shares(strategy, 300)[1], 0, "{strategy:?}");
     }
 }
 

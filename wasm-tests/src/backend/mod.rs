@@ -41,6 +41,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use hyper::{server::conn::http1, service::service_fn};
@@ -264,12 +265,23 @@ impl Backend {
         if let Door::Open(task) = &mut *door {
             self.shared.stop.notify_one();
             task.await.expect("the accept loop does not panic");
+            *door = Door::Closed(Some(self.reserve().await));
+        }
+    }
+
+    /// Binds the port without listening. Between the listener's end and this, a process that looks for free ports may
+    /// hold it for a moment.
+    async fn reserve(&self) -> TcpSocket {
+        for _ in 0..500 {
             let socket = if self.address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
             let socket = socket.expect("a socket");
             socket.set_reuseaddr(true).expect("the address may be used again");
-            socket.bind(self.address).expect("the port is still free");
-            *door = Door::Closed(Some(socket));
+            if socket.bind(self.address).is_ok() {
+                return socket;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
+        panic!("another process took {}", self.address);
     }
 
     /// Listens again, on the same port. Does nothing where it lives.

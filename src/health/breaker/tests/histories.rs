@@ -42,7 +42,11 @@ fn play(settings: &BreakerSettings, events: Vec<Event>) -> Result<(Breaker, u64)
         let (now, before) = (Timestamp::from_micros(millis * 1_000), breaker);
         match event {
             0..=2 => passes.extend(breaker.enter(settings, Tokens(size), now)),
-            3 => breaker.leave(breaker.unasked(), VERDICTS[which.index(VERDICTS.len())], settings, now),
+            3 => {
+                breaker.leave(breaker.unasked(), VERDICTS[which.index(VERDICTS.len())], settings, now);
+                // Whoever was not let in decides only while it is closed.
+                prop_assert!(before.phase == BreakerPhase::Closed || breaker.transition_from(&before).is_none());
+            }
             _ if passes.is_empty() => {}
             _ => {
                 let pass = passes.swap_remove(which.index(passes.len()));

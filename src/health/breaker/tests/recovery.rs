@@ -124,6 +124,19 @@ fn while_it_grows_failures_halve_the_share_and_those_under_way_by_then_change_no
 }
 
 #[test]
+fn while_half_open_an_attempt_that_was_never_let_in_neither_reopens_nor_closes_it() {
+    let mut breaker = opened();
+    let probe = enter(&mut breaker, at(11)).expect("a probe");
+    let half_open = breaker;
+    for verdict in [ILL, Verdict::Well, Verdict::Slow, Verdict::Well, Verdict::Well] {
+        breaker.leave(breaker.unasked(), verdict, &SETTINGS, at(12));
+        assert_eq!(breaker, half_open, "{verdict:?}");
+    }
+    breaker.leave(probe, ILL, &SETTINGS, at(13));
+    assert_eq!((breaker.phase, breaker.reason), (BreakerPhase::Open, TripReason::FailedProbe));
+}
+
+#[test]
 fn a_probe_whose_client_left_gives_its_place_to_another() {
     let mut breaker = opened();
     for _ in 0..10 {
