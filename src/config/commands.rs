@@ -1,5 +1,6 @@
 //! The bodies of the control API's commands, read as a configuration is: all mistakes at once, each with its path.
 
+use super::Strategy;
 use super::errors::{Errors, Problem, echo};
 use super::reader::Reader;
 use super::tree::Tree;
@@ -14,6 +15,21 @@ pub(crate) fn reason(body: &[u8]) -> Result<Option<String>, Errors> {
         return Ok(None);
     }
     command(body, |reader| reader.text("reason").map(echo))
+}
+
+/// Reads the body of a command that names a strategy: `{"strategy": "…"}`.
+///
+/// # Errors
+///
+/// Everything that is wrong with it.
+pub(crate) fn strategy(body: &[u8]) -> Result<Strategy, Errors> {
+    let strategy = command(body, |reader| {
+        if reader.value("strategy").is_none() {
+            reader.problem("strategy", "missing");
+        }
+        reader.text("strategy").and_then(|name| reader.named("strategy", name))
+    })?;
+    strategy.ok_or_else(|| Errors::document("no strategy".to_owned()))
 }
 
 fn command<T>(body: &[u8], read: impl FnOnce(&mut Reader<'_, '_>) -> T) -> Result<T, Errors> {

@@ -10,17 +10,47 @@ use crate::host::{Host, Property};
 use crate::logging;
 use crate::state::{Place, Record};
 
+const UNWRITTEN: &str = "shared data could not be written; nothing was changed";
+
 /// Answers a call that is allowed.
 pub(super) fn answer<H: Host>(cx: &mut Context<'_, H>, call: &Call, body: Vec<u8>) -> Reply {
     let now = cx.host.now();
     match &call.endpoint {
         Endpoint::Health => Reply::ok(show::health(cx.router, cx.view, now)),
         Endpoint::Metrics => Reply::ok(show::metrics(cx.router, cx.view, now)),
-        Endpoint::Strategy => Reply::ok(show::strategy(cx.router.config())),
+        Endpoint::Strategy => Reply::ok(show::strategy(cx.router)),
+        Endpoint::SetStrategy => set_strategy(cx, &body, now),
         Endpoint::Backends => Reply::ok(show::backends(cx.router, cx.view, now)),
         Endpoint::Explain => explain::explain(cx, call, body, now),
         Endpoint::Breaker { id, turn } => turn_breaker(cx, id, *turn, &body, now),
     }
+}
+
+/// Chooses another strategy, for all workers.
+fn set_strategy<H: Host>(cx: &mut Context<'_, H>, body: &[u8], now: Timestamp) -> Reply {
+    let strategy = match commands::strategy(body) {
+        Ok(strategy) => strategy,
+        Err(errors) => return Reply::invalid(&errors.listed()),
+    };
+    let before = cx.router.strategy();
+    if cx.router.choose(cx.host, strategy).is_err() {
+        return Reply::unavailable(UNWRITTEN);
+    }
+    log_change(cx, "strategy", ("strategy", strategy.name()), None);
+    Reply::ok(object(|o| {
+        o.object("strategy_change", |o| {
+            o.set("previous_strategy", before.name()).set("new_strategy", strategy.name());
+            o.set("change_timestamp", now);
+            o.object("active_connections", |o| {
+                for (_, backend, place) in cx.router.places() {
+                    o.set(&backend.id, cx.view.record(place).in_flight());
+                }
+            });
+            o.set("strategy_applied", true);
+            o.set("holds", "until the configuration's own strategy changes or is chosen here, or Envoy restarts");
+            o.set("outlives_configuration", strategy != cx.router.config().strategy);
+        });
+    }))
 }
 
 /// Opens or closes a breaker by hand, for all workers.
@@ -41,7 +71,7 @@ fn turn_breaker<H: Host>(cx: &mut Context<'_, H>, id: &str, turn: Turn, body: &[
         Turn::Close => record.breaker.close_by_hand(now),
     };
     if cx.view.change(cx.host, place, now, change).is_err() {
-        return Reply::unavailable("shared data could not be written; nothing was changed");
+        return Reply::unavailable(UNWRITTEN);
     }
     cx.router.announce(cx.view, cx.host);
     let (action, holds) = match turn {
@@ -50,7 +80,7 @@ fn turn_breaker<H: Host>(cx: &mut Context<'_, H>, id: &str, turn: Turn, body: &[
         }
         Turn::Close => ("circuit_breaker_close", "until failures open it again"),
     };
-    log_change(cx, action, id, reason);
+    log_change(cx, action, ("backend", id), reason);
     let breaker = &cx.view.record(place).breaker;
     Reply::ok(object(|o| {
         o.object("circuit_breaker_change", |o| {
@@ -68,12 +98,12 @@ fn breaker_of<H>(cx: &Context<'_, H>, id: &str) -> Option<(Option<BreakerSetting
 }
 
 /// Says who changed what. A warning, so that it is there where little is logged.
-fn log_change<H: Host>(cx: &Context<'_, H>, action: &str, backend: &str, reason: Option<String>) {
+fn log_change<H: Host>(cx: &Context<'_, H>, action: &str, (key, value): (&'static str, &str), reason: Option<String>) {
     let source = cx.host.property(Property::SourceAddress).unwrap_or_default();
     let mut fields = vec![
         ("event", "control".to_owned()),
         ("action", action.to_owned()),
-        ("backend", backend.to_owned()),
+        (key, value.to_owned()),
         ("from", String::from_utf8_lossy(&source).into_owned()),
     ];
     fields.extend(reason.map(|reason| ("reason", reason)));

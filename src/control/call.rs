@@ -10,6 +10,7 @@ pub(super) enum Endpoint {
     Health,
     Metrics,
     Strategy,
+    SetStrategy,
     Backends,
     Explain,
     Breaker { id: Box<str>, turn: Turn },
@@ -50,14 +51,23 @@ impl Endpoint {
     const fn method(&self) -> &'static str {
         match self {
             Self::Health | Self::Metrics | Self::Strategy | Self::Backends => "GET",
+            Self::SetStrategy => "PUT",
             Self::Explain | Self::Breaker { .. } => "POST",
+        }
+    }
+
+    /// The methods that its path takes.
+    const fn allow(&self) -> &'static str {
+        match self {
+            Self::Strategy | Self::SetStrategy => "GET, PUT",
+            other => other.method(),
         }
     }
 
     const fn changes_something(&self) -> bool {
         match self {
             Self::Health | Self::Metrics | Self::Strategy | Self::Backends | Self::Explain => false,
-            Self::Breaker { .. } => true,
+            Self::SetStrategy | Self::Breaker { .. } => true,
         }
     }
 }
@@ -73,8 +83,13 @@ impl Call {
         let path = header(":path").unwrap_or_default().to_vec();
         let endpoint = Endpoint::of(before_query(&path))
             .ok_or_else(|| Reply::not_found("there is no such endpoint under /api/v1/router"))?;
-        if header(":method") != Some(endpoint.method().as_bytes()) {
-            return Err(Reply::not_allowed(endpoint.method()));
+        let method = header(":method");
+        let endpoint = match endpoint {
+            Endpoint::Strategy if method == Some(b"PUT") => Endpoint::SetStrategy,
+            endpoint => endpoint,
+        };
+        if method != Some(endpoint.method().as_bytes()) {
+            return Err(Reply::not_allowed(endpoint.allow()));
         }
         if endpoint.changes_something() && !token.admits(header("authorization")) {
             return Err(Reply::unauthorized());
@@ -147,7 +162,6 @@ mod tests {
         let endpoints = [
             ("GET", "/health"),
             ("GET", "/metrics"),
-            ("GET", "/strategy"),
             ("GET", "/backends"),
             ("POST", "/explain"),
             ("POST", "/circuit-breaker/a/open"),
@@ -161,6 +175,16 @@ mod tests {
                 assert_eq!(status(other, &format!("{path}?a=b/c")), expected, "{other} {path}");
             }
         }
+    }
+
+    #[test]
+    fn the_strategy_is_read_by_get_and_chosen_by_put() {
+        let endpoint = |method| read(method, b"/api/v1/router/strategy").unwrap().endpoint;
+        assert_eq!((endpoint("GET"), endpoint("PUT")), (Endpoint::Strategy, Endpoint::SetStrategy));
+        assert_eq!(status("POST", "/api/v1/router/strategy"), (405, Some("GET, PUT")));
+        let headers = [(":method", "PUT"), (":path", "/api/v1/router/strategy")];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.into())).into();
+        assert_eq!(Call::read(headers, &Token::new(Some(b"t".to_vec()))).unwrap_err().status, 401);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! What is known of the backends, for operators.
 
 use super::json::{Object, Thousandths, object};
-use crate::config::Config;
 use crate::domain::{Backend, BackendType, PerMille, Prices, Timestamp, Tokens};
 use crate::exchange::Router;
 use crate::health::{BreakerPhase, Component, Condition};
@@ -100,7 +99,7 @@ pub(super) fn metrics(router: &Router, view: &View, now: Timestamp) -> String {
             o.set("in_flight", in_flight);
         });
         o.object("load_balancing", |o| {
-            o.set("strategy", router.config().strategy.name());
+            o.set("strategy", router.strategy().name());
             o.object("backend_distribution", |o| {
                 for (backend, record) in &all {
                     o.object(&backend.id, |o| {
@@ -122,10 +121,12 @@ pub(super) fn metrics(router: &Router, view: &View, now: Timestamp) -> String {
 }
 
 /// `GET /strategy`.
-pub(super) fn strategy(config: &Config) -> String {
+pub(super) fn strategy(router: &Router) -> String {
+    let (strategy, configured) = (router.strategy(), router.config().strategy);
     object(|o| {
         let all = Strategy::ALL.map(Strategy::name);
-        o.set("strategy", config.strategy.name()).set("source", "configuration").set("available", &all[..]);
+        o.set("strategy", strategy.name()).set("configured", configured.name());
+        o.set("source", if strategy == configured { "configuration" } else { "operator" }).set("available", &all[..]);
     })
 }
 

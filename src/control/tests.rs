@@ -132,6 +132,7 @@ impl Rig {
 
     fn tick(&mut self) {
         for worker in &mut self.workers {
+            worker.router.follow(&self.world);
             worker.view.refresh(&self.world, self.world.now()).unwrap();
         }
     }
@@ -219,6 +220,51 @@ fn a_breaker_turned_by_hand_is_turned_for_all_workers_and_logged() {
         log.contains(r#""action":"circuit_breaker_open","backend":"a","from":"192.0.2.7:4711","reason":"maintenance""#)
     );
     assert!(log.contains(r#""action":"circuit_breaker_close","backend":"a","from":"192.0.2.7:4711""#), "{log}");
+}
+
+#[test]
+fn a_strategy_that_is_chosen_is_at_work_on_all_workers_until_the_configuration_says_otherwise() {
+    let mut rig = Rig::three("round_robin");
+    let put = |rig: &mut Rig, body: &str| rig.call(0, "PUT", "/strategy", &[], body.as_bytes());
+    let reply = put(&mut rig, r#"{"strategy":"cost_aware"}"#);
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    assert!(reply.body.contains(r#""previous_strategy":"round_robin","new_strategy":"cost_optimized""#));
+    assert_eq!(rig.get(1, "/strategy")["strategy"], "round_robin");
+    rig.tick();
+    let told = rig.get(1, "/strategy");
+    assert_eq!((&told["strategy"], &told["source"]), (&json!("cost_optimized"), &json!("operator")));
+    assert_eq!(rig.explain(&[], CHAT)["strategy"], "cost_optimized");
+
+    // Another configuration with the same strategy keeps it, one with another ends it, also for those after it.
+    for (configured, expected) in
+        [("round_robin", "cost_optimized"), ("weighted", "weighted"), ("round_robin", "round_robin")]
+    {
+        let document = json!({ "strategy": configured, "backend_instances": { "a": {} } }).to_string();
+        let config = Arc::new(config::parse(document.as_bytes()).unwrap());
+        let Rig { world, workers: [worker, _], .. } = &mut rig;
+        worker.router = Router::new(config, &mut worker.view, world, 1).unwrap();
+        assert_eq!(worker.router.strategy().name(), expected);
+        worker.router.follow(world);
+        assert_eq!(worker.router.strategy().name(), expected);
+    }
+
+    let mut rig = Rig::three("round_robin");
+    for (body, expected) in [
+        (r#"{"strategy":"fastest"}"#, r#"strategy: \"fastest\" is not one of: round_robin, "#),
+        (r#"{"strategy":7}"#, "strategy: expected a string, found a number"),
+        ("{}", "strategy: missing"),
+        ("", "not JSON"),
+    ] {
+        let reply = put(&mut rig, body);
+        assert_eq!(code(&reply), (400, "invalid_request".to_owned()));
+        assert!(reply.body.contains(expected), "{}", reply.body);
+    }
+    put(&mut rig, r#"{"strategy":"weighted"}"#);
+    put(&mut rig, r#"{"strategy":"round_robin"}"#);
+    assert_eq!(rig.get(0, "/strategy")["source"], "configuration", "the configured one ends the choice");
+    rig.world.broken.set(true);
+    assert_eq!(code(&put(&mut rig, r#"{"strategy":"weighted"}"#)).0, 503);
+    assert_eq!(rig.get(0, "/strategy")["strategy"], "round_robin");
 }
 
 #[test]

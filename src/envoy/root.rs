@@ -143,7 +143,10 @@ impl RootContext for Root {
 
     fn on_tick(&mut self) {
         if let Place::Router(active) = &self.place {
-            active.keep_up(|upkeep, cx| upkeep.tick(cx.router, cx.view, cx.host));
+            active.keep_up(|upkeep, cx| {
+                cx.router.follow(cx.host);
+                upkeep.tick(cx.router, cx.view, cx.host);
+            });
         }
     }
 

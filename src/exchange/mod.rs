@@ -8,6 +8,7 @@
 //! An exchange is in one phase at a time and each phase holds just what it needs. Whatever happens, [`Exchange::log`]
 //! ends it: what was counted in is counted out exactly once.
 
+mod chosen;
 mod ending;
 mod intake;
 mod refusal;

@@ -21,7 +21,7 @@ pub(super) fn decide<H: Host>(
     let whole = body.is_some() || intake.ended;
     let Read { facts, text, understood, .. } = read(intake, body, cx.router.config().body_limit_bytes)?;
     let now = cx.host.now();
-    let strategy = intake.strategy.unwrap_or(cx.router.config().strategy);
+    let strategy = intake.strategy.unwrap_or(cx.router.strategy());
     let ask = Ask {
         facts: &facts,
         text,

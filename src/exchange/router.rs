@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::turns::{SharedTurns, Turnstile};
-use super::{Context, Refusal, RefusalCode};
+use super::{Context, Refusal, RefusalCode, chosen};
 use crate::config::Config;
 use crate::cost::{Estimate, estimate};
 use crate::domain::{Backend, BackendIndex, QuotaReport, RequestFacts, Rng, SplitMix64, Timestamp, Tokens};
@@ -18,6 +18,7 @@ use crate::state::{Cursor, Leaving, Notice, Outcome, Place, Record, Signal, Smoo
 #[derive(Debug)]
 pub struct Router {
     config: Arc<Config>,
+    pub(super) strategy: Strategy,
     pub(super) places: Vec<Place>,
     pub(super) cursor: Cursor,
     pub(super) smooth: Smooth,
@@ -77,8 +78,9 @@ impl Router {
         let (cursor, smooth) = (Cursor::default(), Smooth::new(fingerprint(&config.backends)));
         cursor.create(store)?;
         smooth.create(store)?;
+        let strategy = chosen::begin(&config, store)?;
         let rng = SplitMix64::new(config.seed.unwrap_or(seed));
-        Ok(Self { config, places, cursor, smooth, rng })
+        Ok(Self { config, strategy, places, cursor, smooth, rng })
     }
 
     /// What the operator asked for.
@@ -118,7 +120,7 @@ impl<H: Host> Context<'_, H> {
         let wanted = usize::from(self.router.config.retry.max_attempts);
         // A backend that turns out to have no room, or to be ill, is known to be so at the next try.
         for _ in 0..=self.router.config.backends.len() {
-            let Router { config, places, cursor, smooth, rng } = &mut *self.router;
+            let Router { config, places, cursor, smooth, rng, .. } = &mut *self.router;
             let fleet = Fleet { backends: &config.backends, places, view: self.view };
             // Two streams of chance: turns need their own, for when shared data fails them.
             let mut luck = SplitMix64::new(rng.next_u64());

@@ -222,7 +222,7 @@ async fn wrong_calls_are_told_what_is_wrong() {
     for (method, endpoint, allow) in [
         (Method::POST, "/health", "GET"),
         (Method::DELETE, "/metrics", "GET"),
-        (Method::PATCH, "/strategy", "GET"),
+        (Method::PATCH, "/strategy", "GET, PUT"),
         (Method::PUT, "/backends", "GET"),
         (Method::GET, "/explain", "POST"),
         (Method::GET, "/circuit-breaker/alpha/open", "POST"),
@@ -312,6 +312,34 @@ async fn it_is_about_the_router_that_is_at_work_now() {
     all_workers_say(&envoy, "/health", "/health_status/openai/alpha/breaker/status", json!("open")).await;
     assert_eq!(envoy.swap(&json!({"strategy": "nonsense"})).await, Swap::Refused);
     all_workers_say(&envoy, "/strategy", "/strategy", json!("least_connections")).await;
+    assert_eq!(troubles(&envoy.stats().await), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_strategy_that_is_chosen_is_at_work_on_every_worker_until_the_configuration_changes_it() {
+    let backends = trio().await;
+    let router = |strategy: &str, weight: u32| {
+        json!({"strategy": strategy, "backend_instances": {
+            "alpha": {"cost_per_1k_tokens": 0.5, "weight": weight}, "beta": {"cost_per_1k_tokens": 0.01}}})
+    };
+    let mut envoy = builder(&backends, router("round_robin", 1)).loading(Loading::Ecds).start().await;
+    let both = [("alpha".to_owned(), CONNECTIONS), ("beta".to_owned(), CONNECTIONS)].into();
+    assert_eq!(who(&envoy).await, both);
+    let put = |body: &'static str| call(&envoy, Method::PUT, "/strategy", &[], body);
+    assert_eq!(code(&put(r#"{"strategy":"fastest"}"#).await), (400, "invalid_request".to_owned()));
+    let changed = put(r#"{"strategy":"cost_aware"}"#).await;
+    assert_eq!(changed.json()["strategy_change"]["new_strategy"], "cost_optimized", "{}", changed.text());
+    news_travels().await;
+    assert_eq!(who(&envoy).await, [("beta".to_owned(), 2 * CONNECTIONS)].into());
+    all_workers_say(&envoy, "/strategy", "/source", json!("operator")).await;
+
+    assert_eq!(envoy.swap(&router("round_robin", 2)).await, Swap::Accepted);
+    all_workers_say(&envoy, "/backends", "/backends/0/weight", json!(2)).await;
+    all_workers_say(&envoy, "/strategy", "/strategy", json!("cost_optimized")).await;
+    for configured in ["weighted", "round_robin"] {
+        assert_eq!(envoy.swap(&router(configured, 1)).await, Swap::Accepted);
+        all_workers_say(&envoy, "/strategy", "/strategy", json!(configured)).await;
+    }
     assert_eq!(troubles(&envoy.stats().await), []);
 }
 
