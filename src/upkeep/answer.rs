@@ -21,12 +21,12 @@ pub struct Answer {
 impl Answer {
     /// Its status; none if there was no answer.
     pub(super) fn status(&self, host: &impl Host) -> Option<u16> {
-        if self.headers == 0 {
-            return None;
-        }
-        let headers = host.call_headers();
-        let (_, status) = headers.iter().find(|(name, _)| name == ":status")?;
-        str::from_utf8(status).ok()?.parse().ok()
+        status(&self.headers(host))
+    }
+
+    /// Its headers; none if there was no answer.
+    pub(super) fn headers(&self, host: &impl Host) -> Vec<(String, Vec<u8>)> {
+        if self.headers == 0 { Vec::new() } else { host.call_headers() }
     }
 
     /// Its body; nothing at all of one that is larger than this.
@@ -34,6 +34,12 @@ impl Answer {
         let size = if self.body > largest { 0 } else { self.body };
         Body { host, fetched: 0, size, piece: Vec::new(), read: 0 }
     }
+}
+
+/// The status among an answer's headers.
+pub(super) fn status(headers: &[(String, Vec<u8>)]) -> Option<u16> {
+    let (_, status) = headers.iter().find(|(name, _)| name == ":status")?;
+    str::from_utf8(status).ok()?.parse().ok()
 }
 
 /// A body as a stream.

@@ -6,13 +6,15 @@
 
 use std::time::Duration;
 
+use super::answer::status;
 use super::pace::UnderWay;
 use super::{Answer, Cx};
 use crate::config::LogLevel;
-use crate::domain::{Backend, BackendIndex, BackendType, ProbeSettings, Rng, SplitMix64, Timestamp};
-use crate::health::{Checkup, Component, Condition, Form, Probes};
+use crate::domain::{Backend, BackendIndex, BackendType, ProbeSettings, Rng, SplitMix64, Timestamp, Tokens};
+use crate::health::{Checkup, Component, Condition, Ended, Form, Probes};
 use crate::host::Host;
-use crate::state::Place;
+use crate::protocol::QuotaHeaders;
+use crate::state::{Notice, Place, Signal};
 
 /// A longer answer is not looked into: it is a good one by its status.
 const LARGEST: usize = 4 << 20;
@@ -33,6 +35,8 @@ struct Round {
     /// When it was last asked; the epoch before the first time.
     asked: Timestamp,
     under_way: Option<UnderWay>,
+    /// What its quota knew to have ended when it was last asked.
+    ended: Ended,
 }
 
 impl Rounds {
@@ -46,6 +50,7 @@ impl Rounds {
                     form: Form::of(&settings.path),
                     asked: Timestamp::default(),
                     under_way: None,
+                    ended: Ended::default(),
                 })
                 .collect(),
         )
@@ -73,7 +78,9 @@ impl Rounds {
             && let Some(settings) = &backend.probe
             && cx.keeps(place)
         {
-            let checkup = match answer.status(cx.host) {
+            let headers = answer.headers(cx.host);
+            note_quota(cx, place, &headers, call.since, round.ended);
+            let checkup = match status(&headers) {
                 Some(status) => Checkup::read(status, answer.body(cx.host, LARGEST), round.form),
                 None => Checkup::failed(),
             };
@@ -90,6 +97,7 @@ impl Round {
             return;
         }
         self.asked = cx.now;
+        self.ended = cx.view.record(place).quota.ended();
         let mut headers = vec![
             (":method", "GET"),
             (":path", &*settings.path),
@@ -114,6 +122,30 @@ impl Round {
         let Some(last) = last.filter(|&last| last > Timestamp::default()) else { return true };
         let permille = 900 + SplitMix64::new(self.seed ^ last.as_micros()).below(201) as u32;
         now.since(last) >= settings.interval * permille / 1_000
+    }
+}
+
+/// Takes note of the quota that the answer to a check announces: a backend that nobody asks for anything else is known by
+/// it, too.
+fn note_quota<H: Host>(
+    cx: &mut Cx<'_, H>,
+    place: Place,
+    headers: &[(String, Vec<u8>)],
+    departed: Timestamp,
+    ended: Ended,
+) {
+    let (mut quota, mut date) = (QuotaHeaders::default(), None);
+    for (name, value) in headers {
+        match name.as_str() {
+            "date" => date = Some(value.as_slice()),
+            name => quota.hear(name, value),
+        }
+    }
+    let (at, report) = (cx.now, quota.report(date, cx.now));
+    if report.has_allowance() {
+        let (departed_after, tokens, signal) = (Some(ended), Tokens(0), Signal::None);
+        let notice = Notice { at, departed, departed_after, tokens, report, signal, crowd: None };
+        cx.change(place, |record| record.notice(&notice));
     }
 }
 

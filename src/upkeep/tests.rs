@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{Answer, Upkeep};
 use crate::config::{self, LogLevel};
-use crate::domain::Timestamp;
+use crate::domain::{Timestamp, Tokens};
 use crate::exchange::Router;
 use crate::health::{Component, Condition};
 use crate::host::{CallId, Host, Property};
@@ -37,6 +37,8 @@ struct World {
     missing: Cell<&'static str>,
     status: Cell<u16>,
     body: RefCell<Vec<u8>>,
+    /// Further headers of an answer.
+    headers: RefCell<Vec<(&'static str, String)>>,
     largest_piece: Cell<usize>,
     metrics: RefCell<BTreeMap<String, u64>>,
     log: RefCell<Vec<(LogLevel, String)>>,
@@ -71,7 +73,11 @@ impl Host for World {
     }
 
     fn call_headers(&self) -> Vec<(String, Vec<u8>)> {
-        vec![("x".to_owned(), vec![0xFF]), (":status".to_owned(), self.status.get().to_string().into_bytes())]
+        let further =
+            self.headers.borrow().iter().map(|(name, value)| ((*name).to_owned(), value.clone().into())).collect();
+        let own =
+            vec![("x".to_owned(), vec![0xFF]), (":status".to_owned(), self.status.get().to_string().into_bytes())];
+        [own, further].concat()
     }
 
     fn call_body(&self, start: usize, len: usize) -> Option<Vec<u8>> {
@@ -384,6 +390,21 @@ fn a_backend_is_out_after_so_many_failed_checks_in_a_row_and_back_after_so_many_
     );
     assert!(rig.world.calls.borrow().iter().all(|call| call.cluster == "a" && call.path == "/health"));
     assert_eq!(rig.record("b").probes.checked_at, Timestamp::default(), "nobody checks b");
+}
+
+#[test]
+fn a_quota_that_checks_hear_of_is_known_before_the_first_request_and_not_used_up_by_checks() {
+    let mut rig = Rig::new(&checking());
+    rig.says(&json!({"status": "healthy"}));
+    let told = [("x-ratelimit-limit-requests", "1000"), ("x-ratelimit-remaining-requests", "700")];
+    rig.world.headers.replace(told.map(|(name, value)| (name, value.to_owned())).into());
+    for _ in 0..20 {
+        rig.run(60_000, Some(20));
+        let (record, now) = (rig.record("a"), rig.world.now());
+        let headroom = record.quota.headroom(&record.demand(Tokens(0)), now).expect("known");
+        assert!((headroom - 0.7).abs() < 0.01, "{headroom}");
+    }
+    assert!(!rig.record("b").quota.is_known(rig.world.now()), "nobody checks b");
 }
 
 #[test]
