@@ -132,20 +132,9 @@ mod tests {
         rig.change(index, |record| record.quota.note(&report, Tokens(0), None, at(0)));
     }
 
-    const ALL: [Strategy; 8] = [
-        Strategy::RoundRobin,
-        Strategy::Weighted,
-        Strategy::WeightedRoundRobin,
-        Strategy::LeastConnections,
-        Strategy::HealthAware,
-        Strategy::CostOptimized,
-        Strategy::PerformanceBased,
-        Strategy::QualityBased,
-    ];
-
     #[test]
     fn every_strategy_sends_less_where_a_quota_runs_low_and_nothing_where_it_has_run_out() {
-        for strategy in ALL {
+        for strategy in Strategy::ALL {
             let mut rig = Rig::new(vec![backend("a"), backend("b")]);
             told(&mut rig, 0, 1_000);
             let half = rig.shares(strategy, 3_000)[0];

@@ -10,17 +10,6 @@ use crate::health::{Breaker, Hosts, Probes};
 use crate::routing::testing::{Rig, at, backend};
 use crate::state::Load;
 
-const ALL: [Strategy; 8] = [
-    Strategy::RoundRobin,
-    Strategy::Weighted,
-    Strategy::WeightedRoundRobin,
-    Strategy::LeastConnections,
-    Strategy::HealthAware,
-    Strategy::CostOptimized,
-    Strategy::PerformanceBased,
-    Strategy::QualityBased,
-];
-
 fn weighing(id: &str, thousandths: u32) -> Backend {
     Backend { weight: Weight::from_thousandths(thousandths), ..backend(id) }
 }
@@ -142,7 +131,7 @@ fn equals_share_the_load_at_random() {
 
 #[test]
 fn a_higher_tier_serves_only_when_no_lower_one_can() {
-    for strategy in ALL {
+    for strategy in Strategy::ALL {
         let spare = Backend { priority: 2, quality: PerMille::ONE, ..weighing("b", 900_000) };
         let mut rig = Rig::new(vec![backend("a"), spare, backend("c")]);
         assert_eq!(rig.shares(strategy, 100)[1], 0, "{strategy:?}");
@@ -156,7 +145,7 @@ fn a_higher_tier_serves_only_when_no_lower_one_can() {
 
 #[test]
 fn nobody_is_an_answer_with_the_earliest_moment_to_ask_again() {
-    for strategy in ALL {
+    for strategy in Strategy::ALL {
         let mut rig = Rig::new(vec![Backend { max_concurrent_requests: Some(1), ..backend("a") }, backend("b")]);
         rig.change(0, |r| r.set_load_at(7, Load { requests: 1, ..Load::default() }));
         rig.open_breaker(1);
@@ -170,7 +159,7 @@ fn nobody_is_an_answer_with_the_earliest_moment_to_ask_again() {
 
 #[test]
 fn a_backend_on_probation_is_never_a_second_resort() {
-    for strategy in ALL {
+    for strategy in Strategy::ALL {
         let mut rig = Rig::new(three());
         rig.open_breaker(1);
         for _ in 0..50 {
@@ -183,7 +172,7 @@ fn a_backend_on_probation_is_never_a_second_resort() {
 
 #[test]
 fn a_client_that_asks_for_quality_gets_no_less() {
-    for strategy in ALL {
+    for strategy in Strategy::ALL {
         let mut rig = Rig::new(vec![charging("a", 0.0, 0.0, 860), charging("b", 0.1, 0.1, 920)]);
         let plan = |rig: &mut Rig, least| rig.plan(strategy, 1, Some(PerMille::new(least)), at(0));
         assert_eq!(plan(&mut rig, 900).map(|a| a.first().get()), Ok(1), "{strategy:?}");
@@ -193,7 +182,7 @@ fn a_client_that_asks_for_quality_gets_no_less() {
 
 #[test]
 fn a_backend_of_which_hosts_are_out_gets_no_more_than_its_part_whatever_the_strategy() {
-    for strategy in ALL {
+    for strategy in Strategy::ALL {
         let mut rig = Rig::new(three());
         let fair = rig.shares(strategy, 3_000)[1];
         // Half of its hosts are out; it is its health, too.
@@ -222,7 +211,7 @@ fn the_best_backend_that_is_coming_back_gets_its_part_and_the_second_best_the_re
 #[test]
 fn a_failure_domain_is_tried_again_only_when_there_is_no_other() {
     let of = |id, domain: &str, priority| Backend { failure_domain: domain.into(), priority, ..backend(id) };
-    for strategy in ALL {
+    for strategy in Strategy::ALL {
         let mut rig = Rig::new(vec![of("a", "eu", 1), of("b", "eu", 1), of("c", "us", 2), of("d", "us", 3)]);
         for _ in 0..20 {
             let order = rig.order(strategy, 4);
@@ -236,7 +225,7 @@ fn a_failure_domain_is_tried_again_only_when_there_is_no_other() {
 
 #[test]
 fn when_all_are_ill_the_least_ill_is_tried_where_the_operator_allows_it() {
-    for strategy in ALL {
+    for strategy in Strategy::ALL {
         let mut rig = Rig::new(["a", "b", "c"].map(checked).into());
         for n in 0..3 {
             rig.open_breaker(n);
@@ -276,7 +265,7 @@ fn in_panic_limits_hold_as_ever() {
 
 #[test]
 fn checks_that_a_configuration_no_longer_wants_say_nothing() {
-    for strategy in ALL {
+    for strategy in Strategy::ALL {
         let mut rig = Rig::new(three());
         let bad = Probes { unhealthy: true, score: PerMille::new(0), valid_until: at(10), ..Probes::default() };
         rig.change(1, |r| r.probes = bad);
@@ -288,7 +277,7 @@ fn checks_that_a_configuration_no_longer_wants_say_nothing() {
 
 #[test]
 fn in_panic_a_backend_on_probation_is_a_last_resort_too() {
-    for strategy in ALL {
+    for strategy in Strategy::ALL {
         let mut rig = Rig::new(three());
         rig.open_breaker(0);
         rig.panic_threshold = PerMille::ONE;
@@ -317,7 +306,7 @@ proptest! {
     #[test]
     fn every_plan_is_full_eligible_and_repeats_nobody_before_it_must(
         tiers in prop::collection::vec(0..3_u32, 1..9), full in prop::collection::vec(any::<bool>(), 9),
-        which in 0..ALL.len(), wanted in 1..5_usize, seed in any::<u64>()
+        which in 0..Strategy::ALL.len(), wanted in 1..5_usize, seed in any::<u64>()
     ) {
         let backends: Vec<_> = tiers.iter().enumerate().map(|(n, &priority)| Backend {
             priority, max_concurrent_requests: Some(1), ..backend(&n.to_string())
@@ -328,7 +317,7 @@ proptest! {
             rig.change(n, |r| r.set_load_at(7, Load { requests: 1, ..Load::default() }));
         }
         let eligible: Vec<_> = (0..tiers.len()).filter(|&n| !full[n]).collect();
-        match rig.plan(ALL[which], wanted, None, at(0)) {
+        match rig.plan(Strategy::ALL[which], wanted, None, at(0)) {
             Err(nobody) => prop_assert!(eligible.is_empty() && nobody.at_limit),
             Ok(attempts) => {
                 let order: Vec<_> = attempts.as_slice().iter().map(|b| b.get()).collect();
