@@ -11,7 +11,6 @@
 mod api;
 mod call;
 mod explain;
-mod json;
 mod reply;
 mod session;
 mod show;
@@ -19,6 +18,7 @@ mod show;
 mod tests;
 mod token;
 
+use crate::json;
 pub use reply::Reply;
 pub use session::{Flow, Session};
 pub use token::Token;
