@@ -12,6 +12,7 @@
 //! | [`tokens`] | how much is it? |
 //! | [`routing`] | who may serve it, who is best, in what order? |
 //! | [`exchange`] | one request from its headers to its log |
+//! | [`queue`] | who waits for a place, and whose turn is it? |
 //! | [`upkeep`] | what is done besides, at each tick: checks, and what they show |
 //! | [`control`] | what does an operator see, and do? |
 //! | [`state`] | what every worker knows of every backend |
@@ -35,6 +36,7 @@ pub mod learning;
 pub mod logging;
 pub mod metrics;
 pub mod protocol;
+pub mod queue;
 pub mod routing;
 pub mod state;
 pub mod tokens;

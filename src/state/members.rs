@@ -87,6 +87,13 @@ impl Members {
         Ok(dead)
     }
 
+    /// The seats of those that were heard of as lately as a leader must be.
+    pub fn present(store: &impl Store, now: Timestamp) -> Result<Vec<usize>, StoreError> {
+        let seats = store.get(KEY)?.map(|(bytes, _)| decode(&bytes)).unwrap_or_default();
+        let is_present = |seat: &Seat| seat.name != 0 && now.since(seat.heartbeat) <= LEASE;
+        Ok(seats.iter().enumerate().filter(|(_, seat)| is_present(seat)).map(|(place, _)| place).collect())
+    }
+
     /// Frees the seats of dead members, unless one of them was heard of again.
     pub fn free(&self, store: &impl Store, dead: &[usize], now: Timestamp) -> Result<(), StoreError> {
         update(store, KEY, |bytes| {
@@ -148,6 +155,7 @@ mod tests {
         second.heartbeat(&store, at(0)).expect("joined");
         assert_eq!(second.heartbeat(&store, at(20)), Ok(vec![0]));
         assert!(second.leads());
+        assert_eq!(Members::present(&store, at(20)), Ok(vec![1]));
         second.free(&store, &[0], at(20)).expect("freed");
         let mut third = Members::new(3);
         third.heartbeat(&store, at(21)).expect("joined");

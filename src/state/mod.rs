@@ -13,6 +13,7 @@ mod record;
 mod rotation;
 mod store;
 mod view;
+mod waiting;
 
 pub use members::Members;
 pub use memory::MemoryStore;
@@ -22,3 +23,4 @@ pub use record::{Load, Record, RecordError};
 pub use rotation::{Cursor, Smooth};
 pub use store::{Cas, Store, StoreError, update};
 pub use view::{Leaving, Place, View};
+pub use waiting::{Backends, Departure, Lane, Newcomer, Position, Ticket, WaitingList};

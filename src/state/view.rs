@@ -7,6 +7,7 @@ use super::notice::{Notice, Signal};
 use super::outcome::Outcome;
 use super::record::{Load, Record};
 use super::store::{Store, StoreError, update};
+use super::waiting::WaitingList;
 use crate::domain::{Timestamp, Tokens};
 use crate::health::{Pass, Transition};
 
@@ -319,6 +320,7 @@ impl View {
                 (Some(record.encode()), ())
             })?;
         }
+        WaitingList::clear(store, &dead, now)?;
         self.members.free(store, &dead, now)
     }
 

@@ -1,0 +1,367 @@
+//! Who waits for a place, over all workers, and in what order.
+//!
+//! Each tenant has a lane; the lanes take turns, and within a lane who came first goes first. That is start-time fair
+//! queueing with requests of one size: a ticket's rank is one more than that of the ticket before it in its lane, and
+//! never behind the rank that was served last. So a lane of a thousand delays a lane of one by one turn.
+//!
+//! The list lies in shared data as a whole and changes by compare-and-swap. A ticket is taken back by whoever took it;
+//! those of a worker that died go with its seat, and any goes when it is older than its request can be.
+
+use std::time::Duration;
+
+use super::store::{Store, StoreError, update};
+use crate::domain::{Backend, Decoder, Encoder, Timestamp};
+
+const KEY: &str = "llm-router/1/queue";
+
+/// A ticket outlives its request's patience by no more: its owner looks at it every 50 ms.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// Bytes of a ticket.
+const TICKET: usize = 38;
+
+/// A set of backends, by a bit of each one's id: so that it means the same to configurations with other backends. Two
+/// may share a bit; then one is now and then waited for where only the other was meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Backends(u32);
+
+impl Backends {
+    /// None of them.
+    pub const NONE: Self = Self(0);
+
+    /// Adds one.
+    pub fn add(&mut self, backend: &Backend) {
+        let hash = backend.id.bytes().fold(0x811C_9DC5_u32, |hash, b| (hash ^ u32::from(b)).wrapping_mul(0x0100_0193));
+        self.0 |= 1 << ((hash ^ (hash >> 15)) % 32);
+    }
+
+    /// Whether this one is among them.
+    pub fn has(self, backend: &Backend) -> bool {
+        let mut one = Self::NONE;
+        one.add(backend);
+        self.meets(one)
+    }
+
+    /// Whether any is in both.
+    pub const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Those that are in either.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// Whose requests take turns with others'.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lane(pub u32);
+
+/// A place in the order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Position {
+    /// The lower comes first.
+    pub rank: u64,
+    /// No two tickets have the same; the lower came first.
+    pub number: u64,
+}
+
+/// A request that waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ticket {
+    /// Where in the order.
+    pub position: Position,
+    /// The seat of the worker that holds the request.
+    pub member: u16,
+    /// Its tenant's.
+    pub lane: Lane,
+    /// Which backends may ever serve it.
+    pub backends: Backends,
+    /// When it came.
+    pub since: Timestamp,
+    /// How long it waits at most.
+    pub patience: Duration,
+}
+
+/// What a ticket is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Newcomer {
+    /// The seat of the worker that holds the request.
+    pub member: u16,
+    /// Its tenant's.
+    pub lane: Lane,
+    /// Which backends may ever serve it.
+    pub backends: Backends,
+    /// How long it waits at most.
+    pub patience: Duration,
+}
+
+/// A ticket that is taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Departure {
+    /// Which one.
+    pub position: Position,
+    /// Whether it was its turn: then nobody who comes later is ranked before it.
+    pub served: bool,
+}
+
+/// Those who wait, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct WaitingList {
+    /// The highest rank that was served.
+    reached: u64,
+    /// The number of the next ticket.
+    next: u64,
+    tickets: Vec<Ticket>,
+}
+
+impl WaitingList {
+    /// Creates the shared list unless it exists.
+    pub fn create(store: &impl Store) -> Result<(), StoreError> {
+        update(store, KEY, |bytes| (bytes.is_none().then(|| Self::default().encode()), ()))
+    }
+
+    /// The list as it is now.
+    pub fn read(store: &impl Store, now: Timestamp) -> Result<Self, StoreError> {
+        Ok(store.get(KEY)?.map_or_else(Self::default, |(bytes, _)| Self::decode(&bytes, now)))
+    }
+
+    /// Lets one more wait, if fewer than `size` do; otherwise says how long the first of them has waited.
+    pub fn join(
+        store: &impl Store,
+        newcomer: &Newcomer,
+        size: usize,
+        now: Timestamp,
+    ) -> Result<Result<Ticket, Duration>, StoreError> {
+        update(store, KEY, |bytes| {
+            let mut list = Self::decode(bytes.unwrap_or_default(), now);
+            if list.tickets.len() >= size {
+                return (None, Err(list.longest_wait(now)));
+            }
+            let ticket = list.add(newcomer, now);
+            (Some(list.encode()), Ok(ticket))
+        })
+    }
+
+    /// Takes tickets back.
+    pub fn part(store: &impl Store, departures: &[Departure], now: Timestamp) -> Result<(), StoreError> {
+        update(store, KEY, |bytes| {
+            let mut list = Self::decode(bytes.unwrap_or_default(), now);
+            for departure in departures.iter().filter(|departure| departure.served) {
+                list.reached = list.reached.max(departure.position.rank);
+            }
+            let gone = |ticket: &Ticket| departures.iter().any(|departure| departure.position == ticket.position);
+            list.tickets.retain(|ticket| !gone(ticket));
+            (Some(list.encode()), ())
+        })
+    }
+
+    /// Takes back those of members that died.
+    pub(super) fn clear(store: &impl Store, dead: &[usize], now: Timestamp) -> Result<(), StoreError> {
+        update(store, KEY, |bytes| {
+            let Some(bytes) = bytes else { return (None, ()) };
+            let mut list = Self::decode(bytes, now);
+            let before = list.tickets.len();
+            list.tickets.retain(|ticket| !dead.contains(&usize::from(ticket.member)));
+            ((list.tickets.len() < before).then(|| list.encode()), ())
+        })
+    }
+
+    /// Those who wait, in order.
+    pub fn tickets(&self) -> &[Ticket] {
+        &self.tickets
+    }
+
+    /// The number of the next ticket.
+    pub const fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// The backends that somebody waits for.
+    pub fn awaited(&self) -> Backends {
+        self.tickets.iter().fold(Backends::NONE, |all, ticket| all.with(ticket.backends))
+    }
+
+    /// How long the one has waited that came first.
+    pub fn longest_wait(&self, now: Timestamp) -> Duration {
+        self.tickets.iter().map(|ticket| now.since(ticket.since)).max().unwrap_or_default()
+    }
+
+    fn add(&mut self, newcomer: &Newcomer, now: Timestamp) -> Ticket {
+        let &Newcomer { member, lane, backends, patience } = newcomer;
+        let in_lane = self.tickets.iter().filter(|ticket| ticket.lane == lane);
+        let last = in_lane.map(|ticket| ticket.position.rank).max().unwrap_or(0);
+        let position = Position { rank: last.max(self.reached).saturating_add(1), number: self.next };
+        self.next = self.next.wrapping_add(1);
+        let ticket = Ticket { position, member, lane, backends, since: now, patience };
+        let place = self.tickets.partition_point(|before| before.position <= position);
+        self.tickets.insert(place, ticket);
+        ticket
+    }
+
+    /// Without those who have waited too long.
+    fn decode(bytes: &[u8], now: Timestamp) -> Self {
+        let mut reader = Decoder::new(bytes);
+        let (reached, next) = (reader.u64().unwrap_or(0), reader.u64().unwrap_or(0));
+        let mut tickets = Vec::with_capacity(bytes.len() / TICKET + 1);
+        while let Some(mut ticket) = Ticket::decode(&mut reader) {
+            // What lies ahead is from before the clock stepped back.
+            ticket.since = ticket.since.min(now);
+            if now.since(ticket.since) <= ticket.patience + MARGIN {
+                tickets.push(ticket);
+            }
+        }
+        Self { reached, next, tickets }
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut out = Encoder::with_capacity(16 + TICKET * self.tickets.len());
+        out.u64(self.reached).u64(self.next);
+        for ticket in &self.tickets {
+            out.u64(ticket.position.rank).u64(ticket.position.number).u16(ticket.member);
+            out.u32(ticket.lane.0).u32(ticket.backends.0).time(ticket.since);
+            out.u32(u32::try_from(ticket.patience.as_millis()).unwrap_or(u32::MAX));
+        }
+        out.finish()
+    }
+}
+
+impl Ticket {
+    fn decode(reader: &mut Decoder<'_>) -> Option<Self> {
+        let position = Position { rank: reader.u64()?, number: reader.u64()? };
+        let (member, lane, backends) = (reader.u16()?, Lane(reader.u32()?), Backends(reader.u32()?));
+        let since = reader.time()?;
+        let patience = Duration::from_millis(reader.u32()?.into());
+        Some(Self { position, member, lane, backends, since, patience })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::routing::testing::{at, backend};
+    use crate::state::MemoryStore;
+
+    fn newcomer(lane: u32) -> Newcomer {
+        let mut backends = Backends::NONE;
+        backends.add(&backend("a"));
+        Newcomer { member: 1, lane: Lane(lane), backends, patience: Duration::from_secs(5) }
+    }
+
+    fn join(store: &MemoryStore, lane: u32, second: u64) -> Ticket {
+        WaitingList::join(store, &newcomer(lane), 100, at(second)).expect("stored").expect("room")
+    }
+
+    fn read(store: &MemoryStore, second: u64) -> WaitingList {
+        WaitingList::read(store, at(second)).expect("read")
+    }
+
+    fn lanes(store: &MemoryStore) -> Vec<u32> {
+        read(store, 0).tickets().iter().map(|ticket| ticket.lane.0).collect()
+    }
+
+    fn serve_first(store: &MemoryStore) -> Option<Ticket> {
+        let first = *read(store, 0).tickets().first()?;
+        WaitingList::part(store, &[Departure { position: first.position, served: true }], at(0)).expect("stored");
+        Some(first)
+    }
+
+    #[test]
+    fn lanes_take_turns_and_who_comes_late_waits_for_no_more_than_a_turn() {
+        let store = MemoryStore::default();
+        WaitingList::create(&store).expect("created");
+        for _ in 0..5 {
+            join(&store, 1, 0);
+        }
+        join(&store, 2, 0);
+        join(&store, 2, 0);
+        assert_eq!(lanes(&store), [1, 2, 1, 2, 1, 1, 1]);
+        serve_first(&store);
+        serve_first(&store);
+        serve_first(&store);
+        join(&store, 3, 0);
+        assert_eq!(lanes(&store), [2, 1, 3, 1, 1], "behind nobody but those of the turn that has come");
+    }
+
+    #[test]
+    fn a_ticket_goes_when_it_is_older_than_its_request_can_be() {
+        let store = MemoryStore::default();
+        join(&store, 1, 10);
+        assert_eq!(read(&store, 20).tickets().len(), 1);
+        assert_eq!(read(&store, 21).tickets(), []);
+        // Where the clock was set back, it counts from then on.
+        join(&store, 1, 2);
+        assert_eq!(read(&store, 3).longest_wait(at(3)), Duration::from_secs(1));
+        join(&store, 1, 12);
+        assert_eq!(read(&store, 14).tickets().len(), 1);
+    }
+
+    #[test]
+    fn nobody_joins_a_full_list_and_the_dead_leave_it() {
+        let store = MemoryStore::default();
+        for lane in 0..2 {
+            join(&store, lane, 0);
+        }
+        let refused = WaitingList::join(&store, &newcomer(1), 2, at(3)).expect("stored");
+        assert_eq!(refused, Err(Duration::from_secs(3)));
+        WaitingList::clear(&store, &[0, 2], at(3)).expect("stored");
+        assert_eq!(read(&store, 3).tickets().len(), 2);
+        WaitingList::clear(&store, &[1], at(3)).expect("stored");
+        assert_eq!(read(&store, 3).tickets(), []);
+    }
+
+    #[test]
+    fn sets_of_backends_are_told_by_ids() {
+        let (a, b) = (backend("a"), backend("b"));
+        let mut set = Backends::NONE;
+        assert!(!set.has(&a) && !set.meets(set));
+        set.add(&a);
+        assert!(set.has(&a) && !set.has(&b) && set.meets(set.with(Backends::NONE)));
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_written_is_read_again_and_any_bytes_are_read(
+            lanes in prop::collection::vec(0..4_u32, 0..40), bytes in prop::collection::vec(any::<u8>(), 0..200)
+        ) {
+            let mut list = WaitingList::default();
+            for lane in lanes {
+                list.add(&newcomer(lane), at(1));
+            }
+            prop_assert_eq!(&WaitingList::decode(&list.encode(), at(1)), &list);
+            WaitingList::decode(&bytes, at(1));
+        }
+
+        /// While two tenants wait, neither is served more than two times more often than the other, however many
+        /// requests each sends, and each tenant's requests are served in the order in which they came.
+        #[test]
+        fn no_tenant_starves_another(steps in prop::collection::vec(0..12_u32, 1..300)) {
+            let store = MemoryStore::default();
+            let mut served = [0_i64; 2];
+            let mut last = [None; 2];
+            for step in steps {
+                match step {
+                    // One tenant sends seven times as much as the other.
+                    0 => drop(WaitingList::join(&store, &newcomer(0), 100, at(0))),
+                    1..=7 => drop(WaitingList::join(&store, &newcomer(1), 100, at(0))),
+                    _ => {
+                        let waiting = lanes(&store);
+                        if !(waiting.contains(&0) && waiting.contains(&1)) {
+                            served = [0, 0];
+                        }
+                        if let Some(ticket) = serve_first(&store) {
+                            let lane = ticket.lane.0 as usize;
+                            served[lane] += 1;
+                            prop_assert!(last[lane] < Some(ticket.position.number));
+                            last[lane] = Some(ticket.position.number);
+                        }
+                        prop_assert!((served[0] - served[1]).abs() <= 2, "{:?}", served);
+                    }
+                }
+            }
+        }
+    }
+}
