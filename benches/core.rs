@@ -10,7 +10,7 @@ use llm_router::config;
 use llm_router::domain::{Api, BackendIndex, PerMille, RequestFacts, SplitMix64, TextSink, Timestamp, Tokens};
 use llm_router::protocol;
 use llm_router::routing::{Ask, Fleet, Strategy, Turns, plan};
-use llm_router::state::{Load, MemoryStore, View};
+use llm_router::state::{Backends, Load, MemoryStore, View};
 use llm_router::tokens::Counter;
 
 /// Each figure is the median of this many runs.
@@ -80,7 +80,14 @@ fn decision(strategy: Strategy, backends: usize) -> f64 {
         view.change(&store, place, now, learn).unwrap();
     }
     let facts = RequestFacts { max_output_tokens: Some(Tokens(400)), ..RequestFacts::default() };
-    let ask = Ask { facts: &facts, text: Tokens(900), strategy, min_quality: None, panic_threshold: PerMille::new(0) };
+    let ask = Ask {
+        facts: &facts,
+        text: Tokens(900),
+        strategy,
+        min_quality: None,
+        panic_threshold: PerMille::new(0),
+        reserved: Backends::default(),
+    };
     let fleet = Fleet { backends: &config.backends, places: &places, view: &view };
     let (mut rng, mut turns) = (SplitMix64::new(7), OwnTurns::default());
     nanoseconds(|| {

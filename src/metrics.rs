@@ -57,6 +57,10 @@ pub enum Metric {
     ResponseTime(BackendIndex),
     /// Thousandths of its quota that a backend has left: `loadbalancer_quota_remaining_permille{backend_id}`.
     QuotaRemaining(BackendIndex),
+    /// Requests that wait for a place: `loadbalancer_queue_depth`.
+    QueueDepth,
+    /// Milliseconds that a request waited, whatever became of it: `loadbalancer_queue_wait_ms`.
+    QueueWait,
     /// Requests that the router refused: `loadbalancer_refusals_total{code}`.
     Refusals(&'static str),
     /// What went wrong in the router itself: `loadbalancer_internal_errors_total{kind}`.
@@ -175,8 +179,9 @@ impl Metric {
             | Self::BreakerState(_)
             | Self::Health(_)
             | Self::ResponseTime(_)
-            | Self::QuotaRemaining(_) => Kind::Gauge,
-            Self::Duration { .. } | Self::FirstToken(_) => Kind::Histogram,
+            | Self::QuotaRemaining(_)
+            | Self::QueueDepth => Kind::Gauge,
+            Self::Duration { .. } | Self::FirstToken(_) | Self::QueueWait => Kind::Histogram,
         }
     }
 
@@ -220,6 +225,8 @@ impl Metric {
             Self::QuotaRemaining(backend) => {
                 format!("loadbalancer_quota_remaining_permille.backend_id.{}", id(backend))
             }
+            Self::QueueDepth => "loadbalancer_queue_depth".to_owned(),
+            Self::QueueWait => "loadbalancer_queue_wait_ms".to_owned(),
             Self::Refusals(code) => format!("loadbalancer_refusals_total.code.{code}"),
             Self::InternalErrors(kind) => format!("loadbalancer_internal_errors_total.kind.{}", kind.name()),
         }

@@ -78,6 +78,8 @@ pub struct Config {
     pub envoy_admin: Option<EnvoyAdmin>,
     /// When fewer of the backends than this share may be asked, those that are merely ill may be, too.
     pub panic_threshold: PerMille,
+    /// How requests wait for a place, if they do.
+    pub queue: Option<Queue>,
     /// What is logged.
     pub logging: Logging,
     /// Fixes the random choices, for tests.
@@ -100,6 +102,15 @@ pub struct EnvoyAdmin {
     pub cluster: Box<str>,
     /// How long after a look the next one is.
     pub interval: Duration,
+}
+
+/// How requests wait for a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Queue {
+    /// How many may wait at once, over all workers; at least one.
+    pub size: usize,
+    /// How long each may.
+    pub timeout: Duration,
 }
 
 /// How failures are retried. Envoy does the retrying; the router names the clusters.

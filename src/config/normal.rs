@@ -27,6 +27,10 @@ impl Config {
                 "interval_ms": admin.interval.as_millis() as u64,
             })),
             "panic_threshold": self.panic_threshold.ratio(),
+            "queue": self.queue.map_or_else(|| json!({ "size": 0, "timeout_ms": 5_000 }), |queue| json!({
+                "size": queue.size,
+                "timeout_ms": queue.timeout.as_millis() as u64,
+            })),
             "logging": {
                 "format": self.logging.format.name(),
                 "level": self.logging.level.name(),

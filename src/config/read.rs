@@ -8,7 +8,7 @@ use super::names::{Hint, Role};
 use super::reader::Reader;
 use super::suggest::closest;
 use super::tree::Tree;
-use super::{ClientHints, Config, EnvoyAdmin, LogFormat, LogLevel, Logging, Parsed, Retry, Strategy};
+use super::{ClientHints, Config, EnvoyAdmin, LogFormat, LogLevel, Logging, Parsed, Queue, Retry, Strategy};
 use crate::domain::{
     Backend, BackendIndex, BackendType, BreakerSettings, PerMille, Price, Prices, ProbeSettings, Weight,
 };
@@ -24,7 +24,7 @@ const CLUSTER_NAME: &str = "a cluster's name is 1 to 255 visible ASCII character
 /// Keys of the full interface that this version does not serve yet, by the object that they belong to.
 mod later {
     pub(super) const ROUTER: &[&str] =
-        &["alerts", "cache", "cost", "discovery", "learning", "quality", "queue", "region", "rollout", "state"];
+        &["alerts", "cache", "cost", "discovery", "learning", "quality", "region", "rollout", "state"];
     pub(super) const BACKEND: &[&str] = &[
         "capabilities",
         "context_window_tokens",
@@ -75,6 +75,7 @@ fn router(reader: &mut Reader<'_, '_>) -> Option<Config> {
     let retry = reader.object("retry", retry);
     let envoy_admin = reader.object("envoy_admin", |reader| envoy_admin(reader, &backends));
     let panic_threshold = reader.number("panic_threshold", 0.0..=1.0, 0.0);
+    let queue = reader.object("queue", queue);
     let logging = reader.object("logging", logging);
     let seed = reader.optional_integer("seed", 0..=u64::MAX);
     reader.later(later::ROUTER);
@@ -92,6 +93,7 @@ fn router(reader: &mut Reader<'_, '_>) -> Option<Config> {
         retry,
         envoy_admin,
         panic_threshold: PerMille::from_ratio(panic_threshold),
+        queue,
         logging,
         seed,
     })
@@ -302,6 +304,13 @@ fn retry(reader: &mut Reader<'_, '_>) -> Retry {
     let max_attempts = reader.integer("max_attempts", 1..=4, 3) as u8;
     reader.refuse(elsewhere::RETRY);
     Retry { max_attempts }
+}
+
+/// None where nobody may wait. More than that would make the list that all workers share slow to change.
+fn queue(reader: &mut Reader<'_, '_>) -> Option<Queue> {
+    let size = reader.integer("size", 0..=4_096, 0) as usize;
+    let timeout = Duration::from_millis(reader.integer("timeout_ms", 10..=3_600_000, 5_000));
+    (size > 0).then_some(Queue { size, timeout })
 }
 
 fn logging(reader: &mut Reader<'_, '_>) -> Logging {

@@ -5,13 +5,13 @@ use crate::domain::{Backend, BackendType, PerMille, Prices, Timestamp, Tokens};
 use crate::exchange::Router;
 use crate::health::{BreakerPhase, Component, Condition};
 use crate::routing::Strategy;
-use crate::state::{Record, View};
+use crate::state::{Record, Store, View, WaitingList};
 
 /// Below this a backend that may be asked is called degraded.
 const WELL: f64 = 0.9;
 
 /// `GET /health`.
-pub(super) fn health(router: &Router, view: &View, now: Timestamp) -> String {
+pub(super) fn health(router: &Router, view: &View, store: &impl Store, now: Timestamp) -> String {
     let all: Vec<_> = router.places().map(|(_, backend, place)| (backend, view.record(place))).collect();
     let count = |wanted| all.iter().filter(|(backend, record)| condition(backend, record, now) == wanted).count();
     let [healthy, degraded, unhealthy] = [Condition::Healthy, Condition::Degraded, Condition::Unhealthy].map(count);
@@ -38,6 +38,7 @@ pub(super) fn health(router: &Router, view: &View, now: Timestamp) -> String {
         o.set("overall_health", overall.name()).set("total_backends", all.len() as u64);
         o.set("healthy_backends", healthy as u64).set("degraded_backends", degraded as u64);
         o.set("unhealthy_backends", unhealthy as u64);
+        o.object("queue", |o| queue(o, router, store, now));
     })
 }
 
@@ -69,6 +70,15 @@ fn backend_health(o: &mut Object<'_>, backend: &Backend, record: &Record, now: T
         });
     }
     breaker(o, "breaker", backend, record);
+}
+
+/// Nothing of those who wait where shared data cannot be read.
+fn queue(o: &mut Object<'_>, router: &Router, store: &impl Store, now: Timestamp) {
+    o.set("size", router.config().queue.map_or(0, |queue| queue.size as u64));
+    if let Ok(list) = WaitingList::read(store, now) {
+        o.set("depth", list.tickets().len() as u64);
+        o.set("oldest_wait_ms", list.longest_wait(now).as_millis() as u64);
+    }
 }
 
 /// How a backend is in a word: unhealthy is one that may not be asked because it is ill.

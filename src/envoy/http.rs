@@ -7,6 +7,7 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use super::host::EnvoyHost;
+use super::queue::{self, Entered};
 use super::root::Active;
 use crate::exchange::{self, Exchange, Flow, Refusal};
 
@@ -14,12 +15,13 @@ use crate::exchange::{self, Exchange, Flow, Refusal};
 pub(super) struct Http {
     /// None only where Envoy made a stream of a root that was never configured.
     active: Option<Rc<Active>>,
+    id: u32,
     exchange: Exchange,
 }
 
 impl Http {
-    pub(super) fn new(active: Option<Rc<Active>>) -> Self {
-        Self { active, exchange: Exchange::default() }
+    pub(super) fn new(active: Option<Rc<Active>>, id: u32) -> Self {
+        Self { active, id, exchange: Exchange::default() }
     }
 
     fn request(&mut self, step: impl FnOnce(&mut Exchange, &mut exchange::Context<'_, EnvoyHost>) -> Flow) -> Action {
@@ -27,6 +29,7 @@ impl Http {
         match active.with(|cx| step(&mut self.exchange, cx)) {
             Some(Flow::Continue) => Action::Continue,
             Some(Flow::Hold) => Action::Pause,
+            Some(Flow::Wait) => self.wait(active),
             Some(Flow::Refuse(refusal)) => {
                 send(&refusal);
                 Action::Pause
@@ -34,6 +37,18 @@ impl Http {
             None => {
                 active.fall_back();
                 Action::Continue
+            }
+        }
+    }
+
+    fn wait(&self, active: &Rc<Active>) -> Action {
+        let Some(waiting) = self.exchange.waiting() else { return Action::Continue };
+        match queue::enter(active, self.id, waiting) {
+            Entered::Waits => Action::Pause,
+            Entered::Placed => Action::Continue,
+            Entered::Refused(refusal) => {
+                send(&refusal);
+                Action::Pause
             }
         }
     }
@@ -74,12 +89,18 @@ impl HttpContext for Http {
     }
 
     fn on_log(&mut self) {
+        let position = self.exchange.waiting().and_then(|waiting| waiting.position());
         self.response(Exchange::log);
+        match (&self.active, position) {
+            (Some(active), Some(position)) => queue::leave(active, position),
+            (Some(active), None) => queue::ended(active),
+            (None, _) => {}
+        }
     }
 }
 
 /// Answers the client ourselves. If even that is refused, the paused stream ends by the route's timeout.
-fn send(refusal: &Refusal) {
+pub(super) fn send(refusal: &Refusal) {
     let retry_after = refusal.retry_after_seconds().map(|seconds| seconds.to_string());
     let mut headers = vec![("content-type", "application/json")];
     if let Some(seconds) = &retry_after {

@@ -4,6 +4,7 @@
 mod control;
 mod host;
 mod http;
+mod queue;
 mod root;
 
 /// A host call that brings bytes in allocates, so the allocator is on every request's path. TLSF takes the same short
@@ -13,5 +14,5 @@ static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
 
 proxy_wasm::main! {{
     proxy_wasm::set_log_level(proxy_wasm::types::LogLevel::Info);
-    proxy_wasm::set_root_context(|_| Box::new(root::Root::default()));
+    proxy_wasm::set_root_context(|id| Box::new(root::Root::new(id)));
 }}

@@ -13,6 +13,7 @@ use proxy_wasm::types::{BufferType, ContextType};
 use super::control::{self, Control};
 use super::host::{EnvoyHost, write};
 use super::http::Http;
+use super::queue;
 use crate::config::{Config, LogLevel, Parsed};
 use crate::control::Token;
 use crate::exchange::{self, Router};
@@ -43,8 +44,9 @@ pub(super) struct Active {
 }
 
 /// One configuration on this thread.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Root {
+    id: u32,
     place: Place,
 }
 
@@ -91,12 +93,23 @@ impl Active {
         }
     }
 
+    /// Whether requests may wait for a place.
+    pub(super) fn has_queue(&self) -> bool {
+        self.config.queue.is_some()
+    }
+
     /// Sends a request that could not be decided to the default backend.
     pub(super) fn fall_back(&self) {
         if let Some(backend) = self.config.backends.get(self.config.default_backend.get()) {
             self.host.remove_request_header("x-llm-cluster");
             self.host.add_request_header("x-llm-cluster", backend.cluster.as_bytes());
         }
+    }
+}
+
+impl Root {
+    pub(super) fn new(id: u32) -> Self {
+        Self { id, place: Place::Nowhere }
     }
 }
 
@@ -147,13 +160,20 @@ impl RootContext for Root {
                 cx.router.follow(cx.host);
                 upkeep.tick(cx.router, cx.view, cx.host);
             });
+            queue::tick(active, self.id);
         }
     }
 
-    fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
+    fn on_queue_ready(&mut self, queue: u32) {
+        if let Place::Router(active) = &self.place {
+            queue::called(active, queue);
+        }
+    }
+
+    fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
         Some(match &self.place {
-            Place::Nowhere => Box::new(Http::new(None)),
-            Place::Router(active) => Box::new(Http::new(Some(Rc::clone(active)))),
+            Place::Nowhere => Box::new(Http::new(None, id)),
+            Place::Router(active) => Box::new(Http::new(Some(Rc::clone(active)), id)),
             Place::Control(token) => {
                 let router = ROUTER.with(|newest| newest.borrow().upgrade());
                 Box::new(Control::new(router, Rc::clone(token)))

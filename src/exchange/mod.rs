@@ -3,6 +3,7 @@
 //! ```text
 //!   Start ──headers──► Reading ──body──► Routed ──answer──► Answering ──log──► Over
 //!     └───────────────── nothing to read ──┘ └── no answer ────────────────────┘
+//!                   Waiting, where all places are taken, comes before Routed
 //! ```
 //!
 //! An exchange is in one phase at a time and each phase holds just what it needs. Whatever happens, [`Exchange::log`]
@@ -20,14 +21,19 @@ mod router;
 mod tests;
 mod transitions;
 mod turns;
+mod waiting;
 
 pub use refusal::{Refusal, RefusalCode};
 pub(crate) use rehearsal::Rehearsal;
 pub use router::Router;
+pub use waiting::Waiting;
+
+use std::rc::Rc;
 
 use crate::host::Host;
 use crate::state::View;
 use intake::Intake;
+use request::Decided;
 use response::Answer;
 use router::Route;
 
@@ -40,6 +46,8 @@ pub enum Flow {
     Hold,
     /// Answer this instead of asking a backend.
     Refuse(Refusal),
+    /// Hold it until there is a place for it; see [`Exchange::waiting`].
+    Wait,
 }
 
 /// Where an exchange stands.
@@ -50,6 +58,8 @@ enum Phase {
     Start,
     /// The headers are held until the body is there.
     Reading(Intake),
+    /// It waits for a place, or has just got one.
+    Waiting(Rc<Waiting>),
     /// On its way to a backend.
     Routed(Route),
     /// The answer is passing by.
@@ -136,6 +146,7 @@ impl Exchange {
 
     /// The answer's headers are there, and with `end_of_stream` that is all of it.
     pub fn response_headers<H: Host>(&mut self, cx: &mut Context<'_, H>, end_of_stream: bool) {
+        self.resume();
         self.phase = match std::mem::take(&mut self.phase) {
             Phase::Routed(route) => Phase::Answering(Box::new(Answer::begin(cx, route, end_of_stream))),
             other => other,
@@ -158,16 +169,39 @@ impl Exchange {
 
     /// It is over, however it ended.
     pub fn log<H: Host>(&mut self, cx: &mut Context<'_, H>) {
+        self.resume();
         match std::mem::replace(&mut self.phase, Phase::Over) {
             Phase::Routed(route) => Answer::none(cx, route).finish(cx),
             Phase::Answering(answer) => answer.finish(cx),
+            Phase::Waiting(waiting) => waiting.leave(cx),
             Phase::Start | Phase::Reading(_) | Phase::Over => {}
+        }
+    }
+
+    /// What waits, as long as it does.
+    pub fn waiting(&self) -> Option<&Rc<Waiting>> {
+        match &self.phase {
+            Phase::Waiting(waiting) => Some(waiting),
+            _ => None,
+        }
+    }
+
+    /// Goes on where the request left the queue.
+    fn resume(&mut self) {
+        if let Phase::Waiting(waiting) = &self.phase
+            && let Some(route) = waiting.route()
+        {
+            self.phase = Phase::Routed(route);
         }
     }
 
     fn route<H: Host>(&mut self, cx: &mut Context<'_, H>, intake: &Intake, body: Option<Vec<u8>>) -> Flow {
         match request::decide(cx, intake, body) {
-            Ok(route) => {
+            Ok(Decided::Waits(petition)) => {
+                self.phase = Phase::Waiting(Rc::new(Waiting::new(petition)));
+                Flow::Wait
+            }
+            Ok(Decided::Routed(route)) => {
                 self.phase = Phase::Routed(route);
                 Flow::Continue
             }

@@ -16,6 +16,10 @@ pub enum RefusalCode {
     RateLimited,
     /// 503: nothing may serve it now.
     NoBackendAvailable,
+    /// 503: as many requests wait as may.
+    QueueFull,
+    /// 503: it waited as long as it may.
+    QueueTimeout,
 }
 
 /// A request that cannot be served.
@@ -36,7 +40,7 @@ impl RefusalCode {
             Self::InvalidRequest => 400,
             Self::RequestTooLarge => 413,
             Self::RateLimited => 429,
-            Self::NoBackendAvailable => 503,
+            Self::NoBackendAvailable | Self::QueueFull | Self::QueueTimeout => 503,
         }
     }
 
@@ -47,6 +51,8 @@ impl RefusalCode {
             Self::RequestTooLarge => "request_too_large",
             Self::RateLimited => "rate_limited",
             Self::NoBackendAvailable => "no_backend_available",
+            Self::QueueFull => "queue_full",
+            Self::QueueTimeout => "queue_timeout",
         }
     }
 
@@ -55,7 +61,7 @@ impl RefusalCode {
         match self {
             Self::InvalidRequest | Self::RequestTooLarge => "invalid_request_error",
             Self::RateLimited => "rate_limit_error",
-            Self::NoBackendAvailable => "server_error",
+            Self::NoBackendAvailable | Self::QueueFull | Self::QueueTimeout => "server_error",
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::cost::{Estimate, estimate};
 use crate::domain::{RequestFacts, Rng, SplitMix64, Timestamp, Tokens};
 use crate::host::Host;
 use crate::routing::{Ask, Attempts, Exclusion, Fleet, Strategy, Terms, admits, plan};
+use crate::state::Backends;
 
 /// A decision that was not made.
 #[derive(Debug)]
@@ -50,7 +51,8 @@ impl<H: Host> Context<'_, H> {
         }
         let strategy = intake.strategy.unwrap_or(self.router.strategy());
         let (min_quality, panic_threshold) = (intake.min_quality, config.panic_threshold);
-        let ask = Ask { facts: &facts, text, strategy, min_quality, panic_threshold };
+        let reserved = Backends::NONE;
+        let ask = Ask { facts: &facts, text, strategy, min_quality, panic_threshold, reserved };
         let fleet = Fleet { backends: &config.backends, places: &self.router.places, view: self.view };
         let look = |(_, backend, record)| (estimate(backend, record, &facts, text), admits(backend, record, &ask, now));
         let backends = fleet.iter().map(look).collect();

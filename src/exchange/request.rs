@@ -1,12 +1,15 @@
 //! From what the client sent to where it goes.
 
 use super::intake::{ATTEMPT_COUNT, ESTIMATED_TOKENS, Encoding, Intake};
-use super::router::Route;
-use super::{Context, Refusal};
-use crate::domain::{RequestFacts, Tokens};
+use super::router::{Held, Route};
+use super::{Context, Refusal, Router};
+use crate::config::Strategy;
+use crate::domain::{PerMille, RequestFacts, Timestamp, Tokens};
 use crate::host::Host;
+use crate::metrics::Method;
 use crate::protocol::{self, InflateError, Unreadable};
-use crate::routing::Ask;
+use crate::routing::{Ask, Attempts};
+use crate::state::Backends;
 use crate::tokens;
 
 /// The header of each attempt's cluster, for the matcher route.
@@ -17,34 +20,80 @@ pub(super) fn decide<H: Host>(
     cx: &mut Context<'_, H>,
     intake: &Intake,
     body: Option<Vec<u8>>,
-) -> Result<Route, Refusal> {
+) -> Result<Decided, Refusal> {
     let whole = body.is_some() || intake.ended;
     let Read { facts, text, understood, .. } = read(intake, body, cx.router.config().body_limit_bytes)?;
     let now = cx.host.now();
     let strategy = intake.strategy.unwrap_or(cx.router.strategy());
-    let ask = Ask {
-        facts: &facts,
-        text,
-        strategy,
-        min_quality: intake.min_quality,
-        panic_threshold: cx.router.config().panic_threshold,
-    };
-    let (attempts, held) = cx.decide(&ask, now)?;
-    let route = Route {
-        strategy,
-        departed_after: cx.ended(&attempts),
-        attempts,
-        text,
-        understood,
-        asked: whole,
-        whole,
-        departed: now,
-        held,
-        method: intake.method,
-        facts,
-    };
-    write_headers(cx, &route);
-    Ok(route)
+    let Intake { min_quality, method, .. } = *intake;
+    let petition = Petition { facts, text, understood, whole, strategy, min_quality, method };
+    let reserved = cx.reserved(now);
+    match cx.decide(&petition.ask(cx.router, reserved), now) {
+        Ok(decided) => Ok(Decided::Routed(petition.depart(cx, decided, now))),
+        Err(refusal) if !cx.may_wait(&petition, reserved, now) => Err(refusal),
+        Err(_) => Ok(Decided::Waits(petition)),
+    }
+}
+
+/// What was decided of a request that is not refused.
+pub(super) enum Decided {
+    /// It is on its way.
+    Routed(Route),
+    /// There is no place for it yet.
+    Waits(Petition),
+}
+
+/// What a decision is made on.
+#[derive(Debug)]
+pub(super) struct Petition {
+    pub(super) facts: RequestFacts,
+    /// The estimate of its text.
+    pub(super) text: Tokens,
+    /// Whether that comes from the text rather than from its size.
+    pub(super) understood: bool,
+    /// Whether the client has sent all of it.
+    pub(super) whole: bool,
+    pub(super) strategy: Strategy,
+    pub(super) min_quality: Option<PerMille>,
+    pub(super) method: Method,
+}
+
+impl Petition {
+    pub(super) fn ask(&self, router: &Router, reserved: Backends) -> Ask<'_> {
+        Ask {
+            facts: &self.facts,
+            text: self.text,
+            strategy: self.strategy,
+            min_quality: self.min_quality,
+            panic_threshold: router.config().panic_threshold,
+            reserved,
+        }
+    }
+
+    /// Sends it where it was decided that it goes.
+    pub(super) fn depart<H: Host>(
+        self,
+        cx: &Context<'_, H>,
+        (attempts, held): (Attempts, Option<Held>),
+        now: Timestamp,
+    ) -> Route {
+        let Self { facts, text, understood, whole, strategy, method, .. } = self;
+        let route = Route {
+            strategy,
+            departed_after: cx.ended(&attempts),
+            attempts,
+            text,
+            understood,
+            asked: whole,
+            whole,
+            departed: now,
+            held,
+            method,
+            facts,
+        };
+        write_headers(cx, &route);
+        route
+    }
 }
 
 /// What was read in a body.

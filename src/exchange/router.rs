@@ -12,7 +12,9 @@ use crate::health::{BreakerPhase, Ended, Pass};
 use crate::host::Host;
 use crate::metrics::{Internal, Method, Metric};
 use crate::routing::{Ask, Attempts, Fleet, MAX_ATTEMPTS, Nobody, Strategy, admits, limits, plan};
-use crate::state::{Cursor, Leaving, Notice, Outcome, Place, Record, Signal, Smooth, Store, StoreError, View};
+use crate::state::{
+    Cursor, Leaving, Notice, Outcome, Place, Record, Signal, Smooth, Store, StoreError, View, WaitingList,
+};
 
 /// A configuration with all it needs to decide.
 #[derive(Debug)]
@@ -79,6 +81,9 @@ impl Router {
         cursor.create(store)?;
         smooth.create(store)?;
         let strategy = chosen::begin(&config, store)?;
+        if config.queue.is_some() {
+            WaitingList::create(store)?;
+        }
         let rng = SplitMix64::new(config.seed.unwrap_or(seed));
         Ok(Self { config, strategy, places, cursor, smooth, rng })
     }

@@ -16,6 +16,7 @@ mod answers;
 mod breakers;
 mod quota;
 mod routing;
+mod waiting;
 
 /// One worker in a world.
 struct Rig {

@@ -86,6 +86,11 @@ impl<R> Room<R> {
         self.guests.is_empty() && self.owed.is_empty()
     }
 
+    /// The requests that wait.
+    pub fn requests(&self) -> impl Iterator<Item = &R> {
+        self.guests.iter().map(|guest| &guest.request)
+    }
+
     /// Lets a request wait, as one of the member on this seat. Where as many wait as may, says how long the first of
     /// them has waited.
     pub fn enter(

@@ -9,7 +9,8 @@ use crate::domain::{Rng, SplitMix64, Timestamp};
 use crate::routing::testing::backend;
 use crate::state::{Backends, Cas, Lane, Members, MemoryStore, Position, Store, StoreError, WaitingList};
 
-const TICK: Duration = Duration::from_millis(50);
+/// Longer than a real one, so that less happens.
+const TICK: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(3);
 const SIZE: usize = 12;
 const PLACES: u32 = 3;
@@ -245,7 +246,7 @@ impl World {
             if !self.workers[worker].alive {
                 continue;
             }
-            if self.ticks.is_multiple_of(10) || backwards {
+            if self.ticks.is_multiple_of(3) || backwards {
                 self.workers[worker].member.heartbeat(&self.store.store, self.now).expect("heard of");
             }
             self.look(worker);
@@ -304,7 +305,7 @@ impl World {
     fn rest(&mut self) {
         self.store.failures_percent.set(0);
         self.loses_calls = false;
-        for _ in 0..200 {
+        for _ in 0..60 {
             self.tick(false);
             self.hears_all();
             let waits = |request: &&Request| request.state.get() == State::Waits;
@@ -324,7 +325,7 @@ impl World {
                 self.hears_all();
             }
         }
-        for _ in 0..50 {
+        for _ in 0..10 {
             self.ends();
             self.tick(false);
         }
@@ -378,7 +379,7 @@ fn the_tickets_of_a_worker_that_died_are_passed_over() {
     world.ends();
     let waiting = |world: &World| world.requests.iter().filter(|r| r.state.get() == State::Waits).count();
     assert_eq!(waiting(&world), 2, "those of the dead worker come first");
-    for _ in 0..25 {
+    for _ in 0..8 {
         world.tick(false);
         world.hears_all();
     }
@@ -393,7 +394,7 @@ fn without_shared_data_nobody_waits_for_ever() {
         world.comes(1, 0);
     }
     world.store.failures_percent.set(100);
-    for _ in 0..70 {
+    for _ in 0..20 {
         world.tick(false);
     }
     assert_eq!(world.requests.iter().filter(|r| r.state.get() == State::GivenUp).count(), 2);

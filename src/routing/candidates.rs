@@ -3,7 +3,7 @@
 use super::{Ask, Fleet};
 use crate::cost::estimate;
 use crate::domain::{Backend, BackendIndex, Timestamp};
-use crate::state::Record;
+use crate::state::{Backends, Record};
 
 /// A backend that may serve the request.
 #[derive(Debug, Clone, Copy)]
@@ -52,7 +52,7 @@ pub enum Exclusion {
     },
     /// It has as many tokens in flight as it was seen to take.
     AtCapacity,
-    /// It has as many requests in flight as it may have.
+    /// It has as many requests in flight as it may have, or others wait for the next place there.
     AtConcurrencyLimit,
     /// Its quality is below what the client asks for.
     BelowMinQuality,
@@ -99,6 +99,9 @@ pub(crate) fn limits(backend: &Backend, record: &Record, ask: &Ask<'_>, now: Tim
         return Err(Exclusion::QuotaExhausted { retry_at });
     }
     if backend.max_concurrent_requests.is_some_and(|most| record.in_flight() >= most) {
+        return Err(Exclusion::AtConcurrencyLimit);
+    }
+    if ask.reserved != Backends::NONE && ask.reserved.has(backend) {
         return Err(Exclusion::AtConcurrencyLimit);
     }
     Ok(hosts * room(backend, record, ask, now)?)

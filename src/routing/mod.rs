@@ -15,7 +15,7 @@ pub use plan::{Attempts, MAX_ATTEMPTS, Nobody, plan};
 pub use strategy::Strategy;
 
 use crate::domain::{Backend, BackendIndex, PerMille, RequestFacts, Tokens};
-use crate::state::{Place, Record, View};
+use crate::state::{Backends, Place, Record, View};
 
 /// The backends of a configuration, each with what is known of it.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +50,8 @@ pub struct Ask<'a> {
     pub min_quality: Option<PerMille>,
     /// When fewer of the backends than this share are eligible, those that are merely ill may be tried, too.
     pub panic_threshold: PerMille,
+    /// Those whose free places others wait for.
+    pub reserved: Backends,
 }
 
 /// Whose turn it is, over all workers: what the strategies that deal in shares ask.

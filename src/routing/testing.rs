@@ -8,7 +8,7 @@ use crate::domain::{
     Timestamp, Tokens, Weight,
 };
 use crate::health::{BreakerPhase, Verdict};
-use crate::state::{Cursor, MemoryStore, Place, Record, Smooth, View};
+use crate::state::{Backends, Cursor, MemoryStore, Place, Record, Smooth, View};
 
 /// A backend with nothing special about it.
 pub(crate) fn backend(id: &str) -> Backend {
@@ -112,6 +112,7 @@ impl Rig {
             strategy,
             min_quality,
             panic_threshold: self.panic_threshold,
+            reserved: Backends::NONE,
         };
         plan(&fleet, &ask, wanted, now, &mut self.rng, &mut Shared(&self.store, self.backends.len()))
     }

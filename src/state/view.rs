@@ -330,7 +330,7 @@ impl View {
     }
 
     /// This member's column; a request may come before the first tick.
-    fn seat(&mut self, store: &impl Store, now: Timestamp) -> Result<usize, StoreError> {
+    pub fn seat(&mut self, store: &impl Store, now: Timestamp) -> Result<usize, StoreError> {
         if self.members.seat().is_none() {
             self.beat(store, now)?;
         }

@@ -127,6 +127,11 @@ impl WaitingList {
         Ok(store.get(KEY)?.map_or_else(Self::default, |(bytes, _)| Self::decode(&bytes, now)))
     }
 
+    /// How many wait; none where there never was a list.
+    pub fn depth(store: &impl Store, now: Timestamp) -> Result<Option<usize>, StoreError> {
+        Ok(store.get(KEY)?.map(|(bytes, _)| Self::decode(&bytes, now).tickets.len()))
+    }
+
     /// Lets one more wait, if fewer than `size` do; otherwise says how long the first of them has waited.
     pub fn join(
         store: &impl Store,

@@ -25,7 +25,7 @@ use crate::health::BreakerPhase;
 use crate::host::Host;
 use crate::logging;
 use crate::metrics::{Internal, Metric};
-use crate::state::{Place, Record, View};
+use crate::state::{Place, Record, View, WaitingList};
 use lookout::Lookout;
 use rounds::Rounds;
 
@@ -82,6 +82,9 @@ impl Upkeep {
 
 /// Shows an operator how the backends stand.
 fn show(router: &Router, view: &View, host: &impl Host, now: Timestamp) {
+    if let Ok(Some(depth)) = WaitingList::depth(host, now) {
+        host.record(Metric::QueueDepth, depth as u64);
+    }
     for (index, backend, place) in router.places() {
         let record = view.record(place);
         host.record(Metric::InFlight(index), record.in_flight().into());

@@ -70,7 +70,7 @@ fn the_documented_defaults_are_the_code_s() {
         assert_eq!(normalised.pointer(&pointer(key)), Some(&documented), "{key}");
         compared += 1;
     }
-    assert_eq!(compared, 36, "keys whose default is a value");
+    assert_eq!(compared, 38, "keys whose default is a value");
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn the_documented_errors_are_printed_so() {
     let document = json!({
         "backend_instances": { "lightrag_primary": { "quality_score": 1.4, "wieght": 2 } },
         "default_backend": "lightrag",
-        "queue": { "size": 10 },
+        "rollout": { "mode": "shadow" },
     });
     assert_eq!(parsed(&document).unwrap_err().to_string(), block("text").trim_end());
 }

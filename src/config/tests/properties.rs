@@ -185,6 +185,7 @@ prop_compose! {
                 interval: Duration::from_millis(interval),
             }),
             panic_threshold: PerMille::new(panic_threshold),
+            queue: admin.map(|ms| Queue { size: 1 + ms as usize % 4_096, timeout: Duration::from_millis(ms) }),
             logging: Logging { format, level, decisions },
             seed,
         }

@@ -80,7 +80,7 @@ fn every_kind_of_error_at_once() {
         "retry": { "max_attempts": 5, "base_delay_ms": 25, "respect_retry_after": true },
         "logging": { "format": "xml", "level": ["info"] },
         "seed": -1,
-        "queue": { "size": 0 },
+        "queue": { "size": 4_097, "timeout_ms": 0, "lenght": 1 },
         "envoy_admin": { "cluster": "dotted.id", "interval_ms": 1 },
         "response_header": true,
         "temperature": 1,

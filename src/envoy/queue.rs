@@ -1,0 +1,196 @@
+//! The requests of this VM that wait for a place, and how its worker and the others wake each other.
+//!
+//! Every VM has a message queue of Envoy's, by its seat. A message names what the round is through with; whoever gets it
+//! goes on from there. The room belongs to the VM and not to a configuration: while one is swapped for another, requests
+//! of both may wait.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use proxy_wasm::hostcalls;
+
+use super::host::EnvoyHost;
+use super::http::send;
+use super::root::Active;
+use crate::domain::{Decoder, Encoder};
+use crate::exchange::{self, Refusal, Waiting};
+use crate::host::Host;
+use crate::metrics::{Internal, Metric};
+use crate::queue::{Call, Passed, Placing, Room};
+use crate::state::Position;
+
+/// A stream that is held.
+#[derive(Debug, Clone)]
+struct Stream {
+    active: Rc<Active>,
+    id: u32,
+    waiting: Rc<Waiting>,
+}
+
+/// Where this VM hears calls.
+#[derive(Debug, Clone, Copy)]
+struct Ear {
+    root: u32,
+    seat: u16,
+}
+
+thread_local! {
+    static ROOM: RefCell<Room<Stream>> = RefCell::default();
+    static EAR: Cell<Option<Ear>> = const { Cell::new(None) };
+}
+
+/// What became of a request that was to wait.
+pub(super) enum Entered {
+    Waits,
+    /// There was a place after all.
+    Placed,
+    Refused(Refusal),
+}
+
+/// Lets the request of a stream wait. A place may have become free where this worker did not see it yet: so it looks
+/// again once its ticket is there for others to see.
+pub(super) fn enter(active: &Rc<Active>, id: u32, waiting: &Rc<Waiting>) -> Entered {
+    let stream = Stream { active: Rc::clone(active), id, waiting: Rc::clone(waiting) };
+    let refusal = active.with(|cx| {
+        let now = cx.host.now();
+        let entry = waiting.entry(cx);
+        let seat = cx.view.seat(cx.host, now).ok();
+        let entered = entry.zip(seat).and_then(|(entry, seat)| {
+            with_room(|room| room.enter(cx.host, seat as u16, entry, now, stream)).and_then(Result::ok)
+        });
+        match entered {
+            Some(Ok(position)) => {
+                waiting.entered(position, now);
+                refresh(cx);
+                None
+            }
+            Some(Err(longest)) => Some(waiting.turn_away(cx, Some(longest))),
+            None => Some(waiting.turn_away(cx, None)),
+        }
+    });
+    if let Some(refusal) = refusal.flatten() {
+        return Entered::Refused(refusal);
+    }
+    round(active, Passed::default(), Some(id));
+    if waiting.position().is_some() { Entered::Waits } else { Entered::Placed }
+}
+
+/// The stream is gone.
+pub(super) fn leave(active: &Active, position: Position) {
+    with_room(|room| room.leave(&active.host, position, active.host.now()));
+    round(active, Passed::default(), None);
+}
+
+/// A request has ended: its place may be another's.
+pub(super) fn ended(active: &Active) {
+    if active.has_queue() {
+        round(active, Passed::default(), None);
+    }
+}
+
+/// To be called at every tick, after all that needs the root's own context.
+pub(super) fn tick(active: &Active, root: u32) {
+    listen(active, root);
+    if with_room(|room| room.is_idle()).unwrap_or(true) {
+        return;
+    }
+    round(active, Passed::default(), None);
+    let overdue = with_room(|room| room.overdue(&active.host, active.host.now())).unwrap_or_default();
+    for Stream { active, id, waiting } in overdue.into_iter().map(|guest| guest.request) {
+        let refusal = active.with(|cx| waiting.give_up(cx));
+        if let Some(refusal) = refusal
+            && hostcalls::set_effective_context(id).is_ok()
+        {
+            send(&refusal);
+        }
+    }
+}
+
+/// Another worker calls.
+pub(super) fn called(active: &Active, queue: u32) {
+    let mut begin: Option<Passed> = None;
+    while let Ok(Some(message)) = hostcalls::dequeue_shared_queue(queue) {
+        let mut reader = Decoder::new(&message);
+        if let (Some(rank), Some(number), Some(next)) = (reader.u64(), reader.u64(), reader.u64()) {
+            let passed = Passed { before: Position { rank, number }, next };
+            // Several are heard at once where this worker was busy: what the least of them passed, all did.
+            begin = Some(begin.map_or(passed, |least| if least.before <= passed.before { least } else { passed }));
+        }
+    }
+    if let Some(passed) = begin {
+        active.with(|cx| refresh(cx));
+        round(active, passed, None);
+    }
+}
+
+/// Goes through the list. `own` is the stream in whose callback this is: it is not resumed, it just goes on.
+fn round(active: &Active, passed: Passed, own: Option<u32>) {
+    let (host, now) = (&active.host, active.host.now());
+    let call = with_room(|room| {
+        let mut others: Vec<Rc<Active>> = Vec::new();
+        for other in room.requests().map(|stream| &stream.active) {
+            if !std::ptr::eq(&raw const **other, active) && !others.iter().any(|known| Rc::ptr_eq(known, other)) {
+                others.push(Rc::clone(other));
+            }
+        }
+        let free = || {
+            let here = active.with(|cx| cx.free(now)).unwrap_or_default();
+            others.iter().fold(here, |all, other| all.with(other.with(|cx| cx.free(now)).unwrap_or_default()))
+        };
+        let seat = active.with(|cx| cx.view.seat(host, now))?.ok()? as u16;
+        room.round(host, seat, now, passed, free, |guest| place(&guest.request, own)).ok()?
+    });
+    if let Some(call) = call.flatten() {
+        wake(call);
+    }
+}
+
+fn place(Stream { active, id, waiting }: &Stream, own: Option<u32>) -> Placing {
+    if hostcalls::set_effective_context(*id).is_err() {
+        return Placing::Gone;
+    }
+    let placing = active.with(|cx| waiting.place(cx)).unwrap_or(Placing::Waits);
+    if placing == Placing::Placed && own != Some(*id) {
+        let _ = hostcalls::resume_http_request();
+    }
+    placing
+}
+
+/// Registers the message queue of this VM's seat, for the newest configuration that has a queue.
+fn listen(active: &Active, root: u32) {
+    let ear = EAR.get();
+    if !active.has_queue() || ear.is_some_and(|ear| root < ear.root) {
+        return;
+    }
+    let Some(Ok(seat)) = active.with(|cx| cx.view.seat(cx.host, cx.host.now())) else { return };
+    let seat = seat as u16;
+    if ear.is_none_or(|ear| ear.root != root || ear.seat != seat)
+        && hostcalls::register_shared_queue(&name(seat)).is_ok()
+    {
+        EAR.set(Some(Ear { root, seat }));
+    }
+}
+
+fn wake(Call { member, passed }: Call) {
+    let vm = hostcalls::get_property(vec!["plugin_vm_id"]).ok().flatten().unwrap_or_default();
+    let Ok(Some(queue)) = hostcalls::resolve_shared_queue(&String::from_utf8_lossy(&vm), &name(member)) else { return };
+    let mut message = Encoder::with_capacity(24);
+    message.u64(passed.before.rank).u64(passed.before.number).u64(passed.next);
+    let _ = hostcalls::enqueue_shared_queue(queue, Some(&message.finish()));
+}
+
+fn name(seat: u16) -> String {
+    format!("llm-router/1/wake/{seat}")
+}
+
+/// Reads what others wrote.
+fn refresh(cx: &mut exchange::Context<'_, EnvoyHost>) {
+    if cx.view.refresh(cx.host, cx.host.now()).is_err() {
+        cx.host.record(Metric::InternalErrors(Internal::SharedData), 1);
+    }
+}
+
+/// None only where the room is in use already, which Envoy never causes: it puts off what is asked of other streams.
+fn with_room<T>(work: impl FnOnce(&mut Room<Stream>) -> T) -> Option<T> {
+    ROOM.with(|room| room.try_borrow_mut().ok().map(|mut room| work(&mut room)))
+}

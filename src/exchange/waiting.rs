@@ -1,0 +1,194 @@
+//! A request for which there is no place yet.
+//!
+//! It keeps what its body said, not the body, which Envoy holds. Both its exchange and the worker's room of those who
+//! wait have it: the room places it, in some other stream's callback, and the exchange finds that it was.
+
+use std::cell::Cell;
+use std::fmt;
+use std::time::Duration;
+
+use super::request::Petition;
+use super::router::{Route, refuse};
+use super::{Context, Refusal, RefusalCode};
+use crate::domain::{RequestFacts, Timestamp, Tokens};
+use crate::host::Host;
+use crate::metrics::Metric;
+use crate::queue::{Entry, Placing};
+use crate::routing::{Ask, Exclusion, Fleet, Nobody, admits, limits};
+use crate::state::{Backends, Lane, Position, WaitingList};
+
+/// A request that waits.
+pub struct Waiting {
+    state: Cell<State>,
+    place: Cell<Option<(Position, Timestamp)>>,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    Waits(Box<Petition>),
+    /// Until its exchange goes on with it.
+    Placed(Box<Route>),
+    #[default]
+    Over,
+}
+
+impl fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Waiting").field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
+impl Waiting {
+    pub(super) fn new(petition: Petition) -> Self {
+        Self { state: Cell::new(State::Waits(Box::new(petition))), place: Cell::default() }
+    }
+
+    /// What the room has to know to let it wait; none if nobody may.
+    pub fn entry<H: Host>(&self, cx: &Context<'_, H>) -> Option<Entry> {
+        let queue = cx.router.config().queue?;
+        let State::Waits(petition) = self.state.take() else { return None };
+        let mut backends = Backends::NONE;
+        for backend in &cx.router.config().backends {
+            if petition.min_quality.is_none_or(|least| backend.quality >= least) {
+                backends.add(backend);
+            }
+        }
+        let lane = lane(&petition);
+        self.state.set(State::Waits(petition));
+        Some(Entry { lane, backends, patience: queue.timeout, size: queue.size })
+    }
+
+    /// Takes note of its place.
+    pub fn entered(&self, position: Position, now: Timestamp) {
+        self.place.set(Some((position, now)));
+    }
+
+    /// Its place in the list, as long as it waits.
+    pub fn position(&self) -> Option<Position> {
+        self.place.get().map(|(position, _)| position)
+    }
+
+    /// Decides again. If it can be served now, its headers are written: they must be those that the host means.
+    pub fn place<H: Host>(&self, cx: &mut Context<'_, H>) -> Placing {
+        let petition = match self.state.take() {
+            State::Waits(petition) => petition,
+            other => {
+                self.state.set(other);
+                return Placing::Gone;
+            }
+        };
+        let now = cx.host.now();
+        match cx.decide(&petition.ask(cx.router, Backends::NONE), now) {
+            Ok(decided) => {
+                self.state.set(State::Placed(Box::new(petition.depart(cx, decided, now))));
+                self.count_wait(cx.host, now);
+                Placing::Placed
+            }
+            Err(_) => {
+                self.state.set(State::Waits(petition));
+                Placing::Waits
+            }
+        }
+    }
+
+    /// It has waited long enough.
+    pub fn give_up<H: Host>(&self, cx: &Context<'_, H>) -> Refusal {
+        self.leave(cx);
+        let timeout = cx.router.config().queue.map(|queue| queue.timeout);
+        let refusal = Refusal {
+            code: RefusalCode::QueueTimeout,
+            message: "no backend had room for this request while it waited".to_owned(),
+            retry_after: Some(timeout.unwrap_or_default()),
+        };
+        cx.host.record(refusal.metric(), 1);
+        refusal
+    }
+
+    /// It may not wait: as many do as may, the first of them for so long; or shared data is out of order.
+    pub fn turn_away<H: Host>(&self, cx: &Context<'_, H>, longest: Option<Duration>) -> Refusal {
+        self.state.take();
+        let refusal = match longest {
+            Some(longest) => Refusal {
+                code: RefusalCode::QueueFull,
+                message: "every backend that could serve this request is busy, and as many requests wait as may"
+                    .to_owned(),
+                retry_after: Some(longest),
+            },
+            None => refuse(Nobody { at_limit: true, retry_at: None }, cx.host.now()),
+        };
+        cx.host.record(refusal.metric(), 1);
+        refusal
+    }
+
+    /// It waits no longer, since its client does not.
+    pub(super) fn leave<H: Host>(&self, cx: &Context<'_, H>) {
+        self.state.take();
+        self.count_wait(cx.host, cx.host.now());
+    }
+
+    /// Where it goes, once that is known.
+    pub(super) fn route(&self) -> Option<Route> {
+        match self.state.take() {
+            State::Placed(route) => Some(*route),
+            other => {
+                self.state.set(other);
+                None
+            }
+        }
+    }
+
+    /// Counts how long it waited, once.
+    fn count_wait<H: Host>(&self, host: &H, now: Timestamp) {
+        if let Some((_, since)) = self.place.take() {
+            host.record(Metric::QueueWait, now.since(since).as_millis() as u64);
+        }
+    }
+}
+
+/// Whose turn it takes. Nobody is told apart by what a client says of itself.
+fn lane(_: &Petition) -> Lane {
+    Lane::default()
+}
+
+impl<H: Host> Context<'_, H> {
+    /// The backends that others wait for. Where that cannot be read, none.
+    pub(super) fn reserved(&self, now: Timestamp) -> Backends {
+        if self.router.config().queue.is_none() {
+            return Backends::NONE;
+        }
+        WaitingList::read(self.host, now).map(|list| list.awaited()).unwrap_or_default()
+    }
+
+    /// Whether a refused request may wait: some backend would serve it if it had room, and all of it is there. (Envoy
+    /// would have to hold the rest of its body, of which nobody knows how long it is.)
+    pub(super) fn may_wait(&self, petition: &Petition, reserved: Backends, now: Timestamp) -> bool {
+        let ask = petition.ask(self.router, reserved);
+        let is_full = |why| matches!(why, Exclusion::AtConcurrencyLimit | Exclusion::AtCapacity);
+        self.router.config().queue.is_some()
+            && petition.whole
+            && self.fleet().iter().any(|(_, backend, record)| limits(backend, record, &ask, now).is_err_and(is_full))
+    }
+
+    /// The backends that have room for some request, as far as this worker knows.
+    pub fn free(&self, now: Timestamp) -> Backends {
+        let smallest = Ask {
+            facts: &RequestFacts::default(),
+            text: Tokens(0),
+            strategy: self.router.strategy(),
+            min_quality: None,
+            panic_threshold: self.router.config().panic_threshold,
+            reserved: Backends::NONE,
+        };
+        let mut free = Backends::NONE;
+        for (_, backend, record) in self.fleet().iter() {
+            if admits(backend, record, &smallest, now).is_ok() {
+                free.add(backend);
+            }
+        }
+        free
+    }
+
+    fn fleet(&self) -> Fleet<'_> {
+        Fleet { backends: &self.router.config().backends, places: &self.router.places, view: self.view }
+    }
+}

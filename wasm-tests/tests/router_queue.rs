@@ -1,0 +1,182 @@
+//! Requests that wait for a place, in a real Envoy: all are served, in order, whichever worker has them.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods, reason = "a test")]
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use wasm_tests::{
+    backend::{Backend, Behaviour, Flavour},
+    client::{Client, Reply},
+    envoy::{Builder, Envoy, Loading, Route, Swap},
+    load::load,
+    router::{chat, counted, settled, until},
+};
+
+const PATH: &str = "/v1/chat/completions";
+
+/// The versions of Envoy that the module is for, the oldest and the newest.
+const VERSIONS: [&str; 2] = ["1.36.4", "1.40.0"];
+
+fn router(places: u32, queue: &Value) -> Value {
+    json!({
+        "retry": {"max_attempts": 1},
+        "backend_instances": {"alpha": {"max_concurrent_requests": places}},
+        "queue": queue,
+    })
+}
+
+fn builder(backends: &[Backend], router: Value) -> Builder {
+    Envoy::builder().concurrency(4).backends(backends).route(Route::ClusterHeader).router(router).control()
+}
+
+async fn alpha(latency_ms: u64) -> [Backend; 1] {
+    let alpha = Backend::start("alpha", Flavour::OpenAi).await;
+    alpha.set(Behaviour::latency_ms(latency_ms));
+    [alpha]
+}
+
+async fn depth(envoy: &Envoy) -> u64 {
+    let health = Client::new().get(&envoy.control_url("/health")).await.unwrap().json();
+    health["queue"]["depth"].as_u64().unwrap()
+}
+
+async fn waiting(envoy: &Envoy, wanted: u64) {
+    until(&format!("{wanted} wait"), || async { depth(envoy).await == wanted }).await;
+}
+
+/// Sends one request, each on a connection of its own, and leaves it to itself.
+fn send(asked: &mut JoinSet<Reply>, envoy: &Envoy, text: String) {
+    let url = envoy.url(PATH);
+    asked.spawn(async move { Client::new().post_json(&url, &chat(&text)).await.unwrap() });
+}
+
+fn refused(reply: &Reply) -> (u16, String) {
+    (reply.status, reply.json()["error"]["code"].as_str().unwrap_or_default().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_requests_before_eight_places_are_all_served_and_never_more_than_eight_at_once() {
+    for version in VERSIONS {
+        let backends = alpha(20).await;
+        let envoy = builder(&backends, router(8, &json!({"size": 200, "timeout_ms": 60_000})));
+        let envoy = envoy.version(version).start().await;
+        let load =
+            load(&Client::new(), 200, 200, |n| Client::json_request(&envoy.url(PATH), &chat(&n.to_string()))).await;
+        assert_eq!(load.failures(), 0, "{version}: {:?}", load.first_failure());
+        assert!(backends[0].counters().max_in_flight <= 8, "{version}: {:?}", backends[0].counters());
+        let stats = settled(&envoy).await;
+        assert_eq!(counted(&stats, "refusals_total", &[]), 0, "{version}");
+        envoy.wait_for(Duration::from_secs(15), |stats| stats.get("wasmcustom.loadbalancer_queue_depth") == 0).await;
+        waiting(&envoy, 0).await;
+        let waits = envoy.prometheus().await.metric("loadbalancer_queue_wait_ms_count", &[]).unwrap();
+        assert!(waits > 100.0, "{version}: {waits} waited");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn those_who_wait_are_served_in_the_order_in_which_they_came() {
+    let backends = alpha(30).await;
+    let envoy = builder(&backends, router(1, &json!({"size": 100, "timeout_ms": 60_000}))).start().await;
+    backends[0].next(1, Behaviour::latency_ms(1_500));
+    let mut asked = JoinSet::new();
+    send(&mut asked, &envoy, "0".to_owned());
+    until("the place is taken", || async { backends[0].counters().in_flight == 1 }).await;
+    for n in 1..=20_u64 {
+        send(&mut asked, &envoy, n.to_string());
+        until("the next one waits", || async { depth(&envoy).await + backends[0].counters().prompts == n + 1 }).await;
+    }
+    for reply in asked.join_all().await {
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+    let order: Vec<_> =
+        backends[0].prompts().iter().map(|seen| seen.json()["messages"][0]["content"].clone()).collect();
+    let expected: Vec<_> = (0..=20).map(|n| json!(n.to_string())).collect();
+    assert_eq!(order, expected);
+    settled(&envoy).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_cannot_wait_or_has_waited_too_long_is_told_when_to_come_again() {
+    for version in VERSIONS {
+        let backends = alpha(60_000).await;
+        let envoy = builder(&backends, router(1, &json!({"size": 2, "timeout_ms": 3_000})));
+        let envoy = envoy.version(version).start().await;
+        let client = Client::new();
+        let held = client.open(Client::json_request(&envoy.url(PATH), &chat("held")));
+        let held = tokio::spawn(held);
+        until("the place is taken", || async { backends[0].counters().in_flight == 1 }).await;
+        let mut asked = JoinSet::new();
+        send(&mut asked, &envoy, "first".to_owned());
+        send(&mut asked, &envoy, "second".to_owned());
+        waiting(&envoy, 2).await;
+        let third = client.post_json(&envoy.url(PATH), &chat("third")).await.unwrap();
+        assert_eq!(refused(&third), (503, "queue_full".to_owned()), "{version}");
+        assert!(third.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
+        for reply in asked.join_all().await {
+            assert_eq!(refused(&reply), (503, "queue_timeout".to_owned()), "{version}");
+            assert_eq!(reply.header("retry-after").as_deref(), Some("3"));
+            assert!(reply.elapsed >= Duration::from_secs(3), "{:?}", reply.elapsed);
+        }
+        waiting(&envoy, 0).await;
+        held.abort();
+        let stats = settled(&envoy).await;
+        for (code, times) in [("queue_full", 1), ("queue_timeout", 2)] {
+            assert_eq!(counted(&stats, "refusals_total", &[("code", code)]), times, "{version}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_that_leave_give_their_places_up() {
+    let backends = alpha(60_000).await;
+    let envoy = builder(&backends, router(1, &json!({"size": 10, "timeout_ms": 60_000}))).start().await;
+    let url = envoy.url(PATH);
+    let ask = |text: &str| {
+        let request = Client::json_request(&url, &chat(text));
+        tokio::spawn(async move { Client::new().send(request).await })
+    };
+    let held = ask("held");
+    until("the place is taken", || async { backends[0].counters().in_flight == 1 }).await;
+    let leaving: Vec<_> = (0..5).map(|_| ask("leaves")).collect();
+    waiting(&envoy, 5).await;
+    let stays = ask("stays");
+    waiting(&envoy, 6).await;
+    leaving.iter().for_each(tokio::task::JoinHandle::abort);
+    waiting(&envoy, 1).await;
+    backends[0].set(Behaviour::default());
+    held.abort();
+    assert_eq!(stays.await.unwrap().unwrap().status, 200);
+    assert_eq!(backends[0].counters().prompts, 2, "those that left were not sent");
+    waiting(&envoy, 0).await;
+    settled(&envoy).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_swap_of_the_configuration_loses_nobody_who_waits() {
+    for version in VERSIONS {
+        let backends = alpha(100).await;
+        let queue = json!({"size": 100, "timeout_ms": 60_000});
+        let envoy = builder(&backends, router(4, &queue)).version(version).loading(Loading::Ecds);
+        let mut envoy = envoy.start().await;
+        backends[0].next(4, Behaviour::latency_ms(1_500));
+        let mut asked = JoinSet::new();
+        for n in 0..60 {
+            send(&mut asked, &envoy, n.to_string());
+        }
+        waiting(&envoy, 56).await;
+        // One without a queue, and one with fewer places.
+        let without =
+            json!({"retry": {"max_attempts": 1}, "backend_instances": {"alpha": {"max_concurrent_requests": 4}}});
+        assert_eq!(envoy.swap(&without).await, Swap::Accepted);
+        assert_eq!(envoy.swap(&router(2, &queue)).await, Swap::Accepted);
+        for n in 60..80 {
+            send(&mut asked, &envoy, n.to_string());
+        }
+        for reply in asked.join_all().await {
+            assert_eq!(reply.status, 200, "{version}: {}", reply.text());
+        }
+        waiting(&envoy, 0).await;
+        settled(&envoy).await;
+    }
+}
