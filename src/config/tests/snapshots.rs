@@ -51,6 +51,7 @@ fn a_configuration_with_every_key() {
         "retry": { "max_attempts": 4 },
         "envoy_admin": { "cluster": "admin", "interval_ms": 250 },
         "panic_threshold": 0.5,
+        "queue": { "size": 200, "timeout_ms": 30_000 },
         "logging": { "format": "text", "level": "debug", "decisions": true },
         "seed": u64::MAX,
     }));
