@@ -118,7 +118,7 @@ pub(super) fn called(active: &Active, queue: u32) {
         }
     }
     if let Some(passed) = begin {
-        active.with(|cx| refresh(cx));
+        active.with(refresh);
         round(active, passed, None);
     }
 }

@@ -78,17 +78,13 @@ impl Waiting {
             }
         };
         let now = cx.host.now();
-        match cx.decide(&petition.ask(cx.router, Backends::NONE), now) {
-            Ok(decided) => {
-                self.state.set(State::Placed(Box::new(petition.depart(cx, decided, now))));
-                self.count_wait(cx.host, now);
-                Placing::Placed
-            }
-            Err(_) => {
-                self.state.set(State::Waits(petition));
-                Placing::Waits
-            }
-        }
+        let Ok(decided) = cx.decide(&petition.ask(cx.router, Backends::NONE), now) else {
+            self.state.set(State::Waits(petition));
+            return Placing::Waits;
+        };
+        self.state.set(State::Placed(Box::new(petition.depart(cx, decided, now))));
+        self.count_wait(cx.host, now);
+        Placing::Placed
     }
 
     /// It has waited long enough.

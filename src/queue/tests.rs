@@ -37,7 +37,7 @@ impl Store for Flaky {
 
     fn set(&self, key: &str, value: &[u8], cas: Option<Cas>) -> Result<bool, StoreError> {
         match self.fails() {
-            true if cas.is_some_and(|cas| cas % 2 == 0) => Ok(false),
+            true if cas.is_some_and(|cas| cas.is_multiple_of(2)) => Ok(false),
             true => Err(StoreError::Contended),
             false => self.store.set(key, value, cas),
         }
@@ -109,7 +109,7 @@ impl World {
         let store = Flaky {
             store: MemoryStore::default(),
             rng: RefCell::new(SplitMix64::new(!seed)),
-            failures_percent: Cell::new(if seed % 3 == 0 { 15 } else { 0 }),
+            failures_percent: Cell::new(if seed.is_multiple_of(3) { 15 } else { 0 }),
         };
         WaitingList::create(&store.store).expect("created");
         let now = Timestamp::from_micros(1_000_000_000);
@@ -128,7 +128,7 @@ impl World {
             requests: Vec::new(),
             calls: Vec::new(),
             ticks: 0,
-            loses_calls: seed % 2 == 0,
+            loses_calls: seed.is_multiple_of(2),
             died_at: None,
             order: RefCell::default(),
         }
