@@ -57,6 +57,10 @@ pub trait Host: Store {
     /// Adds to a counter, sets a gauge, or takes a sample, whichever the metric is.
     fn record(&self, metric: Metric, value: u64);
 
+    /// Where a counter or a gauge stands, over all workers and configurations; 0 if nothing was recorded. It makes the
+    /// metric, so it is only for those that would come to be in time. None for histograms, which only Envoy can read.
+    fn read(&self, metric: Metric) -> Option<u64>;
+
     /// Writes a log line.
     fn log(&self, level: LogLevel, line: &str);
 

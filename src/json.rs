@@ -118,6 +118,15 @@ impl Value for Thousandths {
     }
 }
 
+/// A number of millionths, as a fraction.
+pub(crate) struct Millionths(pub(crate) u64);
+
+impl Value for Millionths {
+    fn write(self, out: &mut String) {
+        fraction(out, self.0, 6);
+    }
+}
+
 /// In the unit of the configuration, US dollars for a thousand tokens.
 impl Value for Price {
     fn write(self, out: &mut String) {

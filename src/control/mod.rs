@@ -17,6 +17,7 @@ mod show;
 #[cfg(test)]
 mod tests;
 mod token;
+mod traffic;
 
 use crate::json;
 pub use reply::Reply;

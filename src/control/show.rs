@@ -68,7 +68,7 @@ fn backend_health(o: &mut Object<'_>, backend: &Backend, record: &Record, now: T
             }
         });
     }
-    breaker(o, "breaker", backend, record);
+    breaker(o, "breaker", backend, record, None);
 }
 
 /// How a backend is in a word: unhealthy is one that may not be asked because it is ill.
@@ -82,42 +82,6 @@ fn condition(backend: &Backend, record: &Record, now: Timestamp) -> Condition {
         return Condition::Degraded;
     }
     record.probes.condition(now).unwrap_or(Condition::Healthy)
-}
-
-/// `GET /metrics`: of what the records hold. Totals since the start are Envoy's to tell (`/stats/prometheus`).
-pub(super) fn metrics(router: &Router, view: &View, now: Timestamp) -> String {
-    let all: Vec<_> = router.places().map(|(_, backend, place)| (backend, view.record(place))).collect();
-    let sum = |figure: &dyn Fn(&Record) -> u64| all.iter().map(|(_, record)| figure(record)).sum::<u64>();
-    let answers = sum(&|record| record.window.len().into());
-    let failures = sum(&|record| record.window.failures().into());
-    let in_flight = sum(&|record| record.in_flight().into());
-    object(|o| {
-        o.object("routing_metrics", |o| {
-            o.set("recent_answers", answers).set("recent_failures", failures);
-            let good = answers.saturating_sub(failures);
-            o.set("recent_success_rate", (good * 100_000).checked_div(answers).map(Thousandths));
-            o.set("in_flight", in_flight);
-        });
-        o.object("load_balancing", |o| {
-            o.set("strategy", router.strategy().name());
-            o.object("backend_distribution", |o| {
-                for (backend, record) in &all {
-                    o.object(&backend.id, |o| {
-                        let requests = u64::from(record.in_flight());
-                        o.set("in_flight", requests);
-                        o.set("in_flight_percentage", (requests * 100_000).checked_div(in_flight).map(Thousandths));
-                        o.set("recent_answers", record.window.len()).set("recent_failures", record.window.failures());
-                        o.set("response_time_ms", response_time(backend, record, now));
-                    });
-                }
-            });
-        });
-        o.object("circuit_breakers", |o| {
-            for (backend, record) in &all {
-                breaker(o, &backend.id, backend, record);
-            }
-        });
-    })
 }
 
 /// `GET /strategy`.
@@ -164,10 +128,11 @@ pub(super) fn figures(o: &mut Object<'_>, backend: &Backend, record: &Record, no
     o.set("quota_headroom", headroom.map(PerMille::from_ratio));
     o.set("quota_refused_until", record.quota.refused_until(now));
     o.set("capacity_tokens", record.capacity.tokens(now).map(|tokens| tokens.0));
-    breaker(o, "circuit_breaker", backend, record);
+    breaker(o, "circuit_breaker", backend, record, None);
 }
 
-fn breaker(o: &mut Object<'_>, key: &str, backend: &Backend, record: &Record) {
+/// A backend's circuit breaker, and how many attempts failed so far where that was looked up.
+pub(super) fn breaker(o: &mut Object<'_>, key: &str, backend: &Backend, record: &Record, failures: Option<u64>) {
     if backend.breaker.is_none() {
         o.set(key, None::<u64>);
         return;
@@ -177,7 +142,11 @@ fn breaker(o: &mut Object<'_>, key: &str, backend: &Backend, record: &Record) {
     o.object(key, |o| {
         o.set("status", breaker.phase.name()).set("reason", breaker.reason.name()).set("since", breaker.since);
         o.set("retry_at", (!is_closed).then_some(breaker.retry_at));
-        o.set("failure_count", breaker.consecutive_failures).set("openings", u32::from(breaker.openings));
+        o.set("failure_count", breaker.consecutive_failures).set("last_failure", record.last_failure);
+        o.set("openings", u32::from(breaker.openings));
+        if failures.is_some() {
+            o.set("total_failures", failures);
+        }
     });
 }
 
@@ -186,6 +155,6 @@ fn score(backend: &Backend, record: &Record, now: Timestamp) -> PerMille {
 }
 
 /// Milliseconds, to the thousandth.
-fn response_time(backend: &Backend, record: &Record, now: Timestamp) -> Thousandths {
+pub(super) fn response_time(backend: &Backend, record: &Record, now: Timestamp) -> Thousandths {
     Thousandths((record.response_time_ms(backend, now) * 1e3) as u64)
 }

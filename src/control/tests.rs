@@ -1,5 +1,7 @@
 //! The control API against a world in memory: several workers, one store.
 
+mod figures;
+
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -98,6 +100,23 @@ impl Rig {
         exchange.request_headers(&mut cx, false);
         assert_eq!(exchange.request_body(&mut cx, CHAT.len(), true), exchange::Flow::Continue);
         self.world.request_header("x-llm-cluster").unwrap()
+    }
+
+    /// A client's request, answered after so many attempts a quarter of a second later.
+    fn send_and_answer(&mut self, status: u16, attempts: u64) {
+        let headers = [(":method", "POST"), (":path", "/v1/chat/completions"), ("content-type", "application/json")];
+        self.world.request.replace(fake::headers(&headers));
+        self.world.request_body.replace(CHAT.into());
+        let Worker { router, view } = &mut self.workers[0];
+        let mut cx = Context { router, view, host: &self.world };
+        let mut exchange = Exchange::default();
+        exchange.request_headers(&mut cx, false);
+        assert_eq!(exchange.request_body(&mut cx, CHAT.len(), true), exchange::Flow::Continue);
+        self.world.pass_millis(250);
+        self.world.response.replace(fake::headers(&[(":status", status.to_string().as_str())]));
+        self.world.set_number(Property::AttemptCount, attempts);
+        exchange.response_headers(&mut cx, true);
+        exchange.log(&mut cx);
     }
 
     fn phase(&mut self, worker: usize, id: &str) -> BreakerPhase {

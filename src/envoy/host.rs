@@ -16,6 +16,9 @@ use crate::host::{CallId, Host, Property};
 use crate::metrics::{Internal, Kind, Metric};
 use crate::state::{Cas, Store, StoreError};
 
+/// A page of a wasm module's memory, in bytes.
+const PAGE: u64 = 64 << 10;
+
 /// Envoy, as seen by one configuration.
 #[derive(Debug)]
 pub(super) struct EnvoyHost {
@@ -35,6 +38,14 @@ impl EnvoyHost {
             self.record(Metric::InternalErrors(Internal::HostCall), 1);
             T::default()
         })
+    }
+
+    /// Shows the most memory that any VM has taken; none ever gives any back.
+    pub(super) fn show_memory(&self) {
+        let taken = core::arch::wasm32::memory_size(0) as u64 * PAGE;
+        if self.read(Metric::Memory).is_none_or(|most| taken > most) {
+            self.record(Metric::Memory, taken);
+        }
     }
 
     fn metric_id(&self, metric: Metric) -> Option<u32> {
@@ -135,6 +146,11 @@ impl Host for EnvoyHost {
             Kind::Counter => hostcalls::increment_metric(id, i64::try_from(value).unwrap_or(i64::MAX)),
             Kind::Gauge | Kind::Histogram => hostcalls::record_metric(id, value),
         };
+    }
+
+    fn read(&self, metric: Metric) -> Option<u64> {
+        // Envoy keeps one value a process for each name, whichever VM defined it.
+        hostcalls::get_metric(self.metric_id(metric).filter(|_| metric.kind() != Kind::Histogram)?).ok()
     }
 
     fn log(&self, level: LogLevel, line: &str) {

@@ -146,6 +146,7 @@ impl RootContext for Root {
             active.keep_up(|upkeep, cx| {
                 cx.router.follow(cx.host);
                 upkeep.tick(cx.router, cx.view, cx.host);
+                cx.host.show_memory();
             });
         }
     }

@@ -26,6 +26,7 @@ pub(crate) use rehearsal::Rehearsal;
 pub use router::Router;
 
 use crate::host::Host;
+use crate::metrics::Metric;
 use crate::state::View;
 use intake::Intake;
 use response::Answer;
@@ -166,8 +167,13 @@ impl Exchange {
     }
 
     fn route<H: Host>(&mut self, cx: &mut Context<'_, H>, intake: &Intake, body: Option<Vec<u8>>) -> Flow {
+        let began = cx.router.times_this_one().then(|| cx.host.now());
         match request::decide(cx, intake, body) {
             Ok(route) => {
+                if let Some(began) = began {
+                    let took = cx.host.now().since(began);
+                    cx.host.record(Metric::Decision(route.strategy), took.as_micros() as u64);
+                }
                 self.phase = Phase::Routed(route);
                 Flow::Continue
             }

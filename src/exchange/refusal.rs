@@ -30,6 +30,10 @@ pub struct Refusal {
 }
 
 impl RefusalCode {
+    /// Every code there is.
+    pub const ALL: [Self; 4] =
+        [Self::InvalidRequest, Self::RequestTooLarge, Self::RateLimited, Self::NoBackendAvailable];
+
     /// The HTTP status.
     pub const fn status(self) -> u16 {
         match self {

@@ -7,6 +7,7 @@ use super::ending::{Details, Evidence, Flags, verdict};
 use super::intake::{ESTIMATED_TOKENS, is_own};
 use super::router::{Held, Route};
 use crate::config::LogLevel;
+use crate::cost::price_of;
 use crate::domain::{Api, BackendIndex, Ending, Failure, Timestamp, Tokens, Usage};
 use crate::health::Verdict;
 use crate::host::{Host, Property};
@@ -67,6 +68,8 @@ pub(super) struct Answer {
     /// Who gives it.
     backend: BackendIndex,
     held: Option<Held>,
+    /// Who failed and had to leave it to another, and how long it took until that one answered.
+    left: Option<(BackendIndex, Duration)>,
     /// Attempts made; none if the request never left Envoy.
     attempts: Option<u32>,
     status: Option<u16>,
@@ -107,6 +110,7 @@ impl Answer {
             backend: first,
             route,
             held,
+            left: None,
             attempts,
             status,
             observer,
@@ -127,6 +131,8 @@ impl Answer {
             answer.charge(cx, slot(n), now);
             if slot(n + 1) != slot(n) {
                 cx.host.record(Metric::Failovers(slot(n)), 1);
+                cx.host.record(Metric::LastFailover(slot(n)), now.as_micros() / 1_000_000);
+                answer.left = Some((slot(n), now.since(answer.route.departed)));
             }
         }
         let answering = slot(failed);
@@ -211,11 +217,10 @@ impl Answer {
         let now = cx.host.now();
         let facts = self.observer.finish(self.complete);
         let ending = self.ending(cx.host, &facts);
-        let duration = now.since(self.route.departed);
+        self.count(cx, ending, &facts, now);
         self.learn(cx, ending, &facts, now);
-        self.count(cx.host, ending, &facts, duration);
         if cx.router.config().logging.decisions {
-            self.log(cx, ending, duration);
+            self.log(cx, ending, now.since(self.route.departed));
         }
     }
 
@@ -243,6 +248,7 @@ impl Answer {
         // How long the attempts before this one took is not known, so its own time is not either.
         if answered && self.attempts == Some(1) {
             outcome.response_time = Some(now.since(self.route.departed));
+            outcome.first_token = self.first_token.map(|at| at.since(self.route.departed));
             if backend.breaker.zip(self.waited()).is_some_and(|(breaker, waited)| waited > breaker.slow_response) {
                 outcome.verdict = Verdict::Slow;
             }
@@ -268,25 +274,52 @@ impl Answer {
         Tokens(self.route.text.0.saturating_add(self.route.facts.fixed_tokens.0))
     }
 
-    fn count<H: Host>(&self, host: &H, ending: Ending, facts: &AnswerFacts, duration: Duration) {
-        let (backend, status) = (self.backend, Status::from(ending));
+    /// Before anything is learned from it: the estimate is judged as it was when it was made, or nearly.
+    fn count<H: Host>(&self, cx: &mut Context<'_, H>, ending: Ending, facts: &AnswerFacts, now: Timestamp) {
+        let (host, backend, status) = (cx.host, self.backend, Status::from(ending));
         host.record(Metric::Requests { backend, status, method: self.route.method }, 1);
-        host.record(Metric::Duration { backend, status }, duration.as_millis() as u64);
+        host.record(Metric::Duration { backend, status }, now.since(self.route.departed).as_millis() as u64);
         if let Some(at) = self.first_token {
             host.record(Metric::FirstToken(backend), at.since(self.route.departed).as_millis() as u64);
         }
         if matches!(ending, Ending::Failed(_)) {
             host.record(Metric::BreakerFailures(backend), 1);
         }
+        if let Some((left, after)) = self.left.filter(|_| ending == Ending::Success) {
+            host.record(Metric::FailoversSucceeded(left), 1);
+            host.record(Metric::FailoverTime(left), after.as_millis() as u64);
+        }
         if let Some(usage) = &facts.usage {
-            for (kind, tokens) in [
-                (TokenKind::Input, usage.input),
-                (TokenKind::CachedInput, usage.cached_input),
-                (TokenKind::Output, usage.output),
-            ] {
-                if tokens.0 > 0 {
-                    host.record(Metric::Tokens { backend, kind }, tokens.0);
-                }
+            self.count_usage(cx, usage, now);
+        }
+    }
+
+    /// What the provider says that the answer took.
+    fn count_usage<H: Host>(&self, cx: &mut Context<'_, H>, usage: &Usage, now: Timestamp) {
+        let (host, backend) = (cx.host, self.backend);
+        for (kind, tokens) in [
+            (TokenKind::Input, usage.input),
+            (TokenKind::CachedInput, usage.cached_input),
+            (TokenKind::Output, usage.output),
+        ] {
+            if tokens.0 > 0 {
+                host.record(Metric::Tokens { backend, kind }, tokens.0);
+            }
+        }
+        // The first token is not waited for by the token.
+        if let Some((at, others)) = self.first_token.zip(usage.output.0.checked_sub(1).filter(|&others| others > 0)) {
+            host.record(Metric::PerToken(backend), now.since(at).as_micros() as u64 / others);
+        }
+        if self.route.understood && usage.input.0 > 0 {
+            let estimate = cx.router.estimate(cx.view, &self.route, backend).input;
+            let error = u128::from(estimate.0.abs_diff(usage.input.0)) * 1_000 / u128::from(usage.input.0);
+            host.record(Metric::EstimateError(backend), u64::try_from(error).unwrap_or(u64::MAX));
+        }
+        let cost = cx.router.backend(backend).map(|backend| price_of(usage, &backend.prices));
+        if let Some((cost, place)) = cost.zip(cx.router.place(backend)) {
+            match cx.view.bill(place, cost) {
+                0 => {}
+                whole => host.record(Metric::Cost(backend), whole),
             }
         }
     }

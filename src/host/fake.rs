@@ -57,6 +57,8 @@ pub(crate) struct World {
     pub(crate) largest_piece: Cell<usize>,
     /// Sums of counters and of samples, and where each gauge stands, by their names without labels of the operator's.
     pub(crate) metrics: RefCell<BTreeMap<String, u64>>,
+    /// The same, each by itself.
+    pub(crate) figures: RefCell<HashMap<Metric, u64>>,
     pub(crate) log: RefCell<Vec<(LogLevel, String)>>,
 }
 
@@ -84,6 +86,7 @@ impl World {
             call_body: RefCell::default(),
             largest_piece: Cell::default(),
             metrics: RefCell::default(),
+            figures: RefCell::default(),
             log: RefCell::default(),
         }
     }
@@ -226,12 +229,17 @@ impl Host for World {
     }
 
     fn record(&self, metric: Metric, value: u64) {
-        let mut metrics = self.metrics.borrow_mut();
-        let entry = metrics.entry(metric.name(&[])).or_default();
-        *entry = match metric.kind() {
-            Kind::Counter | Kind::Histogram => *entry + value,
-            Kind::Gauge => value,
-        };
+        let (mut metrics, mut figures) = (self.metrics.borrow_mut(), self.figures.borrow_mut());
+        for entry in [metrics.entry(metric.name(&[])).or_default(), figures.entry(metric).or_default()] {
+            *entry = match metric.kind() {
+                Kind::Counter | Kind::Histogram => *entry + value,
+                Kind::Gauge => value,
+            };
+        }
+    }
+
+    fn read(&self, metric: Metric) -> Option<u64> {
+        (metric.kind() != Kind::Histogram).then(|| self.figures.borrow().get(&metric).copied().unwrap_or(0))
     }
 
     fn log(&self, level: LogLevel, line: &str) {

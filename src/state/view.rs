@@ -7,7 +7,7 @@ use super::notice::{Notice, Signal};
 use super::outcome::Outcome;
 use super::record::{Load, Record};
 use super::store::{Store, StoreError, update};
-use crate::domain::{Timestamp, Tokens};
+use crate::domain::{PicoUsd, Timestamp, Tokens};
 use crate::health::{Pass, Transition};
 
 /// How often a member shows that it lives.
@@ -54,6 +54,8 @@ struct Entry {
     notices: Vec<Notice>,
     /// Which configuration of this VM looks after the backend, and when it last did.
     keeper: (u64, Timestamp),
+    /// What answers cost that is not a whole millionth of a dollar yet.
+    change: PicoUsd,
 }
 
 /// All records as this VM last saw them.
@@ -109,6 +111,7 @@ impl View {
             pending: Vec::new(),
             notices: Vec::new(),
             keeper: (0, Timestamp::default()),
+            change: PicoUsd::default(),
         });
         Ok(Place(self.entries.len() - 1))
     }
@@ -256,6 +259,15 @@ impl View {
             self.flush(store, place, outcome.at)?;
         }
         Ok(())
+    }
+
+    /// What an answer cost in whole millionths of a dollar. What is left of it is added to the next, so that of many small
+    /// costs nothing is lost.
+    pub fn bill(&mut self, place: Place, cost: PicoUsd) -> u64 {
+        let Some(entry) = self.entries.get_mut(place.0) else { return 0 };
+        let (whole, change) = entry.change.plus(cost).split_micro_usd();
+        entry.change = change;
+        whole
     }
 
     /// Changes a record at once in a way that is no outcome: what was brought in from outside.

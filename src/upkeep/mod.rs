@@ -12,6 +12,7 @@
 mod answer;
 mod lookout;
 mod pace;
+mod rate;
 mod rounds;
 #[cfg(test)]
 mod tests;
@@ -24,9 +25,10 @@ use crate::exchange::Router;
 use crate::health::BreakerPhase;
 use crate::host::Host;
 use crate::logging;
-use crate::metrics::{Internal, Metric};
+use crate::metrics::{Internal, Method, Metric, Status};
 use crate::state::{Place, Record, View};
 use lookout::Lookout;
+use rate::Rate;
 use rounds::Rounds;
 
 /// What one configuration has to do besides requests.
@@ -36,6 +38,7 @@ pub struct Upkeep {
     number: u64,
     lookout: Option<Lookout>,
     rounds: Rounds,
+    rate: Rate,
 }
 
 impl Upkeep {
@@ -45,6 +48,7 @@ impl Upkeep {
             number: view.number_configuration(),
             lookout: Lookout::new(config),
             rounds: Rounds::new(&config.backends),
+            rate: Rate::default(),
         }
     }
 
@@ -59,6 +63,9 @@ impl Upkeep {
             return;
         }
         show(router, view, host, now);
+        if let Some(a_minute) = self.rate.look(|| requests(router, host), now) {
+            host.record(Metric::RequestsPerMinute, a_minute);
+        }
         // Envoy starts its workers, each with a VM, once it has resolved and checked its clusters. Before that nobody is
         // served, and a host that was not checked yet looks like a dead one.
         if view.is_alone() {
@@ -90,10 +97,22 @@ fn show(router: &Router, view: &View, host: &impl Host, now: Timestamp) {
         host.record(Metric::BreakerState(index), phase.code().into());
         host.record(Metric::Health(index), (record.health(backend, now) * 1e3).round() as u64);
         host.record(Metric::ResponseTime(index), record.response_time_ms(backend, now) as u64);
+        host.record(Metric::ErrorRate(index), record.error_rate().get().into());
+        host.record(Metric::Quality(index), backend.quality.get().into());
         if let Some(share) = record.quota.headroom(&record.demand(Tokens(0)), now) {
             host.record(Metric::QuotaRemaining(index), PerMille::from_ratio(share).get().into());
         }
     }
+}
+
+/// All requests so far. To ask makes the counters that do not exist yet: a first failure is then a step from 0 to 1,
+/// which Prometheus sees, instead of a counter that comes into being at 1, which it does not.
+fn requests(router: &Router, host: &impl Host) -> u64 {
+    let labels = || Status::ALL.into_iter().flat_map(|status| Method::ALL.map(|method| (status, method)));
+    let all = router
+        .places()
+        .flat_map(|(backend, ..)| labels().map(move |(status, method)| Metric::Requests { backend, status, method }));
+    all.filter_map(|metric| host.read(metric)).sum()
 }
 
 /// What the work of one moment has at hand.
