@@ -43,6 +43,35 @@ need() {
   fi
 }
 
+# unpacked_packages NAME PACKAGE…: prints .tools/NAME, where these Debian packages are unpacked. It takes no root, and leaves
+# the system alone: in particular no service of theirs is started.
+unpacked_packages() {
+  local name=$1
+  shift
+  have apt-get && have dpkg || die "this is no Debian: please install what the Debian packages $* hold"
+  [ -d "$TOOLS/$name" ] || with_lock "$name" unpack_packages "$name" "$@"
+  printf '%s\n' "$TOOLS/$name"
+}
+
+# Made aside and then renamed: whole or not there at all.
+unpack_packages() {
+  local name=$1 aside="$TOOLS/.$1.$$" package
+  shift
+  [ ! -d "$TOOLS/$name" ] || return 0
+  say "fetching the Debian packages $*"
+  rm -rf -- "$aside"
+  mkdir -p "$aside/packages"
+  # Where it runs as root, apt would fetch as another user, who may not write here.
+  download_packages "$aside/packages" "$@" ||
+    { [ "$(id -u)" = 0 ] && apt-get update -qq && download_packages "$aside/packages" "$@"; } ||
+    die "the Debian packages could not be fetched: $* (is \`apt-get update\` due?)"
+  for package in "$aside"/packages/*.deb; do dpkg -x "$package" "$aside"; done
+  rm -rf -- "$aside/packages" "${TOOLS:?}/$name"
+  mv -- "$aside" "$TOOLS/$name"
+}
+
+download_packages() { (cd -- "$1" && shift && apt-get download -qq -o APT::Sandbox::User=root "$@" >&2); }
+
 # with_lock NAME COMMAND…: two scripts started at once fetch a tool once.
 with_lock() {
   local name=$1

@@ -10,8 +10,8 @@ source "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 
 # Side by side: what computes, and what mostly waits for the network. Then, one after the other, what needs both.
 COMPUTING=(format scripts clippy clippy_porch native documentation wasip1 module)
-FETCHING=(envoys python_client wasm_bindgen licences)
-TOGETHER=(examples wasm_unknown module_checks smoke openai_client envoy_tests)
+FETCHING=(envoys python_client monitoring_parts wasm_bindgen licences)
+TOGETHER=(examples wasm_unknown module_checks smoke openai_client monitoring envoy_tests)
 
 # No stage may hang for ever.
 STAGE_SECONDS=1500
@@ -42,7 +42,13 @@ stage_module() { scripts/build.sh; }
 
 stage_envoys() { scripts/envoy.sh --all; }
 
-stage_python_client() { with_lock openai-client install_client; }
+stage_python_client() { python_environment "$CLIENT_HOME" openai "$CLIENT_REQUIREMENTS"; }
+
+stage_monitoring_parts() {
+  need openssl openssl
+  scripts/prometheus.sh
+  python_environment "$MONITORING_HOME" aiosmtpd "$MONITORING_REQUIREMENTS"
+}
 
 stage_wasm_bindgen() { scripts/wasm-bindgen-runner.sh --install; }
 
@@ -99,14 +105,33 @@ stage_envoy_tests() {
   cargo test --locked -p wasm-tests
 }
 
+# The files as they are shipped, and then Prometheus and Alertmanager at work with them.
+stage_monitoring() {
+  local tools
+  stage_monitoring_parts
+  tools="$(scripts/prometheus.sh)"
+  "$tools/promtool" check config envoy/prometheus/prometheus.yml
+  "$tools/promtool" check rules envoy/prometheus/alerts.yml
+  "$tools/promtool" test rules envoy/prometheus/alerts.test.yml
+  "$tools/amtool" check-config envoy/alertmanager/alertmanager.yml
+  with_free_ports scripts/run.sh --with "$MONITORING_HOME/bin/python" wasm-tests/tests/monitoring.py "$tools" | tee "$WORK/monitoring"
+  grep -qE '^[1-9][0-9]* passed, 0 failed$' "$WORK/monitoring" || die "nothing was checked"
+}
+
 # A Python environment for each state of the requirements.
+environment_for() { printf '%s/%s-%s' "$TOOLS" "$1" "$(cksum <"$2" | cut -d ' ' -f 1)"; }
+
 CLIENT_REQUIREMENTS=wasm-tests/tests/openai_client.requirements.txt
-CLIENT_HOME="$TOOLS/openai-client-$(cksum <"$CLIENT_REQUIREMENTS" | cut -d ' ' -f 1)"
+CLIENT_HOME="$(environment_for openai-client "$CLIENT_REQUIREMENTS")"
 CLIENT_PYTHON="$CLIENT_HOME/bin/python"
 
-install_client() {
-  "$CLIENT_PYTHON" -c 'import openai' 2>/dev/null || make_venv "$CLIENT_HOME" -r "$CLIENT_REQUIREMENTS"
-}
+MONITORING_REQUIREMENTS=wasm-tests/tests/monitoring.requirements.txt
+MONITORING_HOME="$(environment_for monitoring "$MONITORING_REQUIREMENTS")"
+
+# python_environment HOME MODULE REQUIREMENTS: it is there afterwards, and has the module.
+python_environment() { with_lock "$(basename -- "$1")" install_python "$@"; }
+
+install_python() { "$1/bin/python" -c "import $2" 2>/dev/null || make_venv "$1" -r "$3"; }
 
 with_free_ports() {
   local ports
