@@ -1,5 +1,8 @@
 //! Answers of the control API.
 
+use std::borrow::Cow;
+
+use super::dashboard::Coding;
 use super::json::object;
 use crate::exchange::Refusal;
 
@@ -10,18 +13,59 @@ pub struct Reply {
     pub status: u16,
     /// The method that would have been right, where another one was used.
     pub allow: Option<&'static str>,
-    /// JSON.
+    /// JSON, where it is not the dashboard.
     pub body: String,
+    content: Content,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content {
+    Json,
+    Dashboard(Coding),
+    Nothing,
 }
 
 impl Reply {
     pub(super) const fn ok(body: String) -> Self {
-        Self { status: 200, allow: None, body }
+        Self::json(200, body)
+    }
+
+    const fn json(status: u16, body: String) -> Self {
+        Self { status, allow: None, body, content: Content::Json }
+    }
+
+    pub(super) const fn dashboard(coding: Coding) -> Self {
+        Self { status: 200, allow: None, body: String::new(), content: Content::Dashboard(coding) }
+    }
+
+    /// There is none: browsers ask for an icon.
+    pub(super) const fn nothing() -> Self {
+        Self { status: 204, allow: None, body: String::new(), content: Content::Nothing }
+    }
+
+    /// The body as it is sent.
+    pub fn bytes(&self) -> Cow<'_, [u8]> {
+        match self.content {
+            Content::Json | Content::Nothing => self.body.as_bytes().into(),
+            Content::Dashboard(coding) => coding.document().into(),
+        }
+    }
+
+    /// All headers of the answer.
+    pub fn headers(&self) -> Vec<(&'static str, &'static str)> {
+        let mut headers = match self.content {
+            Content::Json => vec![("content-type", "application/json")],
+            Content::Dashboard(coding) => coding.headers(),
+            Content::Nothing => Vec::new(),
+        };
+        headers.extend([("cache-control", "no-store"), ("x-content-type-options", "nosniff")]);
+        headers.extend(self.allow.map(|method| ("allow", method)));
+        headers
     }
 
     fn error(status: u16, code: &str, message: &str) -> Self {
         let body = object(|o| _ = o.object("error", |o| _ = o.set("message", message).set("code", code)));
-        Self { status, allow: None, body }
+        Self::json(status, body)
     }
 
     /// There is no router yet on this worker: it comes with the router's configuration.
