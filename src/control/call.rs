@@ -58,8 +58,7 @@ impl Endpoint {
 
     const fn method(&self) -> &'static str {
         match self {
-            Self::Dashboard | Self::Favicon => "GET",
-            Self::Health | Self::Metrics | Self::Strategy | Self::Backends => "GET",
+            Self::Dashboard | Self::Favicon | Self::Health | Self::Metrics | Self::Strategy | Self::Backends => "GET",
             Self::SetStrategy => "PUT",
             Self::Explain | Self::Breaker { .. } => "POST",
         }
@@ -75,8 +74,13 @@ impl Endpoint {
 
     const fn changes_something(&self) -> bool {
         match self {
-            Self::Dashboard | Self::Favicon => false,
-            Self::Health | Self::Metrics | Self::Strategy | Self::Backends | Self::Explain => false,
+            Self::Dashboard
+            | Self::Favicon
+            | Self::Health
+            | Self::Metrics
+            | Self::Strategy
+            | Self::Backends
+            | Self::Explain => false,
             Self::SetStrategy | Self::Breaker { .. } => true,
         }
     }
