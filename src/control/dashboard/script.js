@@ -55,7 +55,7 @@ const known = (value) => value !== null && value !== undefined;
 const figure = (value, digits = 0) =>
   value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 const or = (format) => (value) => (known(value) ? format(value) : NONE);
-const count = or((n) => (n < 1e5 ? figure(n) : n < 1e7 ? `${figure(n / 1e3, 1)} k` : `${figure(n / 1e6, 1)} M`));
+const count = or((n) => (n < 1e5 ? figure(n) : n < 1e6 ? `${figure(n / 1e3)} k` : `${figure(n / 1e6, 1)} M`));
 const rate = or((n) => figure(n, n < 10 ? 1 : 0));
 const percent = or((part) => `${figure(part * 100, part < 0.1 && part > 0 ? 1 : 0)} %`);
 const score = or((n) => figure(n, 2));
@@ -242,7 +242,7 @@ function showStrategy({ strategy, configured, source, available }) {
   if (choice.value === strategyNow || strategyNow === undefined) choice.value = strategy;
   strategyNow = strategy;
   find("button", form).disabled = choice.value === strategy;
-  write($("strategy-source"), source === "operator" ? `now ${words(strategy)}, by an operator; configured: ${words(configured)}` : "as configured");
+  write($("strategy-source"), source === "operator" ? `configured: ${words(configured)}` : "as configured");
 }
 
 choice.addEventListener("change", () => (find("button", form).disabled = choice.value === strategyNow));
@@ -260,7 +260,7 @@ function showOverview(metrics) {
   const refused = refusals && Object.values(refusals).reduce((sum, n) => sum + n, 0);
   const perHour = speed((sample) => sample.cost, KEPT);
   const tiles = [
-    ["requests", "Requests / s", rate(sum((row) => row.rate)), `${count(sum((row) => row.requests))} in all`],
+    ["requests", "Requests/s", rate(sum((row) => row.rate)), `${count(sum((row) => row.requests))} in all`],
     ["success", "Success", known(success) ? `${figure(success, 1)} %` : NONE,
       known(routing.failed_requests) ? `${count(routing.failed_requests)} failed` : `${count(routing.recent_failures)} of the last ${count(routing.recent_answers)} failed`],
     ["response", "Response time", time(routing.avg_response_time_ms), "mean"],
@@ -281,7 +281,9 @@ function showOverview(metrics) {
 }
 
 function draw(line) {
-  const speeds = samples.map((sample, n) => [60 - (samples.at(-1).at - sample.at) / 1000, speed((one) => one.requests, 2 * EVERY, n) ?? 0]);
+  const newest = samples.at(-1).at;
+  const width = Math.max(10 * EVERY, newest - samples[0].at);
+  const speeds = samples.map((sample, n) => [60 - (60 * (newest - sample.at)) / width, speed((one) => one.requests, 2 * EVERY, n)]).filter(([, y]) => known(y));
   const top = Math.max(1, ...speeds.map(([, y]) => y));
   line.setAttribute("points", speeds.map(([x, y]) => `${x.toFixed(1)},${(19 - (18 * y) / top).toFixed(1)}`).join(" "));
 }
@@ -316,14 +318,14 @@ function showBudget(budget) {
       return key && node[key] / (key.includes("micro") ? 1e6 : 1);
     };
     const [spent, limit] = [money("spent"), money("limit")];
-    if (known(spent) && known(limit)) lines.push([path || "all", spent, limit]);
-    for (const key in node) collect(node[key], path ? `${path} ${words(key)}` : words(key));
+    if (known(spent) && known(limit)) lines.push([path.filter((word) => word !== "budgets").join(" ") || "all", spent, limit]);
+    for (const key in node) collect(node[key], [...path, words(key)]);
   };
-  collect(budget, "");
+  collect(budget, []);
   $("budget").hidden = !lines.length;
-  list(find("#budget ul"), lines, ([path]) => path, ([path]) => make("li", {}, make("strong", {}, path), make("span"), bar()), (item, [, spent, limit]) => {
-    write(item.children[1], `${dollars(spent)} of ${dollars(limit)} (${percent(limit ? spent / limit : 0)})`);
-    fill(item.lastChild, limit ? spent / limit : 0);
+  list(find("#budget ul"), lines, ([path]) => path, ([path]) => make("li", {}, make("strong", {}, path), bar(), make("span")), (item, [, spent, limit]) => {
+    write(item.lastChild, `${dollars(spent)} of ${dollars(limit)} (${percent(limit ? spent / limit : 0)})`);
+    fill(item.children[1], limit ? spent / limit : 0);
   });
 }
 
@@ -335,16 +337,20 @@ function fill(bar, part) {
 // ---- Backends
 
 const HEALTH_ORDER = ["unhealthy", "degraded", "healthy"];
-const two = (a, b) => (known(b) ? `${time(a)} / ${time(b)}` : time(a));
+// The middle, and the tail below it.
+function showTimes(cell, { p50, p95, mean }) {
+  if (!cell.firstChild) cell.append(make("span"), make("small"));
+  write(cell.firstChild, time(p50 ?? mean));
+  write(cell.lastChild, known(p50) ? `p95 ${time(p95)}` : known(mean) ? "mean" : "");
+}
 // What a column is called, what it is sorted by, and what its cells say.
 const COLUMNS = [
   { key: "id", label: "Backend", by: (row) => row.id, up: true },
   { key: "status", label: "Status", by: (row) => HEALTH_ORDER.indexOf(row.status) + (row.draining ? -0.5 : 0), up: true, show: showStatus },
-  { key: "rate", label: "Req / s", by: (row) => row.rate, text: (row) => rate(row.rate) },
+  { key: "rate", label: "Req/s", by: (row) => row.rate, text: (row) => rate(row.rate) },
   { key: "share", label: "Share", by: (row) => row.share, show: showShare },
-  { key: "response", label: "Response p50 / p95", by: (row) => row.response.p95 ?? row.response.mean,
-    text: ({ response: { p50, p95, mean } }) => (known(p50) ? two(p50, p95) : known(mean) ? `mean ${time(mean)}` : NONE) },
-  { key: "first_token", label: "First token p50 / p95", by: (row) => row.first_token.p50, text: (row) => two(row.first_token.p50, row.first_token.p95) },
+  { key: "response", label: "Response", by: (row) => row.response.p50 ?? row.response.mean, show: (cell, row) => showTimes(cell, row.response) },
+  { key: "first_token", label: "First token", by: (row) => row.first_token.p50, show: (cell, row) => showTimes(cell, row.first_token) },
   { key: "error_rate", label: "Errors", by: (row) => row.error_rate, text: (row) => percent(row.error_rate) },
   { key: "cost", label: "Cost", by: (row) => row.cost, text: (row) => dollars(row.cost) },
   { key: "quality", label: "Quality", by: (row) => row.quality_score, text: (row) => score(row.quality_score) },
@@ -401,8 +407,8 @@ function newRow({ id }) {
   };
   const [head, ...others] = COLUMNS;
   return make("tr", { role: "row" },
-    make("th.left.wrap", { role: "rowheader", scope: "row", "data-figure": head.key }, make("span"), make("small")),
-    ...others.map(({ key, label, up }) => make(up ? "td.left.wrap" : "td", { role: "cell", "data-figure": key, ...(up ? {} : { "data-label": label }) })),
+    make("th.left", { role: "rowheader", scope: "row", "data-figure": head.key }, make("span"), make("small")),
+    ...others.map(({ key, label, up }) => make(up ? "td.left" : "td", { role: "cell", "data-figure": key, ...(up ? {} : { "data-label": label }) })),
     make("td", { role: "cell", "data-figure": "actions" }, make("div.actions", {}, button("drain"), button("breaker"))));
 }
 
@@ -427,12 +433,12 @@ function showStatus(cell, row) {
   if (breaker && breaker.status !== "closed")
     lines.push(`Breaker ${words(breaker.status)}: ${words(breaker.reason)}` + (breaker.retry_at ? `, tries again ${within(breaker.retry_at)}` : ""));
   if (hosts && hosts.healthy < hosts.total) lines.push(`${hosts.healthy} of ${hosts.total} hosts healthy`);
-  for (const part in components) if (components[part] !== "healthy") lines.push(`${words(part)} ${components[part]}`);
+  for (const part in components) if (components[part] !== "healthy") lines.push(`${first(words(part))} ${components[part]}`);
   if (row.quota_refused_until) lines.push(`Out of quota, asked again ${within(row.quota_refused_until)}`);
-  if (row.source && row.source !== "configuration") lines.push(`from ${row.source}`);
-  if (!cell.firstChild) cell.append(make("span"), " ", make("span.small"), make("div"));
+  if (row.source && row.source !== "configuration") lines.push(`From ${row.source === "api" ? "the API" : row.source}`);
+  if (!cell.firstChild) cell.append(make("span"), make("small"), make("div"));
   pill(cell.firstChild, row.draining ? "draining" : row.status);
-  write(cell.children[1], `score ${score(row.health_score)}` + (breaker ? `, breaker ${words(breaker.status)}` : ", no breaker"));
+  write(cell.children[1], `Score ${score(row.health_score)}` + (!breaker ? ", no breaker" : breaker.status === "closed" ? ", breaker closed" : ""));
   list(cell.lastChild, lines, (line) => line.slice(0, 12), () => make("small"), write);
 }
 
@@ -472,6 +478,7 @@ function updateDecision(details, decision) {
   write(what, model ?? words(api));
   const attempts = outcome?.attempts_made > 1 ? `, ${outcome.attempts_made} attempts` : "";
   write(result, outcome ? `${outcome.status < 400 ? "" : "failed: "}${outcome.status} in ${time(outcome.response_time_ms)}${attempts}` : "under way");
+  result.className = outcome?.status >= 400 ? "failed" : "";
   write(size, `${count(tokens)} tokens`);
 }
 
@@ -498,7 +505,7 @@ function explanation({ attempts = [], backends = [], backend, request_id: reques
   const line = (candidate) =>
     make(candidate.id === backend ? "tr.chosen" : candidate.excluded ? "tr.out" : "tr", {},
       make("th.left", { scope: "row" }, candidate.id),
-      ...CANDIDATE.map(([, text], n) => make(n === 0 || n === 2 ? "td.left" : "td", {}, text(candidate))));
+      ...CANDIDATE.map(([, text], n) => make(n === 0 || n === 2 ? "td.left" : "td", {}, make("span", {}, text(candidate)))));
   return [
     make("p.small", {}, `${order}Decision ${id}` + (request ? `, request ${request}` : "")),
     make("div.scroll", { tabindex: 0, role: "group", "aria-label": "Every backend, as it stood then" },
