@@ -7,6 +7,9 @@ use crate::domain::Timestamp;
 use crate::metrics::Metric;
 use crate::state::Store;
 
+#[cfg(test)]
+pub(crate) mod fake;
+
 /// What carries the exchange: Envoy in production, a fake in the tests. Names of headers are lower-case ASCII, values
 /// may be any bytes. None of these calls fails loudly: what the host refuses is counted by the host itself.
 pub trait Host: Store {

@@ -30,6 +30,7 @@ mod envoy;
 pub mod exchange;
 pub mod health;
 pub mod host;
+mod json;
 pub mod learning;
 pub mod logging;
 pub mod metrics;

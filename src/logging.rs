@@ -1,6 +1,7 @@
 //! Log lines, as JSON or as text.
 
 use crate::config::LogFormat;
+use crate::json::quoted;
 
 /// One line of the fields, in their order.
 pub fn line(format: LogFormat, fields: &[(&str, String)]) -> String {
@@ -15,11 +16,6 @@ pub fn line(format: LogFormat, fields: &[(&str, String)]) -> String {
             fields.join(" ")
         }
     }
-}
-
-/// As a JSON string.
-pub(crate) fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
 
 /// Numbers stay numbers.

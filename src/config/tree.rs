@@ -64,7 +64,7 @@ impl Tree {
     }
 
     fn object(mut fields: Vec<(String, Self)>) -> Self {
-        fields.sort_by(|(a, _), (b, _)| a.cmp(b));
+        fields.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         Self::Object(fields)
     }
 

@@ -12,7 +12,6 @@ mod api;
 mod call;
 mod dashboard;
 mod explain;
-mod json;
 mod reply;
 mod session;
 mod show;
@@ -20,6 +19,7 @@ mod show;
 mod tests;
 mod token;
 
+use crate::json;
 pub use reply::Reply;
 pub use session::{Flow, Session};
 pub use token::Token;

@@ -1,100 +1,17 @@
 //! The control API against a world in memory: several workers, one store.
 
-use std::cell::{Cell, RefCell};
 use std::sync::Arc;
-use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{Flow, Reply, Session, Token};
-use crate::config::{self, LogLevel};
-use crate::domain::Timestamp;
+use crate::config;
 use crate::exchange::{self, Context, Exchange, Router};
 use crate::health::BreakerPhase;
-use crate::host::{CallId, Host, Property};
-use crate::metrics::Metric;
-use crate::state::{Cas, MemoryStore, Store, StoreError, View};
-
-/// A world whose every fact is set by the test.
-#[derive(Default)]
-struct World {
-    store: MemoryStore,
-    /// Seconds.
-    now: Cell<u64>,
-    headers: RefCell<Vec<(String, Vec<u8>)>>,
-    body: RefCell<Vec<u8>>,
-    log: RefCell<Vec<String>>,
-    writes: Cell<u32>,
-    broken: Cell<bool>,
-}
-
-impl Store for World {
-    fn get(&self, key: &str) -> Result<Option<(Vec<u8>, Cas)>, StoreError> {
-        self.store.get(key)
-    }
-
-    fn set(&self, key: &str, value: &[u8], cas: Option<Cas>) -> Result<bool, StoreError> {
-        self.writes.set(self.writes.get() + 1);
-        if self.broken.get() { Err(StoreError::Host) } else { self.store.set(key, value, cas) }
-    }
-}
-
-impl Host for World {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_micros(self.now.get() * 1_000_000)
-    }
-
-    fn request_headers(&self) -> Vec<(String, Vec<u8>)> {
-        self.headers.borrow().clone()
-    }
-
-    fn add_request_header(&self, name: &str, value: &[u8]) {
-        self.headers.borrow_mut().push((name.to_owned(), value.to_vec()));
-    }
-
-    fn remove_request_header(&self, name: &str) {
-        self.headers.borrow_mut().retain(|(n, _)| n != name);
-    }
-
-    fn request_body(&self, len: usize) -> Option<Vec<u8>> {
-        self.body.borrow().get(..len).map(<[u8]>::to_vec)
-    }
-
-    fn response_headers(&self) -> Vec<(String, Vec<u8>)> {
-        Vec::new()
-    }
-
-    fn add_response_header(&self, _: &str, _: &[u8]) {}
-
-    fn remove_response_header(&self, _: &str) {}
-
-    fn response_body(&self, _: usize) -> Option<Vec<u8>> {
-        None
-    }
-
-    fn property(&self, property: Property) -> Option<Vec<u8>> {
-        (property == Property::SourceAddress).then(|| b"192.0.2.7:4711".to_vec())
-    }
-
-    fn call(&self, _: &str, _: &[(&str, &str)], _: Duration) -> Option<CallId> {
-        None
-    }
-
-    fn call_headers(&self) -> Vec<(String, Vec<u8>)> {
-        Vec::new()
-    }
-
-    fn call_body(&self, _: usize, _: usize) -> Option<Vec<u8>> {
-        None
-    }
-
-    fn record(&self, _: Metric, _: u64) {}
-
-    fn log(&self, _: LogLevel, line: &str) {
-        self.log.borrow_mut().push(line.to_owned());
-    }
-}
+use crate::host::fake::{self, World};
+use crate::host::{Host, Property};
+use crate::state::View;
 
 struct Worker {
     router: Router,
@@ -112,8 +29,8 @@ const CHAT: &str = r#"{"model":"m","messages":[{"role":"user","content":"How are
 
 impl Rig {
     fn new(config: &Value) -> Self {
-        let world = World::default();
-        world.now.set(1_000);
+        let world = World::new();
+        world.properties.borrow_mut().insert(Property::SourceAddress, b"192.0.2.7:4711".to_vec());
         let config = Arc::new(config::parse(config.to_string().as_bytes()).unwrap());
         let workers = [1, 2].map(|name| {
             let mut view = View::new(name);
@@ -140,9 +57,8 @@ impl Rig {
     fn call(&mut self, worker: usize, method: &str, endpoint: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
         let path = format!("/api/v1/router{endpoint}");
         let base = [(":method", method), (":path", path.as_str())];
-        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), value.as_bytes().to_vec());
-        self.world.headers.replace(base.iter().chain(headers).map(owned).collect());
-        self.world.body.replace(body.to_vec());
+        self.world.request.replace(fake::headers(base.iter().chain(headers)));
+        self.world.request_body.replace(body.to_vec());
         let Worker { router, view } = &mut self.workers[worker];
         let mut cx = Context { router, view, host: &self.world };
         let mut session = Session::default();
@@ -174,17 +90,14 @@ impl Rig {
     /// Where a client's request goes first.
     fn send(&mut self) -> String {
         let headers = [(":method", "POST"), (":path", "/v1/chat/completions"), ("content-type", "application/json")];
-        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.as_bytes().to_vec());
-        self.world.headers.replace(headers.map(owned).into());
-        self.world.body.replace(CHAT.into());
+        self.world.request.replace(fake::headers(&headers));
+        self.world.request_body.replace(CHAT.into());
         let Worker { router, view } = &mut self.workers[0];
         let mut cx = Context { router, view, host: &self.world };
         let mut exchange = Exchange::default();
         exchange.request_headers(&mut cx, false);
         assert_eq!(exchange.request_body(&mut cx, CHAT.len(), true), exchange::Flow::Continue);
-        let headers = self.world.headers.borrow();
-        let (_, cluster) = headers.iter().find(|(name, _)| name == "x-llm-cluster").unwrap();
-        String::from_utf8_lossy(cluster).into_owned()
+        self.world.request_header("x-llm-cluster").unwrap()
     }
 
     fn phase(&mut self, worker: usize, id: &str) -> BreakerPhase {
@@ -215,7 +128,7 @@ fn a_breaker_turned_by_hand_is_turned_for_all_workers_and_logged() {
     assert_eq!(rig.call(1, "POST", "/circuit-breaker/a/close", &[], b"").status, 200);
     rig.tick();
     assert_eq!((rig.phase(0, "a"), rig.phase(1, "a")), (BreakerPhase::Closed, BreakerPhase::Closed));
-    let log = rig.world.log.borrow().join("\n");
+    let log = rig.world.lines().join("\n");
     assert!(
         log.contains(r#""action":"circuit_breaker_open","backend":"a","from":"192.0.2.7:4711","reason":"maintenance""#)
     );
@@ -262,7 +175,7 @@ fn a_strategy_that_is_chosen_is_at_work_on_all_workers_until_the_configuration_s
     put(&mut rig, r#"{"strategy":"weighted"}"#);
     put(&mut rig, r#"{"strategy":"round_robin"}"#);
     assert_eq!(rig.get(0, "/strategy")["source"], "configuration", "the configured one ends the choice");
-    rig.world.broken.set(true);
+    rig.world.unwritable.set(true);
     assert_eq!(code(&put(&mut rig, r#"{"strategy":"weighted"}"#)).0, 503);
     assert_eq!(rig.get(0, "/strategy")["strategy"], "round_robin");
 }
@@ -270,7 +183,7 @@ fn a_strategy_that_is_chosen_is_at_work_on_all_workers_until_the_configuration_s
 #[test]
 fn a_change_that_cannot_be_written_is_no_change() {
     let mut rig = Rig::three("round_robin");
-    rig.world.broken.set(true);
+    rig.world.unwritable.set(true);
     let reply = rig.call(0, "POST", "/circuit-breaker/a/open", &[], b"");
     assert_eq!(code(&reply), (503, "unavailable".to_owned()));
     assert_eq!(rig.phase(0, "a"), BreakerPhase::Closed);
@@ -318,11 +231,11 @@ fn an_explanation_is_the_next_decision_and_leaves_no_trace() {
     for strategy in config::Strategy::ALL {
         let mut rig = Rig::three(strategy.name());
         for _ in 0..50 {
-            let writes = rig.world.writes.get();
+            let writes = rig.world.written.borrow().len();
             let before: Vec<_> = ["a", "b", "c"].map(|id| rig.phase(0, id)).into();
             rig.explain(&[], CHAT);
             let explained = rig.explain(&[], CHAT);
-            assert_eq!(rig.world.writes.get(), writes, "{}", strategy.name());
+            assert_eq!(rig.world.written.borrow().len(), writes, "{}", strategy.name());
             assert_eq!(before, ["a", "b", "c"].map(|id| rig.phase(0, id)));
             let attempts = explained["decision"]["attempts"].as_array().unwrap();
             assert_eq!(attempts.len(), 3);
@@ -339,7 +252,7 @@ fn an_explanation_takes_no_probe() {
     let a = &explained["backends"][0];
     assert_eq!((&a["excluded"]["by"], &a["place"]), (&json!("circuit_breaker"), &Value::Null));
     assert_eq!(a["excluded"]["retry_at"], a["circuit_breaker"]["retry_at"]);
-    rig.world.now.set(1_000 + 120);
+    rig.world.set_seconds(1_000 + 120);
     for _ in 0..10 {
         let explained = rig.explain(&[], CHAT);
         assert_eq!(explained["backends"][0]["probe"], true);

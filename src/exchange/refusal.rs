@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::json::object;
 use crate::metrics::Metric;
 
 /// Why the router refused a request.
@@ -83,14 +84,11 @@ impl Refusal {
 
     /// The JSON body.
     pub fn body(&self) -> String {
-        serde_json::json!({
-            "error": {
-                "message": self.message,
-                "type": self.code.kind(),
-                "code": self.code.name(),
-                "param": null,
-            }
+        object(|o| {
+            o.object("error", |o| {
+                o.set("message", &*self.message).set("type", self.code.kind());
+                o.set("code", self.code.name()).set("param", None::<&str>);
+            });
         })
-        .to_string()
     }
 }

@@ -115,11 +115,13 @@ pub fn plan(
     if !panics {
         ill.clear();
     }
-    // Stable, and already in order where there is but one tier.
-    eligible.sort_by_key(|candidate| candidate.backend.priority);
     let mut draft = Draft { fleet, attempts: None, wanted, spare: Vec::new() };
-    for tier in eligible.chunk_by(|a, b| a.backend.priority == b.backend.priority) {
-        let mut ranking = Ranking::new(tier, ask, now, rng);
+    // There are a few tiers at most, and mostly one: to look for the next is quicker than to sort.
+    let priorities = || eligible.iter().map(|candidate| candidate.backend.priority);
+    let mut tier = priorities().min();
+    while let Some(priority) = tier.filter(|_| draft.has_room()) {
+        let candidates = eligible.iter().filter(|candidate| candidate.backend.priority == priority);
+        let mut ranking = Ranking::new(candidates, ask, now, rng);
         if draft.attempts.is_none() {
             draft.attempts = ranking.first(rng, turns).map(Attempts::only);
         }
@@ -129,17 +131,26 @@ pub fn plan(
         {
             draft.add(next);
         }
+        tier = priorities().filter(|&other| other > priority).min();
     }
     draft.add_spare();
     let forced = draft.attempts.is_none();
-    let health =
-        |index: &BackendIndex| fleet.iter().nth(index.get()).map_or(0.0, |(_, b, record)| record.health(b, now));
-    ill.sort_by(|a, b| health(b).total_cmp(&health(a)));
-    for index in ill {
+    while draft.has_room()
+        && let Some(index) = take_healthiest(&mut ill, fleet, now)
+    {
         draft.add(index);
     }
     draft.add_spare();
     draft.attempts.map(|attempts| Attempts { forced, ..attempts }.repeat_until(wanted)).ok_or(nobody)
+}
+
+/// Takes out the healthiest, the first of those that are equal.
+fn take_healthiest(ill: &mut Vec<BackendIndex>, fleet: &Fleet<'_>, now: Timestamp) -> Option<BackendIndex> {
+    let health =
+        |index: &BackendIndex| fleet.iter().nth(index.get()).map_or(0.0, |(_, b, record)| record.health(b, now));
+    let healths = ill.iter().map(health).enumerate();
+    let (position, _) = healths.reduce(|best, next| if next.1 > best.1 { next } else { best })?;
+    Some(ill.remove(position))
 }
 
 /// A plan in the making.

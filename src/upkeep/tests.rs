@@ -1,7 +1,5 @@
 //! The upkeep in a world in memory, by virtual time.
 
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,118 +11,11 @@ use crate::config::{self, LogLevel};
 use crate::domain::{Timestamp, Tokens};
 use crate::exchange::Router;
 use crate::health::{Component, Condition};
-use crate::host::{CallId, Host, Property};
-use crate::metrics::Metric;
-use crate::state::{Cas, MemoryStore, Record, Store, StoreError, View};
+use crate::host::fake::{self, World};
+use crate::host::{CallId, Host};
+use crate::state::{Record, View};
 
-/// One call, as it was made.
-#[derive(Debug, Clone, PartialEq)]
-struct Call {
-    id: CallId,
-    cluster: String,
-    path: String,
-    at: u64,
-}
-
-/// A world whose every fact is set by the test.
-#[derive(Default)]
-struct World {
-    store: MemoryStore,
-    /// Milliseconds.
-    now: Cell<u64>,
-    calls: RefCell<Vec<Call>>,
-    /// A cluster that cannot be asked.
-    missing: Cell<&'static str>,
-    status: Cell<u16>,
-    body: RefCell<Vec<u8>>,
-    /// Further headers of an answer.
-    headers: RefCell<Vec<(&'static str, String)>>,
-    largest_piece: Cell<usize>,
-    metrics: RefCell<BTreeMap<String, u64>>,
-    log: RefCell<Vec<(LogLevel, String)>>,
-    writes: Cell<u32>,
-    broken: Cell<bool>,
-}
-
-impl Store for World {
-    fn get(&self, key: &str) -> Result<Option<(Vec<u8>, Cas)>, StoreError> {
-        self.store.get(key)
-    }
-
-    fn set(&self, key: &str, value: &[u8], cas: Option<Cas>) -> Result<bool, StoreError> {
-        if self.broken.get() {
-            return Err(StoreError::Host);
-        }
-        self.writes.set(self.writes.get() + u32::from(key.contains("/backend/")));
-        self.store.set(key, value, cas)
-    }
-}
-
-impl Host for World {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_micros(1_000_000_000 + 1_000 * self.now.get())
-    }
-
-    fn call(&self, cluster: &str, headers: &[(&str, &str)], _: Duration) -> Option<CallId> {
-        let path = headers.iter().find(|(name, _)| *name == ":path").expect("a path").1.to_owned();
-        let id = CallId(self.calls.borrow().len() as u32);
-        self.calls.borrow_mut().push(Call { id, cluster: cluster.to_owned(), path, at: self.now.get() });
-        (cluster != self.missing.get()).then_some(id)
-    }
-
-    fn call_headers(&self) -> Vec<(String, Vec<u8>)> {
-        let further =
-            self.headers.borrow().iter().map(|(name, value)| ((*name).to_owned(), value.clone().into())).collect();
-        let own =
-            vec![("x".to_owned(), vec![0xFF]), (":status".to_owned(), self.status.get().to_string().into_bytes())];
-        [own, further].concat()
-    }
-
-    fn call_body(&self, start: usize, len: usize) -> Option<Vec<u8>> {
-        self.largest_piece.set(self.largest_piece.get().max(len));
-        Some(self.body.borrow()[start..start + len].to_vec())
-    }
-
-    fn record(&self, metric: Metric, value: u64) {
-        let mut metrics = self.metrics.borrow_mut();
-        let entry = metrics.entry(metric.name(&[])).or_default();
-        *entry = if metric.kind() == crate::metrics::Kind::Counter { *entry + value } else { value };
-    }
-
-    fn log(&self, level: LogLevel, line: &str) {
-        self.log.borrow_mut().push((level, line.to_owned()));
-    }
-
-    fn request_headers(&self) -> Vec<(String, Vec<u8>)> {
-        Vec::new()
-    }
-
-    fn add_request_header(&self, _: &str, _: &[u8]) {}
-
-    fn remove_request_header(&self, _: &str) {}
-
-    fn request_body(&self, _: usize) -> Option<Vec<u8>> {
-        None
-    }
-
-    fn response_headers(&self) -> Vec<(String, Vec<u8>)> {
-        Vec::new()
-    }
-
-    fn add_response_header(&self, _: &str, _: &[u8]) {}
-
-    fn remove_response_header(&self, _: &str) {}
-
-    fn response_body(&self, _: usize) -> Option<Vec<u8>> {
-        None
-    }
-
-    fn property(&self, _: Property) -> Option<Vec<u8>> {
-        None
-    }
-}
-
-/// One VM in that world, with one configuration.
+/// One VM in a world, with one configuration.
 struct Vm {
     router: Router,
     upkeep: Upkeep,
@@ -143,7 +34,7 @@ impl Vm {
     }
 
     fn hear(&mut self, world: &World, call: CallId, answered: bool) {
-        let answer = Answer { call, headers: usize::from(answered) * 2, body: world.body.borrow().len() };
+        let answer = Answer { call, headers: usize::from(answered) * 2, body: world.call_body.borrow().len() };
         self.upkeep.answered(&self.router, &mut self.view, world, &answer);
     }
 
@@ -168,8 +59,7 @@ struct Rig {
 
 impl Rig {
     fn new(config: &Value) -> Self {
-        let world = World::default();
-        world.status.set(200);
+        let world = World::new();
         let (mut vm, mut other) = (Vm::new(&world, 1, config), View::new(2));
         let a_while_ago = Timestamp::from_micros(world.now().as_micros() - 2_000_000);
         vm.view.refresh(&world, a_while_ago).expect("joined");
@@ -179,8 +69,8 @@ impl Rig {
 
     /// Lets time pass, tick by tick; each call is answered after `delay`, or never.
     fn run(&mut self, ms: u64, delay: Option<u64>) {
-        let end = self.world.now.get() + ms;
-        while self.world.now.get() < end {
+        let end = self.world.now().after(Duration::from_millis(ms));
+        while self.world.now() < end {
             let before = self.world.calls.borrow().len();
             // Whether it can be written is not its concern here.
             let _ = self.other.refresh(&self.world, self.world.now());
@@ -188,16 +78,16 @@ impl Rig {
             let made = self.world.calls.borrow()[before..].to_vec();
             if let Some(delay) = delay {
                 for call in made.iter().filter(|call| call.cluster != self.world.missing.get()) {
-                    self.world.now.set(self.world.now.get() + delay);
+                    self.world.pass_millis(delay);
                     self.vm.hear(&self.world, call.id, true);
                 }
             }
-            self.world.now.set(self.world.now.get() + 50);
+            self.world.pass_millis(50);
         }
     }
 
     fn says(&self, body: &Value) {
-        self.world.body.replace(body.to_string().into_bytes());
+        self.world.call_body.replace(body.to_string().into_bytes());
     }
 
     fn record(&mut self, id: &str) -> Record {
@@ -211,7 +101,7 @@ impl Rig {
     }
 
     fn metric(&self, part: &str) -> u64 {
-        self.world.metrics.borrow().iter().filter(|(name, _)| name.contains(part)).map(|(_, n)| n).sum()
+        self.world.metric(part)
     }
 
     fn lines(&self, event: &str) -> Vec<LogLevel> {
@@ -241,14 +131,14 @@ fn checking() -> Value {
 
 #[test]
 fn only_the_leader_asks() {
-    let world = World::default();
+    let world = World::new();
     let mut vms: Vec<Vm> = (1..=4).map(|name| Vm::new(&world, name, &watching())).collect();
     for vm in &mut vms {
         vm.tick(&world);
         vm.tick(&world);
     }
     assert!(world.calls.borrow().is_empty(), "it was alone: Envoy had not started its workers");
-    world.now.set(1_000);
+    world.pass_seconds(1);
     for vm in &mut vms {
         vm.tick(&world);
     }
@@ -283,9 +173,9 @@ fn a_picture_in_which_nothing_changed_is_seldom_written() {
     let mut rig = Rig::new(&watching());
     rig.says(&picture(&[]));
     rig.run(2_000, Some(3));
-    let before = rig.world.writes.get();
+    rig.world.written.take();
     rig.run(60_000, Some(3));
-    let writes = rig.world.writes.get() - before;
+    let writes = rig.world.written.take().iter().filter(|key| key.contains("/backend/")).count();
     assert!((40..=62).contains(&writes), "{writes} for 2 backends and 60 looks");
     assert!(rig.record("a").hosts.is_valid(rig.world.now()));
 }
@@ -327,7 +217,7 @@ fn an_answer_that_is_none_and_a_cluster_that_is_not_there_count_as_failures() {
     rig.run(5_000, Some(0));
     assert_eq!(rig.metric("envoy_admin"), 5);
     rig.world.missing.set("");
-    rig.world.status.set(403);
+    rig.world.call_status.set(403);
     rig.run(1_000, Some(0));
     assert_eq!(rig.metric("envoy_admin"), 6);
     assert_eq!(rig.lines("envoy_admin"), [LogLevel::Warn]);
@@ -343,11 +233,11 @@ fn a_large_list_is_fetched_in_pieces_and_one_beyond_all_measure_not_at_all() {
     let others = format!("{filler},").repeat(2_000);
     let list =
         picture(&["a"]).to_string().replacen("\"cluster_statuses\":[", &format!("\"cluster_statuses\":[{others}"), 1);
-    rig.world.body.replace(list.into_bytes());
-    assert!(rig.world.body.borrow().len() > 1_500_000);
+    rig.world.call_body.replace(list.into_bytes());
+    assert!(rig.world.call_body.borrow().len() > 1_500_000);
     rig.run(1_000, Some(0));
     assert_eq!((rig.available("a"), rig.world.largest_piece.get()), (0, 64 * 1024));
-    rig.world.body.replace(vec![b' '; (32 << 20) + 1]);
+    rig.world.call_body.replace(vec![b' '; (32 << 20) + 1]);
     rig.world.largest_piece.set(0);
     rig.run(1_000, Some(0));
     assert_eq!((rig.metric("envoy_admin"), rig.world.largest_piece.get()), (1, 0));
@@ -360,10 +250,10 @@ fn news_that_could_not_be_written_is_written_after_the_next_look() {
     rig.run(1_000, Some(0));
     rig.says(&picture(&["a"]));
     rig.vm.tick(&rig.world);
-    rig.world.broken.set(true);
+    rig.world.unwritable.set(true);
     rig.vm.hear(&rig.world, CallId(1), true);
     assert!(rig.metric("shared_data") > 0 && rig.available("a") > 0);
-    rig.world.broken.set(false);
+    rig.world.unwritable.set(false);
     rig.run(1_050, Some(0));
     assert_eq!(rig.available("a"), 0);
 }
@@ -397,7 +287,7 @@ fn a_quota_that_checks_hear_of_is_known_before_the_first_request_and_not_used_up
     let mut rig = Rig::new(&checking());
     rig.says(&json!({"status": "healthy"}));
     let told = [("x-ratelimit-limit-requests", "1000"), ("x-ratelimit-remaining-requests", "700")];
-    rig.world.headers.replace(told.map(|(name, value)| (name, value.to_owned())).into());
+    rig.world.call_headers.replace(fake::headers(&told));
     for _ in 0..20 {
         rig.run(60_000, Some(20));
         let (record, now) = (rig.record("a"), rig.world.now());
@@ -454,7 +344,8 @@ fn checks_of_many_backends_spread_out_by_a_tenth_either_way_and_always_the_same_
     assert_eq!(calls, moments());
     let mut seconds = Vec::new();
     for id in backends.keys() {
-        let at: Vec<u64> = calls.iter().filter(|call| call.cluster == *id).map(|call| call.at).collect();
+        let at: Vec<u64> =
+            calls.iter().filter(|call| call.cluster == *id).map(|call| call.at.as_micros() / 1_000).collect();
         seconds.push(at[1]);
         assert!(at.windows(2).all(|pair| (9_000..=11_050).contains(&(pair[1] - pair[0]))), "{at:?}");
     }
@@ -470,13 +361,13 @@ fn a_new_leader_goes_on_where_the_last_one_stopped() {
     assert_eq!(rig.record("a").probes.failures, 2);
     let (mut next, mut third) = (Vm::new(&rig.world, 2, &checking()), View::new(3));
     let before = rig.world.calls.borrow().len();
-    let death = rig.world.now.get();
+    let death = rig.world.now();
     // The first one is heard of no more; nobody leads until its lease has run out, and its results still hold.
     while rig.world.calls.borrow().len() == before {
-        rig.world.now.set(rig.world.now.get() + 50);
+        rig.world.pass_millis(50);
         third.refresh(&rig.world, rig.world.now()).expect("refreshed");
         next.tick(&rig.world);
-        assert!(next.view.leads() || rig.world.now.get() <= death + 2_000, "no leader for so long");
+        assert!(next.view.leads() || rig.world.now() <= death.after(Duration::from_secs(2)), "no leader for so long");
     }
     let calls = rig.world.calls.borrow()[before..].to_vec();
     assert_eq!(calls.len(), 1, "at the pace of the last one");
@@ -492,7 +383,7 @@ fn while_configurations_are_swapped_only_the_new_one_looks_after_the_backends_of
     config["backend_instances"]["a"]["health_check"]["path"] = "/new".into();
     let (router, mut upkeep) = configured(&rig.world, &mut rig.vm.view, &config);
     for second in 1..=20 {
-        rig.world.now.set(1_000 * second);
+        rig.world.set_seconds(1_000 + second);
         rig.other.refresh(&rig.world, rig.world.now()).expect("refreshed");
         rig.vm.view.refresh(&rig.world, rig.world.now()).expect("refreshed");
     }
@@ -502,7 +393,7 @@ fn while_configurations_are_swapped_only_the_new_one_looks_after_the_backends_of
     rig.vm.hear(&rig.world, late, true);
     assert_eq!(rig.record("a").probes.successes, 1, "what the old one hears is no longer asked for");
     for _ in 0..1_000 {
-        rig.world.now.set(rig.world.now.get() + 50);
+        rig.world.pass_millis(50);
         rig.other.refresh(&rig.world, rig.world.now()).expect("refreshed");
         rig.vm.tick(&rig.world);
         upkeep.tick(&router, &mut rig.vm.view, &rig.world);
@@ -524,21 +415,21 @@ proptest! {
         let mut rig = Rig::new(&config);
         let bodies = [picture(&["a"]), json!({"status": "down"}), json!(null), picture(&[])];
         for (event, step) in events {
-            let now = rig.world.now.get();
+            let (now, start) = (rig.world.now.get(), World::START.as_micros());
             match event {
-                0 => rig.world.now.set(now.saturating_sub(step)),
-                1 => rig.world.now.set(now + step),
-                2 => rig.world.now.set(now + 1_000 * step),
+                0 => rig.world.now.set(now.saturating_sub(1_000 * step).max(start)),
+                1 => rig.world.pass_millis(step),
+                2 => rig.world.pass_seconds(step),
                 3 => {
                     let calls = rig.world.calls.borrow().len() as u64;
                     rig.vm.hear(&rig.world, CallId((step % calls.max(1)) as u32), step % 3 > 0);
                 }
-                4 => rig.world.body.replace(bodies[(step % 4) as usize].to_string().into_bytes()).clear(),
-                5 => rig.world.broken.set(step % 3 == 0),
+                4 => rig.world.call_body.replace(bodies[(step % 4) as usize].to_string().into_bytes()).clear(),
+                5 => rig.world.unwritable.set(step % 3 == 0),
                 _ => rig.vm.tick(&rig.world),
             }
         }
-        rig.world.broken.set(false);
+        rig.world.unwritable.set(false);
         rig.says(&picture(&["a"]));
         rig.run(40_000, Some(0));
         prop_assert_eq!(rig.available("a"), 0);

@@ -8,7 +8,7 @@ fn answer(rig: &mut Rig, exchange: &mut Exchange, status: u16, headers: &[(&str,
 }
 
 fn answer_after(rig: &mut Rig, exchange: &mut Exchange, status: u16, headers: &[(&str, &str)], attempts: u64) {
-    rig.world.properties.borrow_mut().insert(Property::AttemptCount, attempts.to_le_bytes().to_vec());
+    rig.world.set_number(Property::AttemptCount, attempts);
     let all = [(":status", status.to_string())].into_iter().chain(headers.iter().map(|&(n, v)| (n, v.to_owned())));
     rig.world.response.replace(all.map(|(name, value)| (name.to_owned(), value.into_bytes())).collect());
     let mut cx = Context { router: &mut rig.router, view: &mut rig.view, host: &rig.world };
@@ -47,7 +47,7 @@ fn a_quota_that_is_used_up_sends_the_next_request_elsewhere_until_its_reset() {
     let mut rig = one_each("round_robin");
     assert_eq!(goes_to(&mut rig, 200, &left("0")), "a");
     assert_eq!(goes_to(&mut rig, 200, &[]), "b");
-    rig.world.now.set(rig.world.now.get() + 61 * SECOND);
+    rig.world.pass_seconds(61);
     assert_eq!(goes_to(&mut rig, 200, &left("0")), "a");
     assert_eq!(goes_to(&mut rig, 200, &left("0")), "b");
     assert_eq!(goes_to(&mut rig, 200, &[]), "rate_limited");
@@ -61,15 +61,15 @@ fn a_429_excludes_and_is_no_illness_and_a_success_forgives_it() {
     for wait in [1, 2, 4] {
         assert_eq!(goes_to(&mut rig, 429, &[]), "a");
         assert_eq!(goes_to(&mut rig, 200, &[]), "b");
-        rig.world.now.set(rig.world.now.get() + wait * SECOND);
+        rig.world.pass_seconds(wait);
     }
     assert_eq!(goes_to(&mut rig, 200, &[]), "a");
     assert_eq!(goes_to(&mut rig, 429, &[("retry-after", "9")]), "a");
-    rig.world.now.set(rig.world.now.get() + 8 * SECOND);
+    rig.world.pass_seconds(8);
     assert_eq!(goes_to(&mut rig, 200, &[]), "b");
-    rig.world.now.set(rig.world.now.get() + SECOND);
+    rig.world.pass_seconds(1);
     assert_eq!(goes_to(&mut rig, 429, &[]), "a");
-    rig.world.now.set(rig.world.now.get() + SECOND);
+    rig.world.pass_seconds(1);
     assert_eq!(goes_to(&mut rig, 429, &[]), "b", "its second refusal in a row since the success");
     let record = rig.record("a");
     assert_eq!((record.window.len(), record.window.failures()), (1, 0));
@@ -144,7 +144,7 @@ fn an_overloaded_backend_that_says_so_gets_less_at_once() {
         answer(&mut rig, &mut under_way[9], status, headers);
         let expected = learned.then_some(Tokens(load.0 * 7 / 10));
         assert_eq!(rig.record("a").capacity.tokens(rig.world.now()), expected, "{status}");
-        rig.world.now.set(rig.world.now.get() + 2 * SECOND);
+        rig.world.pass_seconds(2);
         assert_eq!(goes_to(&mut rig, 200, &[]) == "rate_limited", learned, "{status}: nine are more than it takes");
         for exchange in &mut under_way[..9] {
             answer(&mut rig, exchange, 200, &[]);

@@ -44,9 +44,14 @@ pub(super) struct Ranking {
 }
 
 impl Ranking {
-    pub(super) fn new(tier: &[Candidate<'_>], ask: &Ask<'_>, now: Timestamp, rng: &mut impl Rng) -> Self {
+    pub(super) fn new<'a>(
+        tier: impl Iterator<Item = &'a Candidate<'a>>,
+        ask: &Ask<'_>,
+        now: Timestamp,
+        rng: &mut impl Rng,
+    ) -> Self {
         let strategy = ask.strategy;
-        let left = tier.iter().map(|candidate| Ranked::new(candidate, ask, now, rng)).collect();
+        let left = tier.map(|candidate| Ranked::new(candidate, ask, now, rng)).collect();
         Self { strategy, left }
     }
 

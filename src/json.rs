@@ -3,17 +3,22 @@
 use std::fmt::Write;
 
 use crate::domain::{PerMille, Price, Timestamp};
-use crate::logging::quoted;
+
+/// A text as a JSON string.
+pub(crate) fn quoted(text: &str) -> String {
+    // Writing a text into memory does not fail.
+    serde_json::to_string(text).unwrap_or_default()
+}
 
 /// An object with what `write` puts into it.
-pub(super) fn object(write: impl FnOnce(&mut Object<'_>)) -> String {
+pub(crate) fn object(write: impl FnOnce(&mut Object<'_>)) -> String {
     let mut out = String::with_capacity(2_048);
     Object::write(&mut out, write);
     out
 }
 
 /// An object that is being written.
-pub(super) struct Object<'a> {
+pub(crate) struct Object<'a> {
     out: &'a mut String,
     begun: bool,
 }
@@ -26,19 +31,19 @@ impl Object<'_> {
     }
 
     /// A field.
-    pub(super) fn set(&mut self, key: &str, value: impl Value) -> &mut Self {
+    pub(crate) fn set(&mut self, key: &str, value: impl Value) -> &mut Self {
         value.write(self.key(key));
         self
     }
 
     /// A field that is an object.
-    pub(super) fn object(&mut self, key: &str, write: impl FnOnce(&mut Object<'_>)) -> &mut Self {
+    pub(crate) fn object(&mut self, key: &str, write: impl FnOnce(&mut Object<'_>)) -> &mut Self {
         Object::write(self.key(key), write);
         self
     }
 
     /// A field that is a list of objects.
-    pub(super) fn list<T>(
+    pub(crate) fn list<T>(
         &mut self,
         key: &str,
         items: impl IntoIterator<Item = T>,
@@ -72,7 +77,7 @@ impl Object<'_> {
 }
 
 /// What a field may be.
-pub(super) trait Value {
+pub(crate) trait Value {
     fn write(self, out: &mut String);
 }
 
@@ -105,7 +110,7 @@ impl Value for u32 {
 }
 
 /// A number of thousandths, as a fraction: 920 is `0.92`.
-pub(super) struct Thousandths(pub(super) u64);
+pub(crate) struct Thousandths(pub(crate) u64);
 
 impl Value for Thousandths {
     fn write(self, out: &mut String) {

@@ -1,0 +1,116 @@
+//! An answer on its way out: who is credited with it or charged, and what it teaches.
+
+use super::*;
+
+#[test]
+fn attempts_that_failed_are_charged_to_those_who_failed() {
+    let mut rig = Rig::three();
+    let mut exchange = Exchange::default();
+    rig.send(&mut exchange, &[], CHAT);
+    rig.answer(&mut exchange, 200, 3, Some(ANSWER), 0);
+    let failures = ["a", "b", "c"].map(|id| rig.record(id).window.failures());
+    assert_eq!((failures, rig.in_flight()), ([1, 1, 0], vec![0, 0, 0]));
+    assert_eq!(rig.world.response_header("x-llm-backend").as_deref(), Some("c"));
+    assert!(!rig.record("c").response_time.is_measured(), "how long c alone took is not known");
+    assert_eq!(rig.metric("failovers"), 2);
+}
+
+#[test]
+fn on_a_route_that_cannot_change_its_cluster_all_attempts_are_the_first_ones() {
+    let mut rig = Rig::three();
+    let mut exchange = Exchange::default();
+    rig.send(&mut exchange, &[], CHAT);
+    rig.world.properties.borrow_mut().insert(Property::ClusterName, b"a".to_vec());
+    rig.answer(&mut exchange, 503, 2, None, 0);
+    assert_eq!(rig.record("a").window.failures(), 2);
+    assert_eq!(rig.record("a").breaker.phase, BreakerPhase::Open);
+    assert_eq!(rig.record("b").window.len(), 0);
+}
+
+#[test]
+fn while_the_answer_streams_the_request_counts_where_it_is() {
+    let mut rig = Rig::three();
+    let mut exchange = Exchange::default();
+    rig.send(&mut exchange, &[], CHAT);
+    rig.world.set_number(Property::AttemptCount, 2);
+    rig.world.response.replace(fake::headers(&[(":status", "200")]));
+    let mut cx = Context { router: &mut rig.router, view: &mut rig.view, host: &rig.world };
+    exchange.response_headers(&mut cx, false);
+    assert_eq!(rig.in_flight(), [0, 1, 0]);
+    assert_eq!(rig.record("a").window.failures(), 1);
+}
+
+#[test]
+fn a_steady_bias_of_a_provider_is_learned() {
+    let mut rig = Rig::new(&serde_json::json!({ "backend_instances": { "a": {} } }));
+    let body = CHAT.replace("How are you?", &"How does one word follow another in a sentence? ".repeat(20));
+    let estimates: Vec<u64> = (0..51)
+        .map(|_| {
+            let mut exchange = Exchange::default();
+            rig.send(&mut exchange, &[], &body);
+            rig.answer(&mut exchange, 200, 1, Some(r#"{"usage":{"prompt_tokens":300,"completion_tokens":3}}"#), 0);
+            rig.world.response_header("x-llm-estimated-tokens").and_then(|v| v.parse().ok()).unwrap_or_default()
+        })
+        .collect();
+    assert!(estimates[0] < 250 && estimates[50].abs_diff(300) < 6, "{estimates:?}");
+}
+
+#[test]
+fn an_answer_without_a_body_or_of_an_unknown_api_is_not_judged_by_its_body() {
+    for headers in [
+        &[(":method", "HEAD")][..],
+        &[(":method", "GET"), (":path", "/v1/fine_tuning/jobs/1")],
+        &[(":path", "/v1/batches")],
+    ] {
+        for body in [None, Some(r#"{"status":"failed","error":{"message":"no"}}"#), Some("{")] {
+            let mut rig = Rig::three();
+            let mut exchange = Exchange::default();
+            rig.send(&mut exchange, headers, "");
+            rig.answer(&mut exchange, 200, 1, body, 0);
+            assert_eq!(rig.record("a").window.failures(), 0, "{headers:?} {body:?}");
+        }
+    }
+    let mut rig = Rig::three();
+    let mut exchange = Exchange::default();
+    rig.send(&mut exchange, &[], CHAT);
+    rig.answer(&mut exchange, 204, 1, None, 0);
+    assert_eq!(rig.record("a").window.failures(), 0);
+}
+
+#[test]
+fn what_was_not_read_teaches_no_ratio_and_embeddings_no_length() {
+    let usage = r#"{"usage":{"prompt_tokens":90000,"completion_tokens":0}}"#;
+    let mut rig = Rig::new(&serde_json::json!({ "backend_instances": { "a": {} } }));
+    for headers in [("content-encoding", "br"), (":path", "/v1/embeddings")] {
+        let body = format!("{{\"input\":\"{}\"}}", "many words ".repeat(50));
+        let mut exchange = Exchange::default();
+        rig.send(&mut exchange, &[headers], &body);
+        rig.answer(&mut exchange, 200, 1, Some(usage), 0);
+        if headers.0 == "content-encoding" {
+            assert_eq!(rig.record("a").calibration.samples(), 0);
+        } else {
+            assert_eq!(rig.record("a").expected_output_tokens(), 150, "only the chat counted: half-way from 300 to 0");
+        }
+    }
+}
+
+#[test]
+fn retries_that_ended_at_a_quota_are_no_illness() {
+    let mut rig = Rig::three();
+    let mut exchange = Exchange::default();
+    rig.send(&mut exchange, &[], CHAT);
+    rig.answer(&mut exchange, 429, 3, Some("{}"), 0);
+    assert_eq!(["a", "b", "c"].map(|id| rig.record(id).window.len()), [0, 0, 0]);
+}
+
+#[test]
+fn what_a_backend_says_in_our_name_is_not_passed_on() {
+    let mut rig = Rig::new(&serde_json::json!({ "response_headers": false, "backend_instances": { "a": {} } }));
+    let mut exchange = Exchange::default();
+    rig.send(&mut exchange, &[], CHAT);
+    let spoofed = [(":status", "200"), ("x-llm-backend", "evil"), ("x-llm-cache", "hit"), ("x-llm-cache", "hit")];
+    rig.world.response.replace(fake::headers(&spoofed));
+    let mut cx = Context { router: &mut rig.router, view: &mut rig.view, host: &rig.world };
+    exchange.response_headers(&mut cx, true);
+    assert_eq!(rig.world.response.borrow().len(), 1);
+}
