@@ -109,3 +109,40 @@ impl Reply {
         Self::error(refusal.code.status(), refusal.code.name(), &refusal.message)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(reply: &Reply, wanted: &str) -> Option<&'static str> {
+        reply.headers().into_iter().find(|(name, _)| *name == wanted).map(|(_, value)| value)
+    }
+
+    #[test]
+    fn every_answer_says_what_it_is_and_is_not_kept() {
+        let (page, error) = (Reply::dashboard(Coding::Plain), Reply::not_allowed("GET"));
+        for (reply, kind) in [
+            (&page, Some("text/html; charset=utf-8")),
+            (&Reply::dashboard(Coding::Gzip), Some("text/html; charset=utf-8")),
+            (&error, Some("application/json")),
+            (&Reply::nothing(), None),
+        ] {
+            assert_eq!(header(reply, "content-type"), kind);
+            assert_eq!(header(reply, "cache-control"), Some("no-store"));
+            assert_eq!(header(reply, "x-content-type-options"), Some("nosniff"));
+        }
+        assert_eq!((header(&error, "allow"), header(&page, "allow")), (Some("GET"), None));
+        assert_eq!(header(&error, "content-security-policy"), None);
+        assert_eq!(header(&page, "content-encoding"), None);
+        assert_eq!(header(&Reply::dashboard(Coding::Gzip), "content-encoding"), Some("gzip"));
+        assert_eq!(header(&page, "referrer-policy"), Some("no-referrer"));
+    }
+
+    #[test]
+    fn the_dashboard_is_sent_as_its_caller_takes_it() {
+        assert!(Reply::dashboard(Coding::Plain).bytes().starts_with(b"<!doctype html>"));
+        assert!(Reply::dashboard(Coding::Gzip).bytes().starts_with(&[0x1F, 0x8B]));
+        assert_eq!(Reply::not_allowed("GET").bytes().first(), Some(&b'{'));
+        assert_eq!((Reply::nothing().status, &*Reply::nothing().bytes()), (204, &b""[..]));
+    }
+}
