@@ -16,11 +16,13 @@ export function fleet({ size = 4, rename = (id) => id, words = "planned maintena
   const drained = each.map(({ n }) => (n % 4 === 1 ? { reason: words, since: before(300), by: "192.0.2.7:4711" } : null));
 
   const candidate = (backend) => ({
-    id: backend.id, cluster: backend.id, eligible: !backend.isOpen, estimated_input_tokens: 812, estimated_output_tokens: 244,
-    estimated_cost_usd: 0.0041, response_time_ms: 412.2, quality: 0.9, health: 0.98, breaker: breaker(backend).status,
-    in_flight: backend.n, headroom: backend.n % 2 ? null : 0.72, part: 1, score: backend.isOpen ? null : 0.8,
-    score_terms: backend.isOpen ? {} : { cost: 0.42, quality: 0.38 },
-    excluded: backend.isOpen ? { by: "breaker", reason: words, retry_at: before(-40) } : null,
+    id: backend.id, cluster: backend.id, eligible: !backend.isOpen, place: backend.n < 3 ? backend.n + 1 : null,
+    estimate: { input_tokens: 812, output_tokens: 244, cost_micro_usd: 4100, cost_usd: 0.0041 }, response_time_ms: 412.2,
+    quality_score: 0.9, health_score: 0.98, in_flight: { requests: backend.n, tokens: 0 }, quota_headroom: backend.n % 2 ? null : 0.72,
+    circuit_breaker: { status: breaker(backend).status },
+    ...(backend.isOpen
+      ? { excluded: { by: "circuit_breaker", reason: words, retry_at: before(-40) } }
+      : { probe: false, part: 1, score: 0.8, score_terms: { cost: 0.42, quality: 0.38 } }),
   });
 
   const answers = {
@@ -63,11 +65,11 @@ export function fleet({ size = 4, rename = (id) => id, words = "planned maintena
       skipped: 0,
       // One a second, each in turn; what backend 2 is asked, backend 3 answers.
       decisions: Array.from({ length: 12 }, (_, n) => [n, 100 + Math.floor((Date.now() - begun) / 1000) - n]).map(([n, turn]) => ({
-        decision_id: `d${turn}`, time: before(n), request_id: words, strategy: "round_robin", api: "chat_completions",
+        decision_id: `d${turn}`, time: before(n), request_id: words, strategy: "cost_optimized", ranked_by: "lowest_score", api: "chat_completions",
         backend: each[turn % size].id, attempts: each.slice(0, 3).map(({ id }) => id), estimated_input_tokens: 812,
         outcome: n === 0 ? null : turn % size === 2
-          ? { status: 200, response_time_ms: 412.3, attempts_made: 2, answered_by: each[3].id }
-          : { status: turn % size === 3 ? 503 : 200, response_time_ms: 412.3, attempts_made: 1, answered_by: each[turn % size].id },
+          ? { status: 200, response_time_ms: 412.3, attempts_made: 2, answered_by: each[3].id, ending: "success" }
+          : { status: turn % size === 3 ? 503 : 200, response_time_ms: 412.3, attempts_made: 1, answered_by: each[turn % size].id, ending: turn % size === 3 ? "server_error" : "success" },
         backends: each.map(candidate),
       })),
     }),

@@ -476,30 +476,39 @@ function updateDecision(details, decision) {
   write(who, outcome?.answered_by && outcome.answered_by !== backend ? `${backend} → ${outcome.answered_by}` : backend ?? "nobody");
   write(how, words(strategy));
   write(what, model ?? words(api));
-  const attempts = outcome?.attempts_made > 1 ? `, ${outcome.attempts_made} attempts` : "";
-  write(result, outcome ? `${outcome.status < 400 ? "" : "failed: "}${outcome.status} in ${time(outcome.response_time_ms)}${attempts}` : "under way");
-  result.className = outcome?.status >= 400 ? "failed" : "";
+  write(result, outcome ? ended(outcome) : "under way");
+  result.className = outcome && !succeeded(outcome) ? "failed" : "";
   write(size, `${count(tokens)} tokens`);
 }
 
-const load = (value) => value?.requests ?? value;
+const succeeded = ({ status, ending }) => (ending ?? "success") === "success" && status < 400;
+const ended = (outcome) =>
+  [`${succeeded(outcome) ? "" : `${words(outcome.ending ?? "failed")}: `}${outcome.status ?? "no answer"} in ${time(outcome.response_time_ms)}`,
+    outcome.attempts_made > 1 ? `${outcome.attempts_made} attempts` : "",
+    outcome.cost_usd ? dollars(outcome.cost_usd) : ""].filter(Boolean).join(", ");
+
 const CANDIDATE = [
   ["Verdict", (c) => (c.excluded ? `${words(c.excluded.by)}: ${words(c.excluded.reason)}` + (c.excluded.retry_at ? ` (until ${clock(c.excluded.retry_at)})` : "") : "eligible")],
   ["Score", (c) => or((n) => figure(n, 3))(c.score)],
   ["Terms", (c) => Object.entries(c.score_terms ?? {}).map(([term, n]) => `${words(term)} ${typeof n === "number" ? figure(n, 3) : n}`).join(", ")],
-  ["Tokens in / out", (c) => `${count(c.estimated_input_tokens ?? c.estimate?.input_tokens)} / ${count(c.estimated_output_tokens ?? c.estimate?.output_tokens)}`],
-  ["Cost", (c) => dollars(c.estimated_cost_usd ?? (c.estimate ? c.estimate.cost_micro_usd / 1e6 : null))],
+  ["Tokens in / out", (c) => `${count(c.estimate?.input_tokens)} / ${count(c.estimate?.output_tokens)}`],
+  ["Cost", (c) => dollars(c.estimate?.cost_usd)],
   ["Response", (c) => time(c.response_time_ms)],
-  ["Quality", (c) => score(c.quality ?? c.quality_score)],
-  ["Health", (c) => score(c.health ?? c.health_score)],
-  ["Breaker", (c) => words(c.breaker ?? c.circuit_breaker?.status ?? NONE)],
-  ["In flight", (c) => count(load(c.in_flight))],
-  ["Headroom", (c) => percent(c.headroom ?? c.quota_headroom)],
+  ["Quality", (c) => score(c.quality_score)],
+  ["Health", (c) => score(c.health_score)],
+  ["Breaker", (c) => words(c.circuit_breaker?.status ?? NONE)],
+  ["In flight", (c) => count(c.in_flight?.requests)],
+  ["Headroom", (c) => percent(c.quota_headroom)],
   ["Part", (c) => percent(c.part)],
 ];
 
-function explanation({ attempts = [], backends = [], backend, request_id: request, decision_id: id }) {
-  const order = attempts.length ? `Tried in this order: ${attempts.join(", ")}. ` : "";
+function explanation({ attempts, backends = [], backend, ranked_by: ranked, panic, request_id: request, decision_id: id }) {
+  const facts = [
+    attempts.length ? `Tried in this order: ${attempts.join(", ")}` : "Nobody might serve it",
+    panic ? "The first is ill: nobody is well" : "",
+    ranked ? `Ranked by ${words(ranked)}` : "",
+    `Decision ${id}` + (request ? `, request ${request}` : ""),
+  ];
   const head = make("tr", {}, make("th.left", { scope: "col" }, "Backend"),
     ...CANDIDATE.map(([label], n) => make(n === 0 || n === 2 ? "th.left" : "th", { scope: "col" }, label)));
   const line = (candidate) =>
@@ -507,7 +516,7 @@ function explanation({ attempts = [], backends = [], backend, request_id: reques
       make("th.left", { scope: "row" }, candidate.id),
       ...CANDIDATE.map(([, text], n) => make(n === 0 || n === 2 ? "td.left" : "td", {}, make("span", {}, text(candidate)))));
   return [
-    make("p.small", {}, `${order}Decision ${id}` + (request ? `, request ${request}` : "")),
+    make("p.small", {}, facts.filter(Boolean).join(". ")),
     make("div.scroll", { tabindex: 0, role: "group", "aria-label": "Every backend, as it stood then" },
       make("table", {}, make("thead", {}, head), make("tbody", {}, ...backends.map(line)))),
   ];
