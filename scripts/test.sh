@@ -10,8 +10,8 @@ source "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 
 # Side by side: what computes, and what mostly waits for the network. Then, one after the other, what needs both.
 COMPUTING=(format scripts clippy clippy_porch native documentation wasip1 module)
-FETCHING=(envoys python_client monitoring_parts wasm_bindgen licences)
-TOGETHER=(examples wasm_unknown module_checks smoke openai_client monitoring envoy_tests)
+FETCHING=(envoys python_client monitoring_parts wasm_bindgen licences chromium)
+TOGETHER=(examples wasm_unknown module_checks smoke openai_client dashboard monitoring envoy_tests)
 
 # No stage may hang for ever.
 STAGE_SECONDS=1500
@@ -23,7 +23,7 @@ stage_format() { cargo fmt --all --check; }
 stage_scripts() {
   local file
   for file in scripts/*.sh wasm-tests/tests/*.sh .ci/run; do bash -n "$file"; done
-  for file in scripts/*.mjs; do node --check "$file"; done
+  for file in scripts/*.mjs wasm-tests/tests/*.mjs src/control/dashboard/script.js; do node --check "$file"; done
   if have shellcheck; then shellcheck -x scripts/*.sh wasm-tests/tests/*.sh .ci/run; fi
 }
 
@@ -51,6 +51,8 @@ stage_monitoring_parts() {
 }
 
 stage_wasm_bindgen() { scripts/wasm-bindgen-runner.sh --install; }
+
+stage_chromium() { scripts/dashboard.sh --install; }
 
 stage_licences() { cargo metadata --locked --format-version 1 | scripts/check-licences.mjs; }
 
@@ -98,6 +100,8 @@ stage_openai_client() {
   with_free_ports scripts/run.sh --with bash wasm-tests/tests/openai_client.sh "$CLIENT_PYTHON" | tee "$WORK/client"
   [ "$(grep -cE '^[1-9][0-9]* passed, 0 failed$' "$WORK/client")" = 2 ] || die "the client checked nothing"
 }
+
+stage_dashboard() { with_free_ports scripts/dashboard.sh; }
 
 stage_envoy_tests() {
   stage_module

@@ -16,6 +16,8 @@ const UNWRITTEN: &str = "shared data could not be written; nothing was changed";
 pub(super) fn answer<H: Host>(cx: &mut Context<'_, H>, call: &Call, body: Vec<u8>) -> Reply {
     let now = cx.host.now();
     match &call.endpoint {
+        Endpoint::Dashboard => Reply::dashboard(call.coding()),
+        Endpoint::Favicon => Reply::nothing(),
         Endpoint::Health => Reply::ok(show::health(cx.router, cx.view, now)),
         Endpoint::Metrics => Reply::ok(traffic::metrics(cx, now)),
         Endpoint::Strategy => Reply::ok(show::strategy(cx.router)),

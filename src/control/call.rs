@@ -1,5 +1,6 @@
 //! Which endpoint is called, and whether the caller may.
 
+use super::dashboard::Coding;
 use super::{Reply, Token};
 
 const PREFIX: &[u8] = b"/api/v1/router/";
@@ -7,6 +8,8 @@ const PREFIX: &[u8] = b"/api/v1/router/";
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Endpoint {
+    Dashboard,
+    Favicon,
     Health,
     Metrics,
     Strategy,
@@ -33,6 +36,11 @@ pub(super) struct Call {
 
 impl Endpoint {
     fn of(path: &[u8]) -> Option<Self> {
+        match path {
+            b"/" => return Some(Self::Dashboard),
+            b"/favicon.ico" => return Some(Self::Favicon),
+            _ => {}
+        }
         let name = std::str::from_utf8(path.strip_prefix(PREFIX)?).ok()?;
         let mut parts = name.split('/');
         let (first, id, last, rest) = (parts.next()?, parts.next(), parts.next(), parts.next());
@@ -50,7 +58,7 @@ impl Endpoint {
 
     const fn method(&self) -> &'static str {
         match self {
-            Self::Health | Self::Metrics | Self::Strategy | Self::Backends => "GET",
+            Self::Dashboard | Self::Favicon | Self::Health | Self::Metrics | Self::Strategy | Self::Backends => "GET",
             Self::SetStrategy => "PUT",
             Self::Explain | Self::Breaker { .. } => "POST",
         }
@@ -66,7 +74,13 @@ impl Endpoint {
 
     const fn changes_something(&self) -> bool {
         match self {
-            Self::Health | Self::Metrics | Self::Strategy | Self::Backends | Self::Explain => false,
+            Self::Dashboard
+            | Self::Favicon
+            | Self::Health
+            | Self::Metrics
+            | Self::Strategy
+            | Self::Backends
+            | Self::Explain => false,
             Self::SetStrategy | Self::Breaker { .. } => true,
         }
     }
@@ -95,6 +109,11 @@ impl Call {
             return Err(Reply::unauthorized());
         }
         Ok(Self { endpoint, path, headers })
+    }
+
+    /// How the caller takes the dashboard.
+    pub(super) fn coding(&self) -> Coding {
+        Coding::accepted(find(&self.headers, "accept-encoding"))
     }
 
     /// The length that the body is said to have.
@@ -188,10 +207,28 @@ mod tests {
     }
 
     #[test]
+    fn the_dashboard_is_outside_of_the_prefix() {
+        for path in ["/", "/?a=b", "/favicon.ico"] {
+            assert_eq!(status("GET", path), (200, None));
+            for other in ["POST", "PUT", "DELETE", "HEAD"] {
+                assert_eq!(status(other, path), (405, Some("GET")), "{other} {path}");
+            }
+        }
+        assert_eq!(read("GET", b"/").unwrap().endpoint, Endpoint::Dashboard);
+    }
+
+    #[test]
     fn what_is_no_endpoint_is_not_found() {
-        for path in
-            ["", "/", "health", "/api/v1/router", "/api/v1/router/", "/api/v1/router/health/", "/api/v2/router/health"]
-        {
+        for path in [
+            "",
+            "//",
+            "/index.html",
+            "health",
+            "/api/v1/router",
+            "/api/v1/router/",
+            "/api/v1/router/health/",
+            "/api/v2/router/health",
+        ] {
             assert_eq!(status("GET", path).0, 404, "{path}");
         }
         for name in [

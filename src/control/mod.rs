@@ -10,6 +10,7 @@
 
 mod api;
 mod call;
+mod dashboard;
 mod explain;
 mod reply;
 mod session;

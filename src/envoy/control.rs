@@ -68,11 +68,5 @@ impl HttpContext for Control {
 
 /// If even this is refused, the paused stream ends by the listener's timeouts.
 fn send(reply: &Reply) {
-    let mut headers = vec![
-        ("content-type", "application/json"),
-        ("cache-control", "no-store"),
-        ("x-content-type-options", "nosniff"),
-    ];
-    headers.extend(reply.allow.map(|method| ("allow", method)));
-    let _ = hostcalls::send_http_response(reply.status.into(), headers, Some(reply.body.as_bytes()));
+    let _ = hostcalls::send_http_response(reply.status.into(), reply.headers(), Some(&reply.bytes()));
 }
