@@ -1,9 +1,14 @@
 //! The bodies of the control API's commands, read as a configuration is: all mistakes at once, each with its path.
 
-use super::Strategy;
 use super::errors::{Errors, Problem, echo};
+use super::read;
 use super::reader::Reader;
 use super::tree::Tree;
+use super::Strategy;
+use crate::domain::{Backend, Weight};
+
+/// The longest reason for a drain, in characters: it is kept.
+const LONGEST: usize = 200;
 
 /// Reads the body of a command that needs none but may say why: nothing, or `{"reason": "…"}`.
 ///
@@ -32,7 +37,52 @@ pub(crate) fn strategy(body: &[u8]) -> Result<Strategy, Errors> {
     strategy.ok_or_else(|| Errors::document("no strategy".to_owned()))
 }
 
-fn command<T>(body: &[u8], read: impl FnOnce(&mut Reader<'_, '_>) -> T) -> Result<T, Errors> {
+/// Reads the body of a command that registers a backend: what stands under `backend_instances.<id>`.
+///
+/// # Errors
+///
+/// Everything that is wrong with it.
+pub(crate) fn backend(id: &str, body: &[u8]) -> Result<Backend, Errors> {
+    command(body, |reader| read::backend(reader, id))
+}
+
+/// Reads the body of a command that changes weights: `{"<id>": 0.7, …}`.
+///
+/// # Errors
+///
+/// Everything that is wrong with it.
+pub(crate) fn weights(body: &[u8]) -> Result<Vec<(Box<str>, Weight)>, Errors> {
+    command(body, |reader| {
+        let ids = reader.keys();
+        if ids.is_empty() {
+            reader.problem_here("no weight");
+        }
+        for id in ids.iter().filter(|id| !read::is_id(id)) {
+            reader.problem(id, "no id of a backend");
+        }
+        ids.into_iter().map(|id| (id.into(), read::weight(reader, id))).collect()
+    })
+}
+
+/// Reads the body of a command that drains a backend: nothing, or `{"reason": "…"}`.
+///
+/// # Errors
+///
+/// Everything that is wrong with it.
+pub(crate) fn drain(body: &[u8]) -> Result<String, Errors> {
+    if body.trim_ascii().is_empty() {
+        return Ok(String::new());
+    }
+    command(body, |reader| {
+        let reason = reader.text("reason").unwrap_or_default();
+        if reason.chars().nth(LONGEST).is_some() {
+            reader.problem("reason", format!("longer than {LONGEST} characters"));
+        }
+        reason.to_owned()
+    })
+}
+
+fn command<T>(body: &[u8], read: impl for<'t> FnOnce(&mut Reader<'t, '_>) -> T) -> Result<T, Errors> {
     let tree: Tree = serde_json::from_slice(body).map_err(|error| Errors::document(format!("not JSON: {error}")))?;
     let mut problems: Vec<Problem> = Vec::new();
     match Reader::read(String::new(), &tree, &mut problems, read) {

@@ -14,6 +14,7 @@ mod explain;
 mod reply;
 mod session;
 mod show;
+mod steer;
 #[cfg(test)]
 mod tests;
 mod token;

@@ -16,6 +16,11 @@ use crate::host::{CallId, Host, Property};
 use crate::metrics::{Internal, Kind, Metric};
 use crate::state::{Cas, Store, StoreError};
 
+thread_local! {
+    /// All metrics that this VM has defined, by name. Envoy keeps one more for each definition, even of the same name.
+    static DEFINED: RefCell<HashMap<String, u32>> = RefCell::default();
+}
+
 /// Envoy, as seen by one configuration.
 #[derive(Debug)]
 pub(super) struct EnvoyHost {
@@ -41,15 +46,27 @@ impl EnvoyHost {
         if let Some(&id) = self.metrics.try_borrow().ok()?.get(&metric) {
             return Some(id);
         }
-        let kind = match metric.kind() {
+        let id = define(metric.name(&self.config.backends), metric.kind())?;
+        self.metrics.try_borrow_mut().ok()?.insert(metric, id);
+        Some(id)
+    }
+}
+
+fn define(name: String, kind: Kind) -> Option<u32> {
+    DEFINED.with(|defined| {
+        let mut defined = defined.try_borrow_mut().ok()?;
+        if let Some(&id) = defined.get(&name) {
+            return Some(id);
+        }
+        let kind = match kind {
             Kind::Counter => MetricType::Counter,
             Kind::Gauge => MetricType::Gauge,
             Kind::Histogram => MetricType::Histogram,
         };
-        let id = hostcalls::define_metric(kind, &metric.name(&self.config.backends)).ok()?;
-        self.metrics.try_borrow_mut().ok()?.insert(metric, id);
+        let id = hostcalls::define_metric(kind, &name).ok()?;
+        defined.insert(name, id);
         Some(id)
-    }
+    })
 }
 
 impl Store for EnvoyHost {
