@@ -4,12 +4,14 @@ use super::{Config, read};
 use crate::domain::{Backend, BackendIndex};
 
 impl Config {
-    /// This configuration with these backends, each with another id, in the place of its own. None if that is none at
-    /// all, more than there may be, or if one of them leads to Envoy's admin interface. The default backend is the same
+    /// This configuration with these backends, sorted by id, in the place of its own. None if they are not, if that is
+    /// none at all or more than there may be, or if one of them leads to Envoy's admin interface. The default backend is the same
     /// where it is there and not draining, else the one that it would be had none been named.
-    pub(crate) fn with_backends(&self, mut backends: Vec<Backend>) -> Option<Self> {
-        backends.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-        if backends.len() > read::MOST_BACKENDS || backends.iter().any(|backend| self.is_admin(&backend.cluster)) {
+    pub(crate) fn with_backends(&self, backends: Vec<Backend>) -> Option<Self> {
+        if !backends.is_sorted_by(|a, b| a.id < b.id)
+            || backends.len() > read::MOST_BACKENDS
+            || backends.iter().any(|backend| self.is_admin(&backend.cluster))
+        {
             return None;
         }
         let named = self.backends.get(self.default_backend.get()).map(|backend| &backend.id);

@@ -1,13 +1,13 @@
 //! The bodies of the control API's commands, read as a configuration is: all mistakes at once, each with its path.
 
-use super::errors::{Errors, Problem, echo};
+use super::errors::{Errors, Problem};
 use super::read;
 use super::reader::Reader;
 use super::tree::Tree;
 use super::Strategy;
 use crate::domain::{Backend, Weight};
 
-/// The longest reason for a drain, in characters: it is kept.
+/// The longest reason, in characters: some are kept.
 const LONGEST: usize = 200;
 
 /// Reads the body of a command that needs none but may say why: nothing, or `{"reason": "…"}`.
@@ -19,7 +19,13 @@ pub(crate) fn reason(body: &[u8]) -> Result<Option<String>, Errors> {
     if body.trim_ascii().is_empty() {
         return Ok(None);
     }
-    command(body, |reader| reader.text("reason").map(echo))
+    command(body, |reader| {
+        let reason = reader.text("reason");
+        if reason.is_some_and(|reason| reason.chars().nth(LONGEST).is_some()) {
+            reader.problem("reason", format!("longer than {LONGEST} characters"));
+        }
+        reason.map(str::to_owned)
+    })
 }
 
 /// Reads the body of a command that names a strategy: `{"strategy": "…"}`.
@@ -64,29 +70,16 @@ pub(crate) fn weights(body: &[u8]) -> Result<Vec<(Box<str>, Weight)>, Errors> {
     })
 }
 
-/// Reads the body of a command that drains a backend: nothing, or `{"reason": "…"}`.
-///
-/// # Errors
-///
-/// Everything that is wrong with it.
-pub(crate) fn drain(body: &[u8]) -> Result<String, Errors> {
-    if body.trim_ascii().is_empty() {
-        return Ok(String::new());
-    }
-    command(body, |reader| {
-        let reason = reader.text("reason").unwrap_or_default();
-        if reason.chars().nth(LONGEST).is_some() {
-            reader.problem("reason", format!("longer than {LONGEST} characters"));
-        }
-        reason.to_owned()
-    })
-}
-
 fn command<T>(body: &[u8], read: impl for<'t> FnOnce(&mut Reader<'t, '_>) -> T) -> Result<T, Errors> {
-    let tree: Tree = serde_json::from_slice(body).map_err(|error| Errors::document(format!("not JSON: {error}")))?;
+    let tree = tree(body)?;
     let mut problems: Vec<Problem> = Vec::new();
     match Reader::read(String::new(), &tree, &mut problems, read) {
         Some(read) if problems.is_empty() => Ok(read),
         _ => Err(Errors::new(problems)),
     }
+}
+
+#[inline(never)]
+fn tree(body: &[u8]) -> Result<Tree, Errors> {
+    serde_json::from_slice(body).map_err(|error| Errors::document(format!("not JSON: {error}")))
 }

@@ -34,14 +34,19 @@ impl<'t, 'p> Reader<'t, 'p> {
         problems: &'p mut Vec<Problem>,
         read: impl FnOnce(&mut Reader<'t, '_>) -> T,
     ) -> Option<T> {
-        let Tree::Object(fields) = tree else {
-            problems.push(Problem { path, message: unexpected("an object", tree) });
-            return None;
-        };
-        let mut reader = Reader { path, fields, known: Vec::new(), refused: Vec::new(), problems };
+        let mut reader = Reader::of(path, tree, problems)?;
         let value = read(&mut reader);
         reader.note_unknown_keys();
         Some(value)
+    }
+
+    #[inline(never)]
+    fn of(path: String, tree: &'t Tree, problems: &'p mut Vec<Problem>) -> Option<Self> {
+        if let Tree::Object(fields) = tree {
+            return Some(Self { path, fields, known: Vec::new(), refused: Vec::new(), problems });
+        }
+        problems.push(Problem { path, message: unexpected("an object", tree) });
+        None
     }
 
     /// Notes that something is wrong with `key`.
@@ -227,6 +232,7 @@ impl<'t, 'p> Reader<'t, 'p> {
         self.fields.iter().find(|(name, _)| name == key).map(|(_, value)| value).filter(|value| **value != Tree::Null)
     }
 
+    #[inline(never)]
     fn note_unknown_keys(mut self) {
         note_duplicates(&self.path, self.fields, self.problems);
         for (key, _) in self.fields {

@@ -10,7 +10,7 @@ use crate::config::commands;
 use crate::domain::{Timestamp, Weight};
 use crate::exchange::Context;
 use crate::host::{Host, Property};
-use crate::steering::{Draft, Refused};
+use crate::steering::{Change, Refused};
 
 /// Ids that an Envoy may come to know in its lifetime: each leaves a record, and names of metrics.
 const MOST_IDS: usize = 1_024;
@@ -25,7 +25,7 @@ pub(super) fn choose<H: Host>(cx: &mut Context<'_, H>, body: &[u8], now: Timesta
         Err(errors) => return Reply::invalid(&errors.listed()),
     };
     let before = cx.router.strategy();
-    if let Err(reply) = change(cx, |draft| Ok(draft.choose(strategy))) {
+    if let Err(reply) = change(cx, Change::Strategy(strategy)) {
         return reply;
     }
     log_change(cx, "strategy", ("strategy", strategy.name()), None);
@@ -53,10 +53,10 @@ pub(super) fn set<H: Host>(cx: &mut Context<'_, H>, id: &str, body: &[u8], now: 
     }
     // It was read as JSON, so that it is text.
     let body = String::from_utf8_lossy(body);
-    let was_there = match change(cx, |draft| draft.set(&backend, body.trim())) {
-        Ok(was_there) => was_there,
-        Err(reply) => return reply,
-    };
+    let was_there = show::place_of(cx.router, id).is_some();
+    if let Err(reply) = change(cx, Change::Set { backend: &backend, body: &body }) {
+        return reply;
+    }
     log_change(cx, if was_there { "backend_change" } else { "backend_register" }, ("backend", id), None);
     let configured = cx.router.steering().configured_backend(id);
     let is_as_configured = configured == Some(&backend);
@@ -70,7 +70,7 @@ pub(super) fn set<H: Host>(cx: &mut Context<'_, H>, id: &str, body: &[u8], now: 
 
 /// `DELETE /backends/{id}`.
 pub(super) fn remove<H: Host>(cx: &mut Context<'_, H>, id: &str, now: Timestamp) -> Reply {
-    if let Err(reply) = change(cx, |draft| draft.remove(id)) {
+    if let Err(reply) = change(cx, Change::Remove(id)) {
         return reply;
     }
     log_change(cx, "backend_remove", ("backend", id), None);
@@ -84,13 +84,13 @@ pub(super) fn remove<H: Host>(cx: &mut Context<'_, H>, id: &str, now: Timestamp)
 
 /// `POST /backends/{id}/drain`.
 pub(super) fn drain<H: Host>(cx: &mut Context<'_, H>, id: &str, body: &[u8], now: Timestamp) -> Reply {
-    let reason = match commands::drain(body) {
-        Ok(reason) => reason,
+    let reason = match commands::reason(body) {
+        Ok(reason) => reason.unwrap_or_default(),
         Err(errors) => return Reply::invalid(&errors.listed()),
     };
     let by = cx.host.property(Property::SourceAddress).unwrap_or_default();
     let by = String::from_utf8_lossy(&by);
-    if let Err(reply) = change(cx, |draft| draft.drain(id, &reason, &by, now)) {
+    if let Err(reply) = change(cx, Change::Drain { id, reason: &reason, by: &by, now }) {
         return reply;
     }
     log_change(cx, "drain", ("backend", id), (!reason.is_empty()).then(|| reason.clone()));
@@ -103,10 +103,10 @@ pub(super) fn drain<H: Host>(cx: &mut Context<'_, H>, id: &str, body: &[u8], now
 
 /// `POST /backends/{id}/undrain`.
 pub(super) fn undrain<H: Host>(cx: &mut Context<'_, H>, id: &str, now: Timestamp) -> Reply {
-    let was_draining = match change(cx, |draft| draft.undrain(id)) {
-        Ok(was_draining) => was_draining,
-        Err(reply) => return reply,
-    };
+    let was_draining = cx.router.steering().drain(id).is_some();
+    if let Err(reply) = change(cx, Change::Undrain(id)) {
+        return reply;
+    }
     log_change(cx, "undrain", ("backend", id), None);
     answer("drain_change", now, |o| {
         o.set("backend", id).set("draining", false).set("was_draining", was_draining);
@@ -121,21 +121,18 @@ pub(super) fn weigh<H: Host>(cx: &mut Context<'_, H>, body: &[u8], now: Timestam
         Ok(weights) => weights,
         Err(errors) => return Reply::invalid(&errors.listed()),
     };
-    let before = match change(cx, |draft| draft.weigh(&weights)) {
-        Ok(before) => before,
-        Err(reply) => return reply,
-    };
+    if let Err(reply) = change(cx, Change::Weigh(&weights)) {
+        return reply;
+    }
     let told: Vec<_> = weights.iter().map(|(id, weight)| format!("{id} {}", weight.thousandths())).collect();
     log_change(cx, "weights", ("thousandths", &told.join(",")), None);
     answer("weights_change", now, |o| {
-        let list = |o: &mut Object<'_>, weights: &mut dyn Iterator<Item = (&str, Weight)>| {
-            for (id, weight) in weights {
-                o.set(id, Thousandths(weight.thousandths().into()));
-            }
-        };
-        let ids = || weights.iter().map(|(id, _)| &**id);
-        o.object("previous_weights", |o| list(o, &mut ids().zip(before)));
-        o.object("weights", |o| list(o, &mut weights.iter().map(|(id, weight)| (&**id, *weight))));
+        let of = |id: &str| weights.iter().find(|(other, _)| **other == *id).map(|(_, weight)| *weight);
+        o.list("weights", cx.router.places(), |o, (_, backend, _)| {
+            let thousandths = |weight: Weight| Thousandths(weight.thousandths().into());
+            o.set("id", &*backend.id).set("previous_weight", thousandths(backend.weight));
+            o.set("weight", thousandths(of(&backend.id).unwrap_or(backend.weight)));
+        });
         o.set("outlives_configuration", true);
         format!(
             "each until a configuration changes backend_instances.<id>.weight, it or its backend is changed here{RESTART}"
@@ -159,10 +156,7 @@ fn in_flight<H: Host>(cx: &Context<'_, H>, id: &str) -> Option<u32> {
 }
 
 /// Changes something, or says why not.
-fn change<H: Host, T>(
-    cx: &Context<'_, H>,
-    change: impl FnMut(&mut Draft<'_>) -> Result<T, Refused>,
-) -> Result<T, Reply> {
+fn change<H: Host>(cx: &Context<'_, H>, change: Change<'_>) -> Result<(), Reply> {
     let changed = cx.router.steering().change(cx.host, change).map_err(|_| Reply::unavailable(UNWRITTEN))?;
     changed.map_err(|refused| match refused {
         Refused::Unknown => Reply::not_found("there is no such backend"),

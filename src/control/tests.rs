@@ -275,7 +275,7 @@ fn weights_are_changed_together() {
     let mut rig = Rig::three("weighted_round_robin");
     let reply = rig.call(0, "PUT", "/weights", &[], br#"{"b":0.5,"a":"0.25"}"#);
     assert!(
-        reply.body.contains(r#""previous_weights":{"a":5,"b":1},"weights":{"a":0.25,"b":0.5}"#),
+        reply.body.contains(r#"{"id":"a","previous_weight":5,"weight":0.25},{"id":"b","previous_weight":1,"weight":0.5},"#),
         "{}",
         reply.body
     );

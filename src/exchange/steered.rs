@@ -32,7 +32,8 @@ impl Router {
         let steering = self.steering.news(store)?;
         self.strategy = steering.strategy();
         let config = steering.config();
-        if config == *self.config {
+        // All else is as configured.
+        if config.backends == self.config.backends && config.default_backend == self.config.default_backend {
             self.steering = steering;
             return None;
         }

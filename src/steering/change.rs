@@ -1,14 +1,48 @@
 //! The changes that there are.
 
-use super::document::{Choice, Document, Drain, Entry, Fingerprint, Override, WeightOverride, find};
+use super::document::{Choice, Document, Drain, Entry, Fingerprint, Override, WeightOverride, find, is_in};
 use crate::config::{Config, MOST_BACKENDS, Strategy};
 use crate::domain::{Backend, Timestamp, Weight};
+
+/// What an operator wants.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Change<'a> {
+    /// Another strategy; the configured one ends any choice.
+    Strategy(Strategy),
+    /// A new backend, or this one in the place of the one that has its id, as the later word on its weight, too. Written
+    /// as it is configured, it ends what was changed.
+    Set {
+        /// What the body means.
+        backend: &'a Backend,
+        /// As it was written.
+        body: &'a str,
+    },
+    /// No such backend any more, nor what was said of it.
+    Remove(&'a str),
+    /// No new requests for a backend. Told again, it is the later reason that holds, since the earlier moment.
+    Drain {
+        /// Which one.
+        id: &'a str,
+        /// Why.
+        reason: &'a str,
+        /// The address that it is asked from.
+        by: &'a str,
+        /// When.
+        now: Timestamp,
+    },
+    /// Requests for it again.
+    Undrain(&'a str),
+    /// Other weights, all of them or none.
+    Weigh(&'a [(Box<str>, Weight)]),
+}
 
 /// Why a change is not made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refused {
     /// There is no such backend.
     Unknown,
+    /// There are no such backends.
+    UnknownIds(Vec<Box<str>>),
     /// Its cluster is that of Envoy's admin interface.
     AdminCluster,
     /// There are as many backends as there may be.
@@ -17,114 +51,80 @@ pub(crate) enum Refused {
     TooMuch,
     /// There would be no backend left.
     Last,
-    /// There are no such backends.
-    UnknownIds(Vec<String>),
 }
 
-/// A document that is being changed.
-#[derive(Debug)]
-pub(crate) struct Draft<'a> {
-    configured: &'a Config,
-    document: Document,
-}
-
-impl<'a> Draft<'a> {
-    pub(super) const fn new(configured: &'a Config, document: Document) -> Self {
-        Self { configured, document }
-    }
-
-    pub(super) fn finish(self) -> Document {
-        self.document
-    }
-
-    /// Chooses a strategy; the configured one ends any choice.
-    pub(crate) fn choose(&mut self, strategy: Strategy) {
-        let instead_of = self.configured.strategy;
-        self.document.strategy = (strategy != instead_of).then_some(Choice { strategy, instead_of });
-    }
-
-    /// Registers a backend, or puts this one in the place of the one that has its id, as the later word on its weight,
-    /// too. Written as it is configured, it ends what was changed. Returns whether there was one.
-    pub(crate) fn set(&mut self, backend: &Backend, body: &str) -> Result<bool, Refused> {
-        if self.configured.is_admin(&backend.cluster) {
-            return Err(Refused::AdminCluster);
-        }
-        let effect = self.document.effect(self.configured);
-        let was_there = find(&effect, &backend.id).is_some();
-        if !was_there && effect.backends.len() >= MOST_BACKENDS {
-            return Err(Refused::TooMany);
-        }
-        self.forget(&backend.id);
-        if find(self.configured, &backend.id) != Some(backend) {
-            let by = Entry { body: body.into(), backend: Box::new(backend.clone()) };
-            self.stand_in(&backend.id, Some(by));
-        }
-        Ok(was_there)
-    }
-
-    /// Removes a backend, and all that was said of it.
-    pub(crate) fn remove(&mut self, id: &str) -> Result<(), Refused> {
-        if self.known(id)?.backends.len() < 2 {
-            return Err(Refused::Last);
-        }
-        self.forget(id);
-        self.document.drains.retain(|drain| *drain.id != *id);
-        if find(self.configured, id).is_some() {
-            self.stand_in(id, None);
+impl Document {
+    /// Changes something of what is in effect with this configuration.
+    pub(super) fn change(&mut self, configured: &Config, change: Change<'_>) -> Result<(), Refused> {
+        let effect = self.effect(configured);
+        match change {
+            Change::Strategy(strategy) => {
+                let instead_of = configured.strategy;
+                self.strategy = (strategy != instead_of).then_some(Choice { strategy, instead_of });
+            }
+            Change::Set { backend, .. } if configured.is_admin(&backend.cluster) => return Err(Refused::AdminCluster),
+            Change::Set { backend, .. } if effect.backends.len() >= MOST_BACKENDS && !is_in(&effect, &backend.id) => {
+                return Err(Refused::TooMany);
+            }
+            Change::Set { backend, body } => {
+                self.forget(&backend.id);
+                if find(configured, &backend.id) != Some(backend) {
+                    let by = Entry { body: body.into(), backend: Box::new(backend.clone()) };
+                    self.stand_in(configured, &backend.id, Some(by));
+                }
+            }
+            Change::Weigh(weights) => {
+                let unknown = weights.iter().map(|(id, _)| id).filter(|id| !is_in(&effect, id));
+                let unknown: Vec<_> = unknown.cloned().collect();
+                if !unknown.is_empty() {
+                    return Err(Refused::UnknownIds(unknown));
+                }
+                self.weigh(configured, weights);
+            }
+            Change::Remove(id) | Change::Drain { id, .. } | Change::Undrain(id) if !is_in(&effect, id) => {
+                return Err(Refused::Unknown);
+            }
+            Change::Remove(_) if effect.backends.len() < 2 => return Err(Refused::Last),
+            Change::Remove(id) => {
+                self.forget(id);
+                self.undrain(id);
+                if is_in(configured, id) {
+                    self.stand_in(configured, id, None);
+                }
+            }
+            Change::Drain { id, reason, by, now } => {
+                let since = self.drain(id).map_or(now, |drain| drain.since);
+                self.undrain(id);
+                self.drains.push(Drain { id: id.into(), reason: reason.into(), since, by: by.into() });
+            }
+            Change::Undrain(id) => self.undrain(id),
         }
         Ok(())
     }
 
-    /// Lets a backend have no new requests. Told again, it is the later reason that holds, since the earlier moment.
-    pub(crate) fn drain(&mut self, id: &str, reason: &str, by: &str, now: Timestamp) -> Result<(), Refused> {
-        self.known(id)?;
-        let since = self.document.drain(id).map_or(now, |drain| drain.since);
-        self.document.drains.retain(|drain| *drain.id != *id);
-        self.document.drains.push(Drain { id: id.into(), reason: reason.into(), since, by: by.into() });
-        Ok(())
-    }
-
-    /// Lets a backend have requests again. Returns whether it had none.
-    pub(crate) fn undrain(&mut self, id: &str) -> Result<bool, Refused> {
-        self.known(id)?;
-        let was_draining = self.document.drain(id).is_some();
-        self.document.drains.retain(|drain| *drain.id != *id);
-        Ok(was_draining)
-    }
-
-    /// Changes weights, all of them or none. Returns what they were.
-    pub(crate) fn weigh(&mut self, weights: &[(Box<str>, Weight)]) -> Result<Vec<Weight>, Refused> {
-        let effect = self.document.effect(self.configured);
-        let is_unknown = |id: &str| find(&effect, id).is_none();
-        let unknown: Vec<_> = weights.iter().filter(|(id, _)| is_unknown(id)).map(|(id, _)| id.to_string()).collect();
-        if !unknown.is_empty() {
-            return Err(Refused::UnknownIds(unknown));
-        }
-        self.document.weights.retain(|change| weights.iter().all(|(id, _)| change.id != *id));
+    fn weigh(&mut self, configured: &Config, weights: &[(Box<str>, Weight)]) {
+        self.weights.retain(|change| weights.iter().all(|(id, _)| change.id != *id));
         // What they weigh without a change of the weight alone.
-        let plain = self.document.effect(self.configured);
+        let plain = self.effect(configured);
         for (id, weight) in weights {
             if find(&plain, id).is_some_and(|backend| backend.weight != *weight) {
-                let instead_of = find(self.configured, id).map(|backend| backend.weight);
-                self.document.weights.push(WeightOverride { id: id.clone(), instead_of, weight: *weight });
+                let instead_of = find(configured, id).map(|backend| backend.weight);
+                self.weights.push(WeightOverride { id: id.clone(), instead_of, weight: *weight });
             }
         }
-        Ok(weights.iter().filter_map(|(id, _)| find(&effect, id)).map(|backend| backend.weight).collect())
-    }
-
-    /// What is in effect, if that has this backend.
-    fn known(&self, id: &str) -> Result<Config, Refused> {
-        let effect = self.document.effect(self.configured);
-        if find(&effect, id).is_some() { Ok(effect) } else { Err(Refused::Unknown) }
     }
 
     fn forget(&mut self, id: &str) {
-        self.document.backends.retain(|change| *change.id != *id);
-        self.document.weights.retain(|change| *change.id != *id);
+        self.backends.retain(|change| *change.id != *id);
+        self.weights.retain(|change| *change.id != *id);
     }
 
-    fn stand_in(&mut self, id: &str, by: Option<Entry>) {
-        let instead_of = Fingerprint::of(self.configured, id);
-        self.document.backends.push(Override { id: id.into(), instead_of, by });
+    fn undrain(&mut self, id: &str) {
+        self.drains.retain(|drain| *drain.id != *id);
+    }
+
+    fn stand_in(&mut self, configured: &Config, id: &str, by: Option<Entry>) {
+        let instead_of = Fingerprint::of(configured, id);
+        self.backends.push(Override { id: id.into(), instead_of, by });
     }
 }

@@ -83,6 +83,7 @@ impl Source {
 pub(super) struct Fingerprint(pub(super) u64);
 
 impl Fingerprint {
+    #[inline(never)]
     pub(super) fn of(config: &Config, id: &str) -> Self {
         find(config, id).map_or(Self(0), |backend| {
             let mut fnv = Fnv::default();
@@ -92,7 +93,13 @@ impl Fingerprint {
     }
 }
 
+/// Whether this configuration has a backend.
+pub(super) fn is_in(config: &Config, id: &str) -> bool {
+    find(config, id).is_some()
+}
+
 /// A backend of this configuration.
+#[inline(never)]
 pub(super) fn find<'a>(config: &'a Config, id: &str) -> Option<&'a Backend> {
     config.backends.iter().find(|backend| *backend.id == *id)
 }
@@ -113,6 +120,7 @@ impl WeightOverride {
 
 impl Document {
     /// The configuration in effect. Whatever the document says, it is a valid one.
+    #[inline(never)]
     pub(super) fn effect(&self, configured: &Config) -> Config {
         let with = |removals: bool| configured.with_backends(self.backends(configured, removals));
         // Others may have been removed by a configuration: the last backend stays, though an operator removed it before.
@@ -122,15 +130,17 @@ impl Document {
     fn backends(&self, configured: &Config, removals: bool) -> Vec<Backend> {
         let mut backends = configured.backends.clone();
         for Override { id, by, .. } in self.backends.iter().filter(|change| change.holds(configured)) {
-            let place = backends.iter().position(|backend| backend.id == *id);
+            let place = backends.binary_search_by(|backend| backend.id.cmp(id));
             match (by, place) {
-                (Some(entry), Some(place)) => {
+                (None, Ok(place)) if removals => drop(backends.remove(place)),
+                (Some(entry), Err(place)) if backends.len() < MOST_BACKENDS => {
+                    backends.insert(place, Backend::clone(&entry.backend));
+                }
+                (Some(entry), Ok(place)) => {
                     if let Some(backend) = backends.get_mut(place) {
                         backend.clone_from(&entry.backend);
                     }
                 }
-                (Some(entry), None) if backends.len() < MOST_BACKENDS => backends.push(Backend::clone(&entry.backend)),
-                (None, Some(_)) if removals => backends.retain(|backend| backend.id != *id),
                 _ => {}
             }
         }
@@ -160,7 +170,7 @@ impl Document {
     pub(super) fn removed<'a>(&self, configured: &'a Config) -> Vec<&'a str> {
         let effect = self.effect(configured);
         let ids = configured.backends.iter().map(|backend| &*backend.id);
-        ids.filter(|id| find(&effect, id).is_none()).collect()
+        ids.filter(|id| !is_in(&effect, id)).collect()
     }
 
     /// Forgets what this configuration overrules, has no room for or says itself. Returns the paths of what ended.
@@ -188,7 +198,7 @@ impl Document {
             keep(is_other && change.holds(configured), &|| format!("backend_instances.{}.weight", change.id))
         });
         self.weights = weights;
-        self.drains.retain(|drain| keep(find(&effect, &drain.id).is_some(), &|| format!("drain of {}", drain.id)));
+        self.drains.retain(|drain| keep(is_in(&effect, &drain.id), &|| format!("drain of {}", drain.id)));
         ended
     }
 }

@@ -21,7 +21,7 @@ mod tests;
 
 use std::sync::Arc;
 
-pub(crate) use change::{Draft, Refused};
+pub(crate) use change::{Change, Refused};
 pub(crate) use document::{Drain, Source};
 
 use crate::config::{Config, Strategy};
@@ -67,22 +67,18 @@ impl Steering {
     }
 
     /// Changes something for all workers; they, this one too, take it from the document.
-    pub(crate) fn change<T>(
+    pub(crate) fn change(
         &self,
         store: &impl Store,
-        mut change: impl FnMut(&mut Draft<'_>) -> Result<T, Refused>,
-    ) -> Result<Result<T, Refused>, StoreError> {
+        change: Change<'_>,
+    ) -> Result<Result<(), Refused>, StoreError> {
         update(store, KEY, |bytes| {
-            let document = bytes.map(Document::decode).unwrap_or_default();
-            let mut draft = Draft::new(&self.configured, document);
-            let result = change(&mut draft).and_then(|result| {
-                let bytes = draft.finish().encode();
-                if bytes.len() > LARGEST { Err(Refused::TooMuch) } else { Ok((bytes, result)) }
-            });
-            match result {
-                Ok((bytes, result)) => (Some(bytes), Ok(result)),
-                Err(refused) => (None, Err(refused)),
+            let mut document = bytes.map(Document::decode).unwrap_or_default();
+            if let Err(refused) = document.change(&self.configured, change) {
+                return (None, Err(refused));
             }
+            let bytes = document.encode();
+            if bytes.len() > LARGEST { (None, Err(Refused::TooMuch)) } else { (Some(bytes), Ok(())) }
         })
     }
 

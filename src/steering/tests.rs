@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::document::Document;
-use super::{KEY, LARGEST, Refused, Source, Steering};
+use super::{Change, KEY, LARGEST, Refused, Source, Steering};
 use crate::config::{self, Config, MOST_BACKENDS, commands};
 use crate::domain::{Backend, Weight};
 use crate::routing::testing::at;
@@ -40,10 +40,7 @@ impl Rig {
         self.steering.ended().to_vec()
     }
 
-    fn change<T>(
-        &mut self,
-        change: impl FnMut(&mut super::Draft<'_>) -> Result<T, Refused>,
-    ) -> Result<T, Refused> {
+    fn change(&mut self, change: Change<'_>) -> Result<(), Refused> {
         let result = self.steering.change(&self.store, change).expect("stored");
         if let Some(news) = self.steering.news(&self.store) {
             self.steering = news;
@@ -51,22 +48,22 @@ impl Rig {
         result
     }
 
-    fn set(&mut self, id: &str, body: &Value) -> Result<bool, Refused> {
+    fn set(&mut self, id: &str, body: &Value) -> Result<(), Refused> {
         let body = body.to_string();
         let backend = commands::backend(id, body.as_bytes()).expect("a backend");
-        self.change(|draft| draft.set(&backend, &body))
+        self.change(Change::Set { backend: &backend, body: &body })
     }
 
     fn remove(&mut self, id: &str) -> Result<(), Refused> {
-        self.change(|draft| draft.remove(id))
+        self.change(Change::Remove(id))
     }
 
     fn drain(&mut self, id: &str) -> Result<(), Refused> {
-        self.change(|draft| draft.drain(id, "why", "192.0.2.7:1", at(7)))
+        self.change(Change::Drain { id, reason: "why", by: "192.0.2.7:1", now: at(7) })
     }
 
-    fn weigh(&mut self, id: &str, thousandths: u32) -> Result<Vec<Weight>, Refused> {
-        self.change(|draft| draft.weigh(&[(id.into(), Weight::from_thousandths(thousandths))]))
+    fn weigh(&mut self, id: &str, thousandths: u32) -> Result<(), Refused> {
+        self.change(Change::Weigh(&[(id.into(), Weight::from_thousandths(thousandths))]))
     }
 
     fn ids(&self) -> String {
@@ -86,8 +83,8 @@ impl Rig {
 #[test]
 fn backends_are_registered_changed_and_removed() {
     let mut rig = Rig::new(&three());
-    assert_eq!(rig.set("bb", &json!({"weight": 7})), Ok(false));
-    assert_eq!(rig.set("a", &json!({"quality_score": 0.5})), Ok(true));
+    assert_eq!(rig.set("bb", &json!({"weight": 7})), Ok(()));
+    assert_eq!(rig.set("a", &json!({"quality_score": 0.5})), Ok(()));
     assert_eq!((rig.ids().as_str(), rig.default_backend().as_str()), ("a b bb c", "b"));
     assert_eq!((rig.backend("a").weight, rig.backend("a").quality.get()), (Weight::ONE, 500));
     let sources = ["a", "b", "bb"].map(|id| rig.steering.source(id));
@@ -97,7 +94,7 @@ fn backends_are_registered_changed_and_removed() {
     // The default backend goes: the first by priority, then by id, is the default.
     assert_eq!((rig.remove("b"), rig.default_backend().as_str()), (Ok(()), "a"));
     assert_eq!((rig.remove("a"), rig.ids().as_str()), (Err(Refused::Last), "a"));
-    assert_eq!(rig.set("b", &json!({"priority": 3})), Ok(false));
+    assert_eq!(rig.set("b", &json!({"priority": 3})), Ok(()));
     assert_eq!((rig.ids().as_str(), rig.default_backend().as_str()), ("a b", "b"));
     assert_eq!(rig.set("x", &json!({"cluster": "admin"})), Err(Refused::AdminCluster));
 }
@@ -121,7 +118,7 @@ fn a_change_ends_with_a_configuration_that_changes_the_same_key_and_with_no_othe
     rig.set("x", &json!({})).expect("set");
     rig.remove("b").expect("removed");
     rig.weigh("c", 500).expect("weighed");
-    rig.change(|draft| Ok(draft.choose(config::Strategy::Weighted))).expect("chosen");
+    rig.change(Change::Strategy(config::Strategy::Weighted)).expect("chosen");
     rig.drain("c").expect("drained");
     let before = rig.steering.config();
 
@@ -171,7 +168,7 @@ fn a_configuration_that_has_no_room_for_a_change_ends_it() {
 
     let many = |n: usize| -> Value { (0..n).map(|n| (format!("m{n}"), json!({}))).collect::<serde_json::Map<_, _>>().into() };
     let mut rig = Rig::new(&json!({"backend_instances": many(MOST_BACKENDS - 1)}));
-    assert_eq!((rig.set("x", &json!({})), rig.set("y", &json!({}))), (Ok(false), Err(Refused::TooMany)));
+    assert_eq!((rig.set("x", &json!({})), rig.set("y", &json!({}))), (Ok(()), Err(Refused::TooMany)));
     assert_eq!(rig.swap(&json!({"backend_instances": many(MOST_BACKENDS)})), ["backend_instances.x"]);
 }
 
@@ -186,9 +183,9 @@ fn a_draining_backend_is_not_the_default_as_long_as_there_is_another() {
     assert_eq!(rig.default_backend(), "a", "there is none");
     let drain = rig.steering.drain("a").expect("draining");
     assert_eq!((&*drain.reason, &*drain.by, drain.since), ("why", "192.0.2.7:1", at(7)));
-    assert_eq!(rig.change(|draft| draft.undrain("a")), Ok(true));
-    assert_eq!(rig.change(|draft| draft.undrain("a")), Ok(false));
-    assert_eq!((rig.drain("x"), rig.change(|draft| draft.undrain("x"))), (Err(Refused::Unknown), Err(Refused::Unknown)));
+    assert_eq!(rig.change(Change::Undrain("a")), Ok(()));
+    assert_eq!(rig.steering.drain("a"), None);
+    assert_eq!((rig.drain("x"), rig.change(Change::Undrain("x"))), (Err(Refused::Unknown), Err(Refused::Unknown)));
     // To remove it is to forget why it was drained.
     rig.remove("c").expect("removed");
     rig.set("c", &json!({})).expect("set");
@@ -202,12 +199,11 @@ fn weights_are_changed_all_or_none() {
         list.iter().map(|(id, n)| ((*id).into(), Weight::from_thousandths(*n))).collect()
     };
     let unknown = weights(&[("a", 1), ("y", 1), ("z", 1)]);
-    let refused = Refused::UnknownIds(vec!["y".to_owned(), "z".to_owned()]);
-    assert_eq!(rig.change(|draft| draft.weigh(&unknown)), Err(refused));
+    let refused = Refused::UnknownIds(vec!["y".into(), "z".into()]);
+    assert_eq!(rig.change(Change::Weigh(&unknown)), Err(refused));
     assert_eq!(rig.backend("a").weight.thousandths(), 2_000);
     let both = weights(&[("a", 500), ("b", 700)]);
-    let before = rig.change(|draft| draft.weigh(&both)).expect("weighed");
-    assert_eq!(before.iter().map(|weight| weight.thousandths()).collect::<Vec<_>>(), [2_000, 1_000]);
+    assert_eq!(rig.change(Change::Weigh(&both)), Ok(()));
     assert_eq!((rig.backend("a").weight.thousandths(), rig.backend("b").weight.thousandths()), (500, 700));
     // A weight that a backend has anyway is no change.
     assert!(rig.weigh("a", 2_000).is_ok() && rig.weigh("b", 1_000).is_ok());
@@ -221,7 +217,7 @@ fn changes_take_no_more_room_than_there_is_for_them() {
     let long = format!("{long}{}", " ".repeat(10_000));
     let mut results = (0..30).map(|n| {
         let backend = commands::backend(&format!("x{n}"), long.as_bytes()).expect("a backend");
-        rig.change(|draft| draft.set(&backend, &long))
+        rig.change(Change::Set { backend: &backend, body: &long })
     });
     assert_eq!(results.find(Result::is_err), Some(Err(Refused::TooMuch)));
     let (bytes, _) = rig.store.get(KEY).expect("readable").expect("there");
@@ -289,9 +285,9 @@ proptest! {
                 }
                 Step::Remove(backend) => _ = rig.remove(&id(backend)),
                 Step::Drain(backend) => _ = rig.drain(&id(backend)),
-                Step::Undrain(backend) => _ = rig.change(|draft| draft.undrain(&id(backend))),
+                Step::Undrain(backend) => _ = rig.change(Change::Undrain(&id(backend))),
                 Step::Weigh(backend, n) => _ = rig.weigh(&id(backend), 1_000 * (u32::from(n) + 1)),
-                Step::Choose(n) => rig.change(|draft| Ok(draft.choose(config::Strategy::ALL[n]))).expect("chosen"),
+                Step::Choose(n) => rig.change(Change::Strategy(config::Strategy::ALL[n])).expect("chosen"),
                 Step::Swap(set, n) => _ = rig.swap(&some(set, n)),
             }
             let effect = rig.steering.config();
