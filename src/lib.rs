@@ -15,6 +15,7 @@
 //! | [`upkeep`] | what is done besides, at each tick: checks, and what they show |
 //! | [`control`] | what does an operator see, and do? |
 //! | [`state`] | what every worker knows of every backend |
+//! | `steering` | what did operators change at run time? |
 //! | [`config`] | what the operator asked for |
 //! | [`domain`] | the words that all of them use |
 //!
@@ -37,5 +38,6 @@ pub mod metrics;
 pub mod protocol;
 pub mod routing;
 pub mod state;
+pub(crate) mod steering;
 pub mod tokens;
 pub mod upkeep;

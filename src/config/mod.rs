@@ -4,6 +4,7 @@
 //! tree (`tree`), a reader walks it key by key and notes what is wrong (`reader`, `read`), and only a document without
 //! any error becomes a [`Config`]. Fractions become integers on the way: thousandths, milliseconds, pico-USD.
 
+mod amend;
 pub(crate) mod commands;
 mod errors;
 mod names;
@@ -17,6 +18,7 @@ mod tests;
 mod tree;
 
 pub use errors::{Errors, Problem};
+pub(crate) use read::MOST_BACKENDS;
 pub use strategy::Strategy;
 
 use std::time::Duration;

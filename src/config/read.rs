@@ -14,7 +14,7 @@ use crate::domain::{
 };
 
 /// Backends that a router may have: a decision looks at each of them.
-const MOST_BACKENDS: usize = 256;
+pub(crate) const MOST_BACKENDS: usize = 256;
 
 /// An answer that takes so many times the expected time is slow, unless the operator says what is.
 const SLOW_TIMES: u64 = 5;
@@ -122,6 +122,12 @@ fn backends(reader: &mut Reader<'_, '_>) -> Vec<Backend> {
     reader.map(KEY, backend)
 }
 
+/// The first by priority, then by id: backends are sorted by that. One that is draining comes last.
+pub(super) fn first(backends: &[Backend]) -> Option<usize> {
+    let order = |(_, backend): &(usize, &Backend)| (backend.draining, backend.priority);
+    backends.iter().enumerate().min_by_key(order).map(|(index, _)| index)
+}
+
 fn default_backend(reader: &mut Reader<'_, '_>, backends: &[Backend]) -> Option<BackendIndex> {
     const KEY: &str = "default_backend";
     let index = match reader.text(KEY) {
@@ -134,13 +140,13 @@ fn default_backend(reader: &mut Reader<'_, '_>, backends: &[Backend]) -> Option<
             }
             index
         }
-        // The first of the smallest: backends are sorted by id.
-        None => backends.iter().enumerate().min_by_key(|(_, backend)| backend.priority).map(|(index, _)| index),
+        None => first(backends),
     };
     index.and_then(|index| u16::try_from(index).ok()).map(BackendIndex)
 }
 
-fn backend(reader: &mut Reader<'_, '_>, id: &str) -> Backend {
+/// What stands under `backend_instances.<id>`.
+pub(super) fn backend(reader: &mut Reader<'_, '_>, id: &str) -> Backend {
     if !is_id(id) {
         reader.problem_here("an id is 1 to 64 characters of A-Z, a-z, 0-9, _ and -");
     }
@@ -152,7 +158,7 @@ fn backend(reader: &mut Reader<'_, '_>, id: &str) -> Backend {
         reader.problem("cluster", CLUSTER_NAME);
     }
     let kind = reader.choice("backend_type", BackendType::OpenAi);
-    let weight = weight(reader);
+    let weight = weight(reader, "weight");
     let priority = reader.integer("priority", 0..=100, 1) as u32;
     let prices = prices(reader);
     let expected_ms = reader.integer("expected_response_time_ms", 1..=600_000, 1_000);
@@ -178,11 +184,12 @@ fn backend(reader: &mut Reader<'_, '_>, id: &str) -> Backend {
         breaker,
         probe,
         failure_domain: failure_domain.into(),
+        draining: false,
     }
 }
 
 /// An id becomes a metric's label and a header's value: no dots, no spaces.
-fn is_id(id: &str) -> bool {
+pub(super) fn is_id(id: &str) -> bool {
     (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
@@ -191,14 +198,15 @@ fn is_cluster(name: &str) -> bool {
     (1..=255).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic() && b != b',')
 }
 
-fn weight(reader: &mut Reader<'_, '_>) -> Weight {
-    if let Some(Tree::Number(value)) = reader.value("weight")
+/// The share that `key` gives a backend.
+pub(super) fn weight<'t>(reader: &mut Reader<'t, '_>, key: &'t str) -> Weight {
+    if let Some(Tree::Number(value)) = reader.value(key)
         && value.as_f64() == Some(0.0)
     {
-        reader.problem("weight", "0 is not in 0.001..=1000; to send a backend nothing, remove it");
+        reader.problem(key, "0 is not in 0.001..=1000; to send a backend nothing, remove it");
         return Weight::ONE;
     }
-    let weight = reader.number("weight", 0.001..=1_000.0, 1.0);
+    let weight = reader.number(key, 0.001..=1_000.0, 1.0);
     Weight::from_thousandths((weight * 1_000.0).round() as u32)
 }
 

@@ -21,7 +21,7 @@ const LATER: &str = "not available in this version";
 pub(super) struct Reader<'t, 'p> {
     path: String,
     fields: &'t [(String, Tree)],
-    known: Vec<&'static str>,
+    known: Vec<&'t str>,
     refused: Vec<&'static str>,
     problems: &'p mut Vec<Problem>,
 }
@@ -34,14 +34,19 @@ impl<'t, 'p> Reader<'t, 'p> {
         problems: &'p mut Vec<Problem>,
         read: impl FnOnce(&mut Reader<'t, '_>) -> T,
     ) -> Option<T> {
-        let Tree::Object(fields) = tree else {
-            problems.push(Problem { path, message: unexpected("an object", tree) });
-            return None;
-        };
-        let mut reader = Reader { path, fields, known: Vec::new(), refused: Vec::new(), problems };
+        let mut reader = Reader::of(path, tree, problems)?;
         let value = read(&mut reader);
         reader.note_unknown_keys();
         Some(value)
+    }
+
+    #[inline(never)]
+    fn of(path: String, tree: &'t Tree, problems: &'p mut Vec<Problem>) -> Option<Self> {
+        if let Tree::Object(fields) = tree {
+            return Some(Self { path, fields, known: Vec::new(), refused: Vec::new(), problems });
+        }
+        problems.push(Problem { path, message: unexpected("an object", tree) });
+        None
     }
 
     /// Notes that something is wrong with `key`.
@@ -56,9 +61,14 @@ impl<'t, 'p> Reader<'t, 'p> {
     }
 
     /// The value of `key`, unless it is absent or null.
-    pub(super) fn value(&mut self, key: &'static str) -> Option<&'t Tree> {
+    pub(super) fn value(&mut self, key: &'t str) -> Option<&'t Tree> {
         self.known.push(key);
         self.peek(key)
+    }
+
+    /// Every key that the object has, where they are the operator's own.
+    pub(super) fn keys(&self) -> Vec<&'t str> {
+        self.fields.iter().map(|(key, _)| key.as_str()).collect()
     }
 
     /// Refuses each of `keys` for a reason of its own, without a look at its value.
@@ -105,7 +115,7 @@ impl<'t, 'p> Reader<'t, 'p> {
     }
 
     /// A number in `range`, if there is one.
-    pub(super) fn optional_number(&mut self, key: &'static str, range: RangeInclusive<f64>) -> Option<f64> {
+    pub(super) fn optional_number(&mut self, key: &'t str, range: RangeInclusive<f64>) -> Option<f64> {
         let value = self.numeric(key, "a number")?;
         let inside = value.as_f64().filter(|value| range.contains(value));
         if inside.is_none() {
@@ -116,7 +126,7 @@ impl<'t, 'p> Reader<'t, 'p> {
 
     /// The number at `key`, if there is one. Where Envoy reads a `Struct` from YAML, it keeps whole numbers but hands
     /// over `0.05` as the text "0.05" [seen in 1.40]; so a text that is a number is one.
-    fn numeric(&mut self, key: &'static str, expected: &str) -> Option<Cow<'t, Number>> {
+    fn numeric(&mut self, key: &'t str, expected: &str) -> Option<Cow<'t, Number>> {
         let tree = self.value(key)?;
         let number = match tree {
             Tree::Number(number) => Some(Cow::Borrowed(number)),
@@ -130,7 +140,7 @@ impl<'t, 'p> Reader<'t, 'p> {
     }
 
     /// A number in `range`.
-    pub(super) fn number(&mut self, key: &'static str, range: RangeInclusive<f64>, default: f64) -> f64 {
+    pub(super) fn number(&mut self, key: &'t str, range: RangeInclusive<f64>, default: f64) -> f64 {
         self.optional_number(key, range).unwrap_or(default)
     }
 
@@ -222,6 +232,7 @@ impl<'t, 'p> Reader<'t, 'p> {
         self.fields.iter().find(|(name, _)| name == key).map(|(_, value)| value).filter(|value| **value != Tree::Null)
     }
 
+    #[inline(never)]
     fn note_unknown_keys(mut self) {
         note_duplicates(&self.path, self.fields, self.problems);
         for (key, _) in self.fields {

@@ -15,6 +15,11 @@ pub(super) enum Endpoint {
     Strategy,
     SetStrategy,
     Backends,
+    SetBackend(Box<str>),
+    RemoveBackend(Box<str>),
+    Drain(Box<str>),
+    Undrain(Box<str>),
+    Weights,
     Explain,
     Breaker { id: Box<str>, turn: Turn },
 }
@@ -49,6 +54,10 @@ impl Endpoint {
             ("metrics", None, ..) => Self::Metrics,
             ("strategy", None, ..) => Self::Strategy,
             ("backends", None, ..) => Self::Backends,
+            ("backends", Some(id), None, _) => Self::SetBackend(id.into()),
+            ("backends", Some(id), Some("drain"), None) => Self::Drain(id.into()),
+            ("backends", Some(id), Some("undrain"), None) => Self::Undrain(id.into()),
+            ("weights", None, ..) => Self::Weights,
             ("explain", None, ..) => Self::Explain,
             ("circuit-breaker", Some(id), Some("open"), None) => Self::Breaker { id: id.into(), turn: Turn::Open },
             ("circuit-breaker", Some(id), Some("close"), None) => Self::Breaker { id: id.into(), turn: Turn::Close },
@@ -56,11 +65,21 @@ impl Endpoint {
         })
     }
 
+    /// What its path stands for by another method.
+    fn by(self, method: Option<&[u8]>) -> Self {
+        match (self, method) {
+            (Self::Strategy, Some(b"PUT")) => Self::SetStrategy,
+            (Self::SetBackend(id), Some(b"DELETE")) => Self::RemoveBackend(id),
+            (endpoint, _) => endpoint,
+        }
+    }
+
     const fn method(&self) -> &'static str {
         match self {
             Self::Dashboard | Self::Favicon | Self::Health | Self::Metrics | Self::Strategy | Self::Backends => "GET",
-            Self::SetStrategy => "PUT",
-            Self::Explain | Self::Breaker { .. } => "POST",
+            Self::SetStrategy | Self::SetBackend(_) | Self::Weights => "PUT",
+            Self::RemoveBackend(_) => "DELETE",
+            Self::Explain | Self::Breaker { .. } | Self::Drain(_) | Self::Undrain(_) => "POST",
         }
     }
 
@@ -68,6 +87,7 @@ impl Endpoint {
     const fn allow(&self) -> &'static str {
         match self {
             Self::Strategy | Self::SetStrategy => "GET, PUT",
+            Self::SetBackend(_) | Self::RemoveBackend(_) => "PUT, DELETE",
             other => other.method(),
         }
     }
@@ -81,7 +101,13 @@ impl Endpoint {
             | Self::Strategy
             | Self::Backends
             | Self::Explain => false,
-            Self::SetStrategy | Self::Breaker { .. } => true,
+            Self::SetStrategy
+            | Self::SetBackend(_)
+            | Self::RemoveBackend(_)
+            | Self::Drain(_)
+            | Self::Undrain(_)
+            | Self::Weights
+            | Self::Breaker { .. } => true,
         }
     }
 }
@@ -98,12 +124,12 @@ impl Call {
         let endpoint = Endpoint::of(before_query(&path))
             .ok_or_else(|| Reply::not_found("there is no such endpoint under /api/v1/router"))?;
         let method = header(":method");
-        let endpoint = match endpoint {
-            Endpoint::Strategy if method == Some(b"PUT") => Endpoint::SetStrategy,
-            endpoint => endpoint,
-        };
+        let endpoint = endpoint.by(method);
         if method != Some(endpoint.method().as_bytes()) {
             return Err(Reply::not_allowed(endpoint.allow()));
+        }
+        if endpoint.changes_something() && is_foreign(&headers) {
+            return Err(Reply::foreign());
         }
         if endpoint.changes_something() && !token.admits(header("authorization")) {
             return Err(Reply::unauthorized());
@@ -132,6 +158,19 @@ impl Call {
             (None, None) => b"/v1/chat/completions".to_vec(),
         }
     }
+}
+
+/// Whether it comes from a page that was not served here. Without a token anybody who reaches the listener may change
+/// something, and the browser of an operator does, on behalf of whatever page is open in it. Browsers say where a page is
+/// from when it sends anything but a GET; other clients say nothing.
+fn is_foreign(headers: &[(String, Vec<u8>)]) -> bool {
+    let origin = find(headers, "origin").map(|origin| match origin.split(|&b| b == b':').next() {
+        Some(scheme @ (b"http" | b"https")) => origin.get(scheme.len() + b"://".len()..).unwrap_or_default(),
+        _ => b"",
+    });
+    let own = find(headers, ":authority").unwrap_or_default();
+    origin.is_some_and(|origin| origin.is_empty() || !origin.eq_ignore_ascii_case(own))
+        || find(headers, "sec-fetch-site").is_some_and(|site| site == b"cross-site")
 }
 
 fn find<'a>(headers: &'a [(String, Vec<u8>)], wanted: &str) -> Option<&'a [u8]> {
@@ -185,6 +224,9 @@ mod tests {
             ("POST", "/explain"),
             ("POST", "/circuit-breaker/a/open"),
             ("POST", "/circuit-breaker/a/close"),
+            ("POST", "/backends/a/drain"),
+            ("POST", "/backends/a/undrain"),
+            ("PUT", "/weights"),
         ];
         for (method, path) in endpoints {
             let path = format!("/api/v1/router{path}");
@@ -218,6 +260,49 @@ mod tests {
     }
 
     #[test]
+    fn a_backend_is_set_by_put_and_removed_by_delete() {
+        let endpoint = |method| read(method, b"/api/v1/router/backends/a").unwrap().endpoint;
+        assert_eq!(
+            (endpoint("PUT"), endpoint("DELETE")),
+            (Endpoint::SetBackend("a".into()), Endpoint::RemoveBackend("a".into()))
+        );
+        for method in ["GET", "POST", ""] {
+            assert_eq!(status(method, "/api/v1/router/backends/a"), (405, Some("PUT, DELETE")));
+        }
+    }
+
+    #[test]
+    fn what_a_page_of_another_origin_sends_changes_nothing() {
+        let status = |path: &str, header: &str, value: &[u8]| {
+            let base = [(":method", &b"POST"[..]), (":path", path.as_bytes()), (":authority", b"127.0.0.1:8888")];
+            let headers = base.into_iter().chain([(header, value)]);
+            let headers = headers.map(|(name, value)| (name.to_owned(), value.to_vec())).collect();
+            Call::read(headers, &Token::default()).map_or_else(|reply| reply.status, |_| 200)
+        };
+        let drain = "/api/v1/router/backends/a/drain";
+        for own in ["http://127.0.0.1:8888", "https://127.0.0.1:8888"] {
+            assert_eq!(status(drain, "origin", own.as_bytes()), 200, "{own}");
+        }
+        for other in [
+            &b"http://127.0.0.1:8889"[..],
+            b"http://localhost:8888",
+            b"http://127.0.0.1",
+            b"http://127.0.0.1:8888.example.org",
+            b"ftp://127.0.0.1:8888",
+            b"127.0.0.1:8888",
+            b"http:",
+            b"null",
+            b"",
+            b"\xff",
+        ] {
+            assert_eq!(status(drain, "origin", other), 403, "{other:?}");
+            assert_eq!(status("/api/v1/router/explain", "origin", other), 200, "it changes nothing");
+        }
+        assert_eq!(status(drain, "sec-fetch-site", b"cross-site"), 403);
+        assert_eq!(status(drain, "sec-fetch-site", b"same-origin"), 200);
+    }
+
+    #[test]
     fn what_is_no_endpoint_is_not_found() {
         for path in [
             "",
@@ -238,6 +323,9 @@ mod tests {
             "circuit-breaker/a/open/b",
             "circuit-breaker/a/b/open",
             "explain/a",
+            "backends/a/b",
+            "backends/a/drain/b",
+            "weights/a",
         ] {
             assert_eq!(status("POST", &format!("/api/v1/router/{name}")).0, 404, "{name}");
         }

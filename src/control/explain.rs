@@ -73,6 +73,7 @@ fn exclusion(o: &mut Object<'_>, why: Exclusion) {
         Exclusion::AtConcurrencyLimit => {
             ("max_concurrent_requests", "it has as many requests in flight as it may", None)
         }
+        Exclusion::Draining => ("operator", "an operator drains it", None),
         Exclusion::BelowMinQuality => ("min_quality", "its quality is below what is asked for", None),
     };
     o.set("by", by).set("reason", reason).set("retry_at", retry_at);

@@ -15,6 +15,7 @@ mod explain;
 mod reply;
 mod session;
 mod show;
+mod steer;
 #[cfg(test)]
 mod tests;
 mod token;

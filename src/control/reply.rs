@@ -87,6 +87,11 @@ impl Reply {
         Self::error(401, "unauthorized", "this call changes something and needs `authorization: Bearer <token>`")
     }
 
+    pub(super) fn foreign() -> Self {
+        let message = "this call changes something and comes from a page of another origin";
+        Self::error(403, "forbidden_origin", message)
+    }
+
     pub(super) fn not_found(message: &str) -> Self {
         Self::error(404, "not_found", message)
     }

@@ -5,7 +5,7 @@ use crate::domain::{Backend, BackendType, PerMille, Prices, Timestamp, Tokens};
 use crate::exchange::Router;
 use crate::health::{BreakerPhase, Component, Condition};
 use crate::routing::Strategy;
-use crate::state::{Record, View};
+use crate::state::{Place, Record, View};
 
 /// Below this a backend that may be asked is called degraded.
 const WELL: f64 = 0.9;
@@ -84,6 +84,11 @@ fn condition(backend: &Backend, record: &Record, now: Timestamp) -> Condition {
     record.probes.condition(now).unwrap_or(Condition::Healthy)
 }
 
+/// Where the record of the backend of that id lies.
+pub(super) fn place_of(router: &Router, id: &str) -> Option<Place> {
+    router.places().find(|(_, backend, _)| *backend.id == *id).map(|(.., place)| place)
+}
+
 /// `GET /strategy`.
 pub(super) fn strategy(router: &Router) -> String {
     let (strategy, configured) = (router.strategy(), router.config().strategy);
@@ -100,6 +105,20 @@ pub(super) fn backends(router: &Router, view: &View, now: Timestamp) -> String {
         o.list("backends", router.places(), |o, (index, backend, place)| {
             let record = view.record(place);
             about(o, backend);
+            let steering = router.steering();
+            o.set("source", steering.source(&backend.id).name());
+            match steering.drain(&backend.id) {
+                None => _ = o.set("draining", None::<u64>),
+                Some(drain) => {
+                    o.object("draining", |o| {
+                        o.set("reason", &*drain.reason).set("since", drain.since).set("by", &*drain.by);
+                    });
+                }
+            }
+            let configured = steering.configured_backend(&backend.id).map(|configured| configured.weight);
+            if let Some(weight) = configured.filter(|weight| *weight != backend.weight) {
+                o.set("configured_weight", Thousandths(weight.thousandths().into()));
+            }
             o.set("default", index == router.config().default_backend);
             let Prices { input, output, cached_input } = backend.prices;
             o.set("input_cost_per_1k_tokens", input).set("output_cost_per_1k_tokens", output);
@@ -109,6 +128,7 @@ pub(super) fn backends(router: &Router, view: &View, now: Timestamp) -> String {
             o.set("status", condition(backend, record, now).name());
             figures(o, backend, record, now);
         });
+        o.set("removed", &router.steering().removed()[..]);
     })
 }
 

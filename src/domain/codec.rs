@@ -48,6 +48,14 @@ impl<'a> Decoder<'a> {
         self.u64().map(Timestamp::from_micros)
     }
 
+    /// Reads a text, if there is one.
+    pub fn text(&mut self) -> Option<&'a str> {
+        let len = self.u32()? as usize;
+        let (head, tail) = self.0.split_at_checked(len)?;
+        self.0 = tail;
+        std::str::from_utf8(head).ok()
+    }
+
     /// Whether all has been read.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -97,6 +105,13 @@ impl Encoder {
     /// Appends a moment.
     pub fn time(&mut self, value: Timestamp) -> &mut Self {
         self.u64(value.as_micros())
+    }
+
+    /// Appends a text.
+    pub fn text(&mut self, value: &str) -> &mut Self {
+        self.u32(value.len() as u32);
+        self.0.extend_from_slice(value.as_bytes());
+        self
     }
 
     /// What was appended.

@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::hash::Hasher;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -11,13 +12,19 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, MapType, MetricType, Status};
 
 use crate::config::{Config, LogLevel};
-use crate::domain::Timestamp;
+use crate::domain::{Fnv, Timestamp};
 use crate::host::{CallId, Host, Property};
 use crate::metrics::{Internal, Kind, Metric};
 use crate::state::{Cas, Store, StoreError};
 
 /// A page of a wasm module's memory, in bytes.
 const PAGE: u64 = 64 << 10;
+
+thread_local! {
+    /// All metrics that this VM has defined, by the hash of their names, in the order of those. Envoy keeps one more for
+    /// each definition, even of the same name.
+    static DEFINED: RefCell<Vec<(u64, u32)>> = RefCell::default();
+}
 
 /// Envoy, as seen by one configuration.
 #[derive(Debug)]
@@ -52,15 +59,31 @@ impl EnvoyHost {
         if let Some(&id) = self.metrics.try_borrow().ok()?.get(&metric) {
             return Some(id);
         }
-        let kind = match metric.kind() {
+        let id = define(&metric.name(&self.config.backends), metric.kind())?;
+        self.metrics.try_borrow_mut().ok()?.insert(metric, id);
+        Some(id)
+    }
+}
+
+fn define(name: &str, kind: Kind) -> Option<u32> {
+    let mut fnv = Fnv::default();
+    fnv.write(name.as_bytes());
+    let hash = fnv.finish();
+    DEFINED.with(|defined| {
+        let mut defined = defined.try_borrow_mut().ok()?;
+        let place = match defined.binary_search_by_key(&hash, |&(hash, _)| hash) {
+            Ok(place) => return defined.get(place).map(|&(_, id)| id),
+            Err(place) => place,
+        };
+        let kind = match kind {
             Kind::Counter => MetricType::Counter,
             Kind::Gauge => MetricType::Gauge,
             Kind::Histogram => MetricType::Histogram,
         };
-        let id = hostcalls::define_metric(kind, &metric.name(&self.config.backends)).ok()?;
-        self.metrics.try_borrow_mut().ok()?.insert(metric, id);
+        let id = hostcalls::define_metric(kind, name).ok()?;
+        defined.insert(place, (hash, id));
         Some(id)
-    }
+    })
 }
 
 impl Store for EnvoyHost {

@@ -8,7 +8,6 @@
 //! An exchange is in one phase at a time and each phase holds just what it needs. Whatever happens, [`Exchange::log`]
 //! ends it: what was counted in is counted out exactly once.
 
-mod chosen;
 mod ending;
 mod intake;
 mod refusal;
@@ -16,6 +15,7 @@ mod rehearsal;
 mod request;
 mod response;
 mod router;
+mod steered;
 #[cfg(test)]
 mod tests;
 mod transitions;
@@ -164,6 +164,11 @@ impl Exchange {
             Phase::Answering(answer) => answer.finish(cx),
             Phase::Start | Phase::Reading(_) | Phase::Over => {}
         }
+    }
+
+    /// Whether it may still be decided by another router than the one that has seen it so far.
+    pub const fn is_undecided(&self) -> bool {
+        matches!(self.phase, Phase::Start | Phase::Reading(_))
     }
 
     fn route<H: Host>(&mut self, cx: &mut Context<'_, H>, intake: &Intake, body: Option<Vec<u8>>) -> Flow {

@@ -1,18 +1,20 @@
 //! A configuration at work: it decides, and counts in.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::turns::{SharedTurns, Turnstile};
-use super::{Context, Refusal, RefusalCode, chosen};
+use super::{Context, Refusal, RefusalCode};
 use crate::config::Config;
 use crate::cost::{Estimate, estimate};
-use crate::domain::{Backend, BackendIndex, QuotaReport, RequestFacts, Rng, SplitMix64, Timestamp, Tokens};
+use crate::domain::{Backend, BackendIndex, Fnv, QuotaReport, RequestFacts, Rng, SplitMix64, Timestamp, Tokens};
 use crate::health::{BreakerPhase, Ended, Pass};
 use crate::host::Host;
 use crate::metrics::{Internal, Method, Metric};
 use crate::routing::{Ask, Attempts, Fleet, MAX_ATTEMPTS, Nobody, Strategy, admits, limits, plan};
 use crate::state::{Cursor, Leaving, Notice, Outcome, Place, Record, Signal, Smooth, Store, StoreError, View};
+use crate::steering::Steering;
 
 /// Of so many decisions one is timed: to look at the clock twice and note the difference takes 0.2 us.
 const TIMED: u32 = 16;
@@ -20,7 +22,8 @@ const TIMED: u32 = 16;
 /// A configuration with all it needs to decide.
 #[derive(Debug)]
 pub struct Router {
-    config: Arc<Config>,
+    pub(super) config: Arc<Config>,
+    pub(super) steering: Steering,
     pub(super) strategy: Strategy,
     pub(super) places: Vec<Place>,
     pub(super) cursor: Cursor,
@@ -76,16 +79,30 @@ impl Route {
 }
 
 impl Router {
-    /// Puts a configuration to work: creates what it shares with other workers, where that is missing. `seed` is used
-    /// unless the configuration has one.
-    pub fn new(config: Arc<Config>, view: &mut View, store: &impl Store, seed: u64) -> Result<Self, StoreError> {
+    /// Puts a configuration to work, as operators changed it: creates what it shares with other workers, where that is
+    /// missing. `seed` is used unless the configuration has one.
+    pub fn new(configured: Arc<Config>, view: &mut View, store: &impl Store, seed: u64) -> Result<Self, StoreError> {
+        let seed = configured.seed.unwrap_or(seed);
+        let steering = Steering::begin(Arc::clone(&configured), store)?;
+        let config = steering.config();
+        let config = if config == *configured { configured } else { Arc::new(config) };
+        Self::steered(config, steering, view, store, seed)
+    }
+
+    /// Puts to work what is in effect.
+    pub(super) fn steered(
+        config: Arc<Config>,
+        steering: Steering,
+        view: &mut View,
+        store: &impl Store,
+        seed: u64,
+    ) -> Result<Self, StoreError> {
         let places = config.backends.iter().map(|b| view.place(store, &b.id)).collect::<Result<_, _>>()?;
         let (cursor, smooth) = (Cursor::default(), Smooth::new(fingerprint(&config.backends)));
         cursor.create(store)?;
         smooth.create(store)?;
-        let strategy = chosen::begin(&config, store)?;
-        let rng = SplitMix64::new(config.seed.unwrap_or(seed));
-        Ok(Self { config, strategy, places, cursor, smooth, rng, decisions: 0 })
+        let strategy = steering.strategy();
+        Ok(Self { config, steering, strategy, places, cursor, smooth, rng: SplitMix64::new(seed), decisions: 0 })
     }
 
     /// Whether the next decision is one of those that are timed: the first, and every sixteenth from there on.
@@ -94,8 +111,8 @@ impl Router {
         self.decisions % TIMED == 1
     }
 
-    /// What the operator asked for.
-    pub fn config(&self) -> &Config {
+    /// What is in effect.
+    pub fn config(&self) -> &Arc<Config> {
         &self.config
     }
 
@@ -272,11 +289,11 @@ fn is_awaited(backend: &Backend, record: &Record, strategy: Strategy, tokens: To
 
 /// Tells sets of backends and their weights apart (FNV-1a): credit of one scale is worth nothing in another.
 fn fingerprint(backends: &[Backend]) -> u64 {
-    let bytes = backends.iter().flat_map(|backend| {
-        let weight = backend.weight.thousandths().to_le_bytes();
-        backend.id.bytes().chain([0]).chain(weight)
-    });
-    bytes.fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3))
+    let mut fnv = Fnv::default();
+    for backend in backends {
+        (&backend.id, backend.weight).hash(&mut fnv);
+    }
+    fnv.finish()
 }
 
 pub(super) fn refuse(nobody: Nobody, now: Timestamp) -> Refusal {

@@ -52,6 +52,8 @@ struct Entry {
     /// Notices that others have not seen yet; all of them are from before the end of the requests in `pending`, or of
     /// others.
     notices: Vec<Notice>,
+    /// When a router last had it, once that is told: what nobody has any more is not read at each tick.
+    had: Option<Timestamp>,
     /// Which configuration of this VM looks after the backend, and when it last did.
     keeper: (u64, Timestamp),
     /// What answers cost that is not a whole millionth of a dollar yet.
@@ -94,6 +96,9 @@ impl View {
     /// The place of the backend `id`, creating its record where there is none.
     pub fn place(&mut self, store: &impl Store, id: &str) -> Result<Place, StoreError> {
         if let Some(place) = self.entries.iter().position(|entry| *entry.id == *id) {
+            if let Some(entry) = self.entries.get_mut(place) {
+                entry.had = None;
+            }
             return Ok(Place(place));
         }
         let key = Record::key(id).into_boxed_str();
@@ -110,10 +115,21 @@ impl View {
             record,
             pending: Vec::new(),
             notices: Vec::new(),
+            had: None,
             keeper: (0, Timestamp::default()),
             change: PicoUsd::default(),
         });
         Ok(Place(self.entries.len() - 1))
+    }
+
+    /// How many ids this VM has come to know.
+    pub const fn known(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether this VM has come to know a backend of that id.
+    pub fn knows(&self, id: &str) -> bool {
+        self.entries.iter().any(|entry| *entry.id == *id)
     }
 
     /// What is known of a backend.
@@ -140,6 +156,13 @@ impl View {
     pub const fn number_configuration(&mut self) -> u64 {
         self.configurations += 1;
         self.configurations
+    }
+
+    /// Takes note that a router has this backend. Of one that none had for a while, nothing is read.
+    pub fn has(&mut self, place: Place, now: Timestamp) {
+        if let Some(entry) = self.entries.get_mut(place.0) {
+            entry.had = Some(now);
+        }
     }
 
     /// Whether the configuration with this number is to look after a backend: the newest one that has it, as long as that
@@ -302,6 +325,9 @@ impl View {
         for place in 0..self.entries.len() {
             let Some(entry) = self.entries.get_mut(place) else { continue };
             if entry.pending.is_empty() && entry.notices.is_empty() {
+                if entry.is_idle(seat, now) {
+                    continue;
+                }
                 if let Some((bytes, _)) = store.get(&entry.key)?
                     && let Ok(record) = Record::decode(&bytes)
                 {
@@ -363,6 +389,12 @@ impl Entry {
         }
         record.set_column_at(seat, self.mine, self.reported);
         (record, transitions)
+    }
+
+    /// Whether nobody has had it for a while, and nothing of this VM is under way there.
+    fn is_idle(&self, seat: usize, now: Timestamp) -> bool {
+        let is_gone = self.had.is_some_and(|had| now < had || now.since(had) > KEEPER_EXPIRY);
+        is_gone && self.mine == Load::default() && self.record.load_at(seat) == self.mine
     }
 
     /// Others have seen all of it.

@@ -48,6 +48,14 @@ impl Lookout {
         Some(Self { admin, path, pace: Pace::default(), under_way: None, blind: false })
     }
 
+    /// Looks at the clusters of these backends from now on, at once: what an earlier look asked for leaves some out.
+    pub(super) fn follow(&mut self, backends: &[Backend]) {
+        let path = path(backends);
+        if path != self.path {
+            (self.path, self.pace, self.under_way) = (path, Pace::default(), None);
+        }
+    }
+
     fn timeout(&self) -> Duration {
         self.admin.interval.max(TIMEOUT)
     }

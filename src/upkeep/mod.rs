@@ -19,6 +19,8 @@ mod tests;
 
 pub use answer::Answer;
 
+use std::sync::Arc;
+
 use crate::config::{Config, LogLevel};
 use crate::domain::{PerMille, Timestamp, Tokens};
 use crate::exchange::Router;
@@ -36,6 +38,7 @@ use rounds::Rounds;
 pub struct Upkeep {
     /// Higher than those of the configurations before it in this VM.
     number: u64,
+    config: Arc<Config>,
     lookout: Option<Lookout>,
     rounds: Rounds,
     rate: Rate,
@@ -43,9 +46,10 @@ pub struct Upkeep {
 
 impl Upkeep {
     /// Of this configuration, in the VM of this view.
-    pub fn new(config: &Config, view: &mut View) -> Self {
+    pub fn new(config: &Arc<Config>, view: &mut View) -> Self {
         Self {
             number: view.number_configuration(),
+            config: Arc::clone(config),
             lookout: Lookout::new(config),
             rounds: Rounds::new(&config.backends),
             rate: Rate::default(),
@@ -55,6 +59,10 @@ impl Upkeep {
     /// To be called every 50 ms or so.
     pub fn tick(&mut self, router: &Router, view: &mut View, host: &impl Host) {
         let now = host.now();
+        self.follow(router);
+        for (.., place) in router.places() {
+            view.has(place, now);
+        }
         if view.refresh(host, now).is_err() {
             host.record(Metric::InternalErrors(Internal::SharedData), 1);
         }
@@ -78,8 +86,22 @@ impl Upkeep {
         self.rounds.tick(&mut cx);
     }
 
+    /// Goes on with the router that there is now: operators changed its backends. What is under way at those that stay
+    /// as they are is waited for.
+    fn follow(&mut self, router: &Router) {
+        if Arc::ptr_eq(&self.config, router.config()) {
+            return;
+        }
+        self.config = Arc::clone(router.config());
+        if let Some(lookout) = &mut self.lookout {
+            lookout.follow(&self.config.backends);
+        }
+        self.rounds.follow(&self.config.backends);
+    }
+
     /// The answer to one of the calls, or that there will be none.
     pub fn answered(&mut self, router: &Router, view: &mut View, host: &impl Host, answer: &Answer) {
+        self.follow(router);
         let mut cx = Cx { number: self.number, router, view, host, now: host.now() };
         if !self.lookout.as_mut().is_some_and(|lookout| lookout.answered(&mut cx, answer)) {
             self.rounds.answered(&mut cx, answer);
@@ -113,6 +135,21 @@ fn requests(router: &Router, host: &impl Host) -> u64 {
         .places()
         .flat_map(|(backend, ..)| labels().map(move |(status, method)| Metric::Requests { backend, status, method }));
     all.filter_map(|metric| host.read(metric)).sum()
+}
+
+/// Shows the backends of `before` that are gone since, as long as requests are under way there; returns whether there
+/// are any. A gauge stands where it was left: what is gone is neither busy nor ill.
+pub fn farewell(before: &Router, now: &Router, view: &View, host: &impl Host) -> bool {
+    let is_gone = |place: Place| now.places().all(|(_, _, other)| other != place);
+    before.places().filter(|&(.., place)| is_gone(place)).fold(false, |any, (index, _, place)| {
+        let in_flight = view.record(place).in_flight();
+        if view.leads() {
+            host.record(Metric::InFlight(index), in_flight.into());
+            host.record(Metric::BreakerState(index), BreakerPhase::Closed.code().into());
+            host.record(Metric::Health(index), 1_000);
+        }
+        any || in_flight > 0
+    })
 }
 
 /// What the work of one moment has at hand.

@@ -31,6 +31,8 @@ struct Round {
     backend: BackendIndex,
     /// From the backend's id.
     seed: u64,
+    /// Whom it asks, and for what.
+    target: (Box<str>, ProbeSettings),
     form: Form,
     /// When it was last asked; the epoch before the first time.
     asked: Timestamp,
@@ -47,6 +49,7 @@ impl Rounds {
                 .map(|(n, backend, settings)| Round {
                     backend: BackendIndex(n),
                     seed: backend.id.bytes().fold(0, |seed, b| SplitMix64::new(seed ^ u64::from(b)).next_u64()),
+                    target: (backend.cluster.clone(), settings.clone()),
                     form: Form::of(&settings.path),
                     asked: Timestamp::default(),
                     under_way: None,
@@ -54,6 +57,19 @@ impl Rounds {
                 })
                 .collect(),
         )
+    }
+
+    /// Checks these backends from now on. Of those that are asked the same of the same, the check that is under way goes
+    /// on; the answer to any other is to a question that nobody has any more.
+    pub(super) fn follow(&mut self, backends: &[Backend]) {
+        let before = std::mem::replace(self, Self::new(backends));
+        for mut round in before.0 {
+            let same = |next: &&mut Round| next.seed == round.seed && next.target == round.target;
+            if let Some(next) = self.0.iter_mut().find(same) {
+                round.backend = next.backend;
+                *next = round;
+            }
+        }
     }
 
     pub(super) fn tick<H: Host>(&mut self, cx: &mut Cx<'_, H>) {

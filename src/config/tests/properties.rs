@@ -144,6 +144,7 @@ prop_compose! {
             breaker,
             probe,
             failure_domain: failure_domain.into(),
+            draining: false,
         }
     }
 }
