@@ -32,6 +32,22 @@ pub(crate) fn strategy(body: &[u8]) -> Result<Strategy, Errors> {
     strategy.ok_or_else(|| Errors::document("no strategy".to_owned()))
 }
 
+/// Reads the body of a command that rehearses a failure: which backend, by the key that the command has for it, and
+/// whether it fails at all.
+///
+/// # Errors
+///
+/// Everything that is wrong with it.
+pub(crate) fn rehearsal(body: &[u8], key: &'static str) -> Result<(String, bool), Errors> {
+    let (backend, fails) = command(body, |reader| {
+        if reader.value(key).is_none() {
+            reader.problem(key, "missing");
+        }
+        (reader.text(key).map(str::to_owned), reader.boolean("simulate_failure", true))
+    })?;
+    Ok((backend.unwrap_or_default(), fails))
+}
+
 fn command<T>(body: &[u8], read: impl FnOnce(&mut Reader<'_, '_>) -> T) -> Result<T, Errors> {
     let tree: Tree = serde_json::from_slice(body).map_err(|error| Errors::document(format!("not JSON: {error}")))?;
     let mut problems: Vec<Problem> = Vec::new();

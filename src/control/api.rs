@@ -2,7 +2,7 @@
 
 use super::call::{Call, Endpoint, Turn};
 use super::json::object;
-use super::{Reply, explain, show};
+use super::{Reply, decisions, explain, rehearse, show};
 use crate::config::{LogLevel, commands};
 use crate::domain::{Backend, BreakerSettings, Timestamp};
 use crate::exchange::Context;
@@ -22,6 +22,9 @@ pub(super) fn answer<H: Host>(cx: &mut Context<'_, H>, call: &Call, body: Vec<u8
         Endpoint::SetStrategy => set_strategy(cx, &body, now),
         Endpoint::Backends => Reply::ok(show::backends(cx.router, cx.view, now)),
         Endpoint::Explain => explain::explain(cx, call, body, now),
+        Endpoint::Decisions => decisions::decisions(cx, call),
+        Endpoint::TestBreaker => rehearse::breaker(cx, &body, now),
+        Endpoint::TestFailover => rehearse::failover(cx, &body, now),
         Endpoint::Breaker { id, turn } => turn_breaker(cx, id, *turn, &body, now),
     }
 }

@@ -13,6 +13,9 @@ pub(super) enum Endpoint {
     SetStrategy,
     Backends,
     Explain,
+    Decisions,
+    TestBreaker,
+    TestFailover,
     Breaker { id: Box<str>, turn: Turn },
 }
 
@@ -42,6 +45,9 @@ impl Endpoint {
             ("strategy", None, ..) => Self::Strategy,
             ("backends", None, ..) => Self::Backends,
             ("explain", None, ..) => Self::Explain,
+            ("decisions", None, ..) => Self::Decisions,
+            ("circuit-breaker", Some("test"), None, _) => Self::TestBreaker,
+            ("failover", Some("test"), None, _) => Self::TestFailover,
             ("circuit-breaker", Some(id), Some("open"), None) => Self::Breaker { id: id.into(), turn: Turn::Open },
             ("circuit-breaker", Some(id), Some("close"), None) => Self::Breaker { id: id.into(), turn: Turn::Close },
             _ => return None,
@@ -50,9 +56,9 @@ impl Endpoint {
 
     const fn method(&self) -> &'static str {
         match self {
-            Self::Health | Self::Metrics | Self::Strategy | Self::Backends => "GET",
+            Self::Health | Self::Metrics | Self::Strategy | Self::Backends | Self::Decisions => "GET",
             Self::SetStrategy => "PUT",
-            Self::Explain | Self::Breaker { .. } => "POST",
+            Self::Explain | Self::TestBreaker | Self::TestFailover | Self::Breaker { .. } => "POST",
         }
     }
 
@@ -66,7 +72,9 @@ impl Endpoint {
 
     const fn changes_something(&self) -> bool {
         match self {
-            Self::Health | Self::Metrics | Self::Strategy | Self::Backends | Self::Explain => false,
+            Self::Health | Self::Metrics | Self::Strategy | Self::Backends | Self::Explain | Self::Decisions => false,
+            // They rehearse on copies.
+            Self::TestBreaker | Self::TestFailover => false,
             Self::SetStrategy | Self::Breaker { .. } => true,
         }
     }
@@ -102,12 +110,16 @@ impl Call {
         std::str::from_utf8(find(&self.headers, "content-length")?).ok()?.parse().ok()
     }
 
+    /// A field of the query, by its name with the `=` behind it, as it was written.
+    pub(super) fn query(&self, field: &[u8]) -> Option<&[u8]> {
+        let query = self.path.split(|&b| b == b'?').nth(1).unwrap_or_default();
+        query.split(|&b| b == b'&').find_map(|given| given.strip_prefix(field))
+    }
+
     /// The path of the API that a body is explained for: the header `x-llm-path`, else the query's `path`, else that of
     /// chat completions.
     pub(super) fn explained_path(&self) -> Vec<u8> {
-        let query = self.path.split(|&b| b == b'?').nth(1).unwrap_or_default();
-        let from_query = query.split(|&b| b == b'&').find_map(|field| field.strip_prefix(b"path="));
-        match (find(&self.headers, "x-llm-path"), from_query) {
+        match (find(&self.headers, "x-llm-path"), self.query(b"path=")) {
             (Some(header), _) => header.to_vec(),
             (None, Some(encoded)) => decoded(encoded),
             (None, None) => b"/v1/chat/completions".to_vec(),
@@ -164,6 +176,9 @@ mod tests {
             ("GET", "/metrics"),
             ("GET", "/backends"),
             ("POST", "/explain"),
+            ("GET", "/decisions"),
+            ("POST", "/circuit-breaker/test"),
+            ("POST", "/failover/test"),
             ("POST", "/circuit-breaker/a/open"),
             ("POST", "/circuit-breaker/a/close"),
         ];
@@ -201,6 +216,10 @@ mod tests {
             "circuit-breaker/a/open/b",
             "circuit-breaker/a/b/open",
             "explain/a",
+            "failover",
+            "failover/a",
+            "failover/test/a",
+            "circuit-breaker/test/a",
         ] {
             assert_eq!(status("POST", &format!("/api/v1/router/{name}")).0, 404, "{name}");
         }

@@ -10,7 +10,9 @@
 
 mod api;
 mod call;
+mod decisions;
 mod explain;
+mod rehearse;
 mod reply;
 mod session;
 mod show;

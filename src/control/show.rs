@@ -149,14 +149,14 @@ pub(super) fn backends(router: &Router, view: &View, now: Timestamp) -> String {
 }
 
 /// Who a backend is.
-pub(super) fn about(o: &mut Object<'_>, backend: &Backend) {
+fn about(o: &mut Object<'_>, backend: &Backend) {
     o.set("id", &*backend.id).set("backend_type", backend.kind.name()).set("cluster", &*backend.cluster);
     o.set("priority", backend.priority).set("weight", Thousandths(backend.weight.thousandths().into()));
     o.set("quality_score", backend.quality);
 }
 
 /// How a backend stands.
-pub(super) fn figures(o: &mut Object<'_>, backend: &Backend, record: &Record, now: Timestamp) {
+fn figures(o: &mut Object<'_>, backend: &Backend, record: &Record, now: Timestamp) {
     o.set("health_score", score(backend, record, now)).set("response_time_ms", response_time(backend, record, now));
     let load = record.load();
     o.object("in_flight", |o| _ = o.set("requests", load.requests).set("tokens", load.tokens.0));
@@ -167,7 +167,7 @@ pub(super) fn figures(o: &mut Object<'_>, backend: &Backend, record: &Record, no
     breaker(o, "circuit_breaker", backend, record);
 }
 
-fn breaker(o: &mut Object<'_>, key: &str, backend: &Backend, record: &Record) {
+pub(super) fn breaker(o: &mut Object<'_>, key: &str, backend: &Backend, record: &Record) {
     if backend.breaker.is_none() {
         o.set(key, None::<u64>);
         return;
@@ -186,6 +186,6 @@ fn score(backend: &Backend, record: &Record, now: Timestamp) -> PerMille {
 }
 
 /// Milliseconds, to the thousandth.
-fn response_time(backend: &Backend, record: &Record, now: Timestamp) -> Thousandths {
+pub(super) fn response_time(backend: &Backend, record: &Record, now: Timestamp) -> Thousandths {
     Thousandths((record.response_time_ms(backend, now) * 1e3) as u64)
 }

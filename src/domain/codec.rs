@@ -48,6 +48,29 @@ impl<'a> Decoder<'a> {
         self.u64().map(Timestamp::from_micros)
     }
 
+    /// Reads a number with a fraction, if there is one.
+    pub fn f64(&mut self) -> Option<f64> {
+        self.u64().map(f64::from_bits)
+    }
+
+    /// Reads bytes of their own number, if there are any.
+    pub fn bytes(&mut self) -> Option<&'a [u8]> {
+        let len = self.u32()?;
+        self.split(len as usize)
+    }
+
+    /// Reads a text, if there is one.
+    pub fn text(&mut self) -> Option<&'a str> {
+        let len = self.u8()?;
+        std::str::from_utf8(self.split(len.into())?).ok()
+    }
+
+    fn split(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (head, tail) = self.0.split_at_checked(len)?;
+        self.0 = tail;
+        Some(head)
+    }
+
     /// Whether all has been read.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -97,6 +120,24 @@ impl Encoder {
     /// Appends a moment.
     pub fn time(&mut self, value: Timestamp) -> &mut Self {
         self.u64(value.as_micros())
+    }
+
+    /// Appends a number with a fraction.
+    pub fn f64(&mut self, value: f64) -> &mut Self {
+        self.u64(value.to_bits())
+    }
+
+    /// Appends bytes and their number.
+    pub fn bytes(&mut self, value: &[u8]) -> &mut Self {
+        self.u32(value.len() as u32).0.extend_from_slice(value);
+        self
+    }
+
+    /// Appends a text, of which 255 bytes are kept at most.
+    pub fn text(&mut self, value: &str) -> &mut Self {
+        let kept = value.get(..value.floor_char_boundary(usize::from(u8::MAX))).unwrap_or_default();
+        self.u8(kept.len() as u8).0.extend_from_slice(kept.as_bytes());
+        self
     }
 
     /// What was appended.

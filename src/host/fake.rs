@@ -58,6 +58,8 @@ pub(crate) struct World {
     /// Sums of counters and of samples, and where each gauge stands, by their names without labels of the operator's.
     pub(crate) metrics: RefCell<BTreeMap<String, u64>>,
     pub(crate) log: RefCell<Vec<(LogLevel, String)>>,
+    /// What access logs would find.
+    pub(crate) words: RefCell<BTreeMap<String, String>>,
 }
 
 impl World {
@@ -85,6 +87,7 @@ impl World {
             largest_piece: Cell::default(),
             metrics: RefCell::default(),
             log: RefCell::default(),
+            words: RefCell::default(),
         }
     }
 
@@ -203,6 +206,10 @@ impl Host for World {
 
     fn property(&self, property: Property) -> Option<Vec<u8>> {
         self.properties.borrow().get(&property).cloned()
+    }
+
+    fn leave_word(&self, name: &str, text: &str) {
+        self.words.borrow_mut().insert(name.to_owned(), text.to_owned());
     }
 
     fn call(&self, cluster: &str, headers: &[(&str, &str)], timeout: Duration) -> Option<CallId> {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::journal::{self, Journal, Page};
 use super::members::Members;
 use super::notice::{Notice, Signal};
 use super::outcome::Outcome;
@@ -37,7 +38,7 @@ pub struct Leaving {
     pub at_once: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Entry {
     id: Box<str>,
     key: Box<str>,
@@ -64,7 +65,7 @@ struct Entry {
 ///
 /// A view belongs to the VM, not to a configuration: while one configuration is swapped for another, requests of both
 /// are under way. Places are never taken back, so that they stay valid; there are as many as there were ids.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct View {
     members: Members,
     heartbeat: Timestamp,
@@ -74,6 +75,7 @@ pub struct View {
     transitions: Vec<(Place, Transition)>,
     /// Configurations of this VM so far.
     configurations: u64,
+    journal: Journal,
 }
 
 impl View {
@@ -86,6 +88,7 @@ impl View {
             unmeasured: Record::default(),
             transitions: Vec::new(),
             configurations: 0,
+            journal: Journal::new(name),
         }
     }
 
@@ -131,6 +134,28 @@ impl View {
     /// Whether this VM is the only one so far.
     pub const fn is_alone(&self) -> bool {
         self.members.is_alone()
+    }
+
+    /// The last decisions of this VM.
+    pub const fn journal(&mut self) -> &mut Journal {
+        &mut self.journal
+    }
+
+    /// Shows others this VM's last decisions. To be called at every tick.
+    pub fn write_journal(&mut self, store: &impl Store) -> Result<(), StoreError> {
+        self.journal.tick(store, self.members.seat())
+    }
+
+    /// The last decisions of all VMs, and how many are not among them: this VM's as they are now, the others' as they
+    /// were at their last tick.
+    pub fn journals(&self, store: &impl Store) -> Result<(Vec<Page>, u64), StoreError> {
+        let (mut pages, mut skipped) = self.journal.read();
+        for seat in (0..Members::seats(store)?).filter(|&seat| Some(seat) != self.members.seat()) {
+            let (others, more) = journal::written(store, seat)?;
+            pages.extend(others);
+            skipped += more;
+        }
+        Ok((pages, skipped))
     }
 
     /// A number for one more configuration of this VM.
@@ -279,6 +304,13 @@ impl View {
         entry.written();
         self.transitions.extend(transitions.into_iter().map(|transition| (place, transition)));
         Ok(())
+    }
+
+    /// Changes what this VM believes of a backend, and nothing else: for a copy of a view, on which something is rehearsed.
+    pub fn imagine(&mut self, place: Place, change: impl FnOnce(&mut Record)) {
+        if let Some(entry) = self.entries.get_mut(place.0) {
+            change(&mut entry.record);
+        }
     }
 
     /// Reads what others wrote, writes what they have not seen, and shows that this VM lives. To be called at every tick.
