@@ -22,10 +22,16 @@ pub(super) fn decisions<H: Host>(cx: &Context<'_, H>, call: &Call) -> Reply {
     let Ok((pages, skipped)) = cx.view.journals(cx.host) else {
         return Reply::unavailable("shared data could not be read");
     };
-    let read = |page: &crate::state::Page| Some((Decision::decode(&page.decision)?, Upshot::decode(&page.outcome)));
-    let mut decisions: Vec<(Decision, Option<Upshot>)> = pages.iter().filter_map(read).collect();
-    decisions.sort_unstable_by_key(|(decision, _)| std::cmp::Reverse((decision.at, decision.id)));
-    decisions.truncate(limit);
+    let mut decisions: Vec<(Decision, Option<Upshot>)> = Vec::new();
+    for page in pages {
+        let Some(decision) = Decision::decode(&page.decision) else { continue };
+        // Each into its place: there are a few hundred, and to sort takes kilobytes of code.
+        let place = decisions.partition_point(|(other, _)| (other.at, other.id) > (decision.at, decision.id));
+        if place < limit {
+            decisions.truncate(limit - 1);
+            decisions.insert(place, (decision, Upshot::decode(&page.outcome)));
+        }
+    }
     Reply::ok(object(|o| {
         o.list("decisions", &decisions, |o, (decision, upshot)| decision.show(o, upshot.as_ref(), Detail::All));
         o.set("skipped", skipped);

@@ -1,171 +1,150 @@
-//! What would happen if a backend failed: rehearsed on copies of the records, with the code that decides. Nobody's
-//! breaker hears of it, no turn is taken, and nothing is sent anywhere; so it takes no token either.
+//! What would happen if a backend failed: rehearsed on a copy of its record, with the code that decides. Nobody's breaker
+//! hears of it, no turn is taken, and nothing is sent anywhere; so it takes no token either.
 
 use std::time::Duration;
 
-use super::json::{Object, Thousandths, object};
+use super::json::{Thousandths, object};
 use super::{Reply, show};
 use crate::config::commands;
-use crate::domain::{Backend, BackendIndex, Failure, Timestamp, Tokens};
+use crate::domain::{Backend, BackendIndex, BreakerSettings, Failure, Timestamp, Tokens};
 use crate::exchange::Context;
 use crate::health::{Breaker, BreakerPhase, Verdict};
 use crate::host::Host;
-use crate::state::{Place, View};
+use crate::state::Place;
 
 /// Prompt tokens of the request that is rehearsed: a question of a line or two.
 const PROMPT: Tokens = Tokens(50);
 
-/// Requests after which a rehearsal ends, whatever has not happened by then.
+/// Failures after which a rehearsal ends, whatever has not happened by then.
 const MOST: u32 = 5_000;
 
-/// A backend whose failure is rehearsed.
-struct Case<'a, 'c, H> {
-    cx: &'a Context<'c, H>,
-    index: BackendIndex,
-    backend: &'a Backend,
-    place: Place,
+/// A breaker that fails in a rehearsal.
+struct Rehearsed {
+    breaker: Breaker,
+    settings: BreakerSettings,
     now: Timestamp,
-    /// A view to change at will.
-    view: View,
 }
 
 /// `POST /circuit-breaker/test`: how many failures open a backend's breaker as things stand, and who would take over.
-pub(super) fn breaker<H: Host>(cx: &Context<'_, H>, body: &[u8], now: Timestamp) -> Reply {
+pub(super) fn breaker<H: Host>(cx: &mut Context<'_, H>, body: &[u8], now: Timestamp) -> Reply {
     let (id, fails) = match commands::rehearsal(body, "backend") {
         Ok(read) => read,
         Err(errors) => return Reply::invalid(&errors.listed()),
     };
-    let Some(mut case) = Case::new(cx, &id, now) else { return Reply::not_found("there is no such backend") };
-    let Some(settings) = case.backend.breaker else {
+    let Some((index, settings, place)) = find(cx, &id) else { return Reply::not_found("there is no such backend") };
+    let Some(settings) = settings else {
         return Reply::conflict("this backend's circuit breaker is switched off by its configuration");
     };
-    let initial = case.breaker().phase;
-    let mut failures = 0;
-    while fails && case.breaker().phase != BreakerPhase::Open && failures < MOST {
-        case.fail();
-        failures += 1;
-    }
-    let breaker = case.breaker();
-    let is_open = breaker.phase == BreakerPhase::Open;
-    let backup = case.first_other();
+    let initial = cx.view.record(place).breaker;
+    let mut rehearsed = Rehearsed { breaker: initial, settings, now };
+    let failures = if fails { rehearsed.fail_until_open() } else { 0 };
+    let Breaker { phase, reason, retry_at, .. } = rehearsed.breaker;
+    let is_open = phase == BreakerPhase::Open;
+    let backup = backup_of(cx, (index, Some(settings), place), now);
     Reply::ok(object(|o| {
         o.object("circuit_breaker_test", |o| {
-            o.set("backend", &*id).set("test_type", "failure_simulation").set("initial_state", initial.name());
+            o.set("backend", &*id).set("test_type", "failure_simulation").set("initial_state", initial.phase.name());
             o.set("failure_threshold", settings.failure_threshold).set("simulated_failures", failures);
-            o.set("circuit_breaker_triggered", is_open).set("new_state", breaker.phase.name());
-            o.set("reason", breaker.reason.name()).set("failover_activated", is_open && backup.is_some());
-            o.set("backup_backend", case.name(backup)).set("test_duration_ms", elapsed(cx.host.now().since(now)));
-            o.set("recovery_time_ms", is_open.then(|| elapsed(breaker.retry_at.since(now))));
-            rehearsed(o);
+            o.set("circuit_breaker_triggered", is_open).set("new_state", phase.name()).set("reason", reason.name());
+            o.set("failover_activated", is_open && backup.is_some()).set("backup_backend", name(cx, backup));
+            o.set("test_duration_ms", milliseconds(cx.host.now().since(now)));
+            o.set("recovery_time_ms", is_open.then(|| milliseconds(retry_at.since(now))));
         });
     }))
 }
 
 /// `POST /failover/test`: what becomes of requests, one after the other, while a backend answers none of them.
-pub(super) fn failover<H: Host>(cx: &Context<'_, H>, body: &[u8], now: Timestamp) -> Reply {
+pub(super) fn failover<H: Host>(cx: &mut Context<'_, H>, body: &[u8], now: Timestamp) -> Reply {
     let (id, fails) = match commands::rehearsal(body, "primary_backend") {
         Ok(read) => read,
         Err(errors) => return Reply::invalid(&errors.listed()),
     };
-    let Some(mut case) = Case::new(cx, &id, now) else { return Reply::not_found("there is no such backend") };
-    // Until its breaker is open it is asked, and each request goes on to the next backend of its own plan.
-    let (mut failed, mut lost) = (0, 0);
-    while fails && case.breaker().phase != BreakerPhase::Open && failed < MOST {
-        failed += 1;
-        lost += u32::from(case.second_resort().is_none());
-        case.fail();
-        if case.backend.breaker.is_none() {
-            break;
-        }
-    }
-    let breaker = case.breaker();
-    let is_open = case.backend.breaker.is_some() && breaker.phase == BreakerPhase::Open;
-    let backup = case.first_other();
+    let Some((index, settings, place)) = find(cx, &id) else { return Reply::not_found("there is no such backend") };
+    let mut rehearsed = settings.map(|settings| Rehearsed { breaker: cx.view.record(place).breaker, settings, now });
+    // Until its breaker is open it is asked; a request that failed there goes on to the next backend of its plan, if the
+    // configuration lets it.
+    let failed = match &mut rehearsed {
+        _ if !fails => 0,
+        Some(rehearsed) => rehearsed.fail_until_open(),
+        None => 1,
+    };
+    let backup = backup_of(cx, (index, settings, place), now);
+    let goes_on = cx.router.config().retry.max_attempts > 1 && backup.is_some();
     let triggered = fails && backup.is_some();
-    let recovery = is_open.then(|| breaker.retry_at.since(now));
-    let recovers = case.recovers();
-    // What a failed request waits for besides: the backup's answer. How long Envoy waits between the two is Envoy's.
-    let wait = backup.and_then(|index| cx.router.places().find(|&(other, ..)| other == index));
-    let wait = wait.map(|(_, backend, place)| show::response_time(backend, cx.view.record(place), now));
+    let is_open = |rehearsed: &Rehearsed| rehearsed.breaker.phase == BreakerPhase::Open;
+    let recovery = rehearsed.as_ref().filter(|it| is_open(it)).map(|it| it.breaker.retry_at.since(now));
+    let recovers = rehearsed.is_none_or(|mut rehearsed| rehearsed.recovers());
+    // What a request that failed waits for besides. How long Envoy waits before it tries again is Envoy's.
+    let others = cx.router.places().find(|&(other, ..)| Some(other) == backup);
+    let wait = others.map(|(_, backend, place)| show::response_time(backend, cx.view.record(place), now));
     let downtime = if triggered || !fails { Some(Duration::ZERO) } else { recovery };
     Reply::ok(object(|o| {
         o.object("failover_test", |o| {
-            o.set("primary_backend", &*id).set("backup_backend", case.name(backup)).set("failure_simulation", fails);
+            o.set("primary_backend", &*id).set("backup_backend", name(cx, backup)).set("failure_simulation", fails);
             o.set("failover_triggered", triggered).set("failover_time_ms", wait.filter(|_| triggered));
-            o.set("requests_during_failover", failed).set("requests_lost", lost);
-            o.set("recovery_successful", recovers).set("recovery_time_ms", recovery.map(elapsed));
-            o.set("total_downtime_ms", downtime.map(elapsed));
-            rehearsed(o);
+            o.set("requests_during_failover", failed).set("requests_lost", if goes_on { 0 } else { failed });
+            o.set("recovery_successful", recovers).set("recovery_time_ms", recovery.map(milliseconds));
+            o.set("total_downtime_ms", downtime.map(milliseconds));
         });
     }))
 }
 
-impl<'a, 'c, H: Host> Case<'a, 'c, H> {
-    /// None where there is no such backend.
-    fn new(cx: &'a Context<'c, H>, id: &str, now: Timestamp) -> Option<Self> {
-        let (index, backend, place) = cx.router.places().find(|(_, backend, _)| *backend.id == *id)?;
-        Some(Self { cx, index, backend, place, now, view: cx.view.clone() })
-    }
-
-    fn breaker(&self) -> Breaker {
-        self.view.record(self.place).breaker
-    }
-
-    /// An attempt at it fails: a probe where it is half-open, whoever else is trying it now.
-    fn fail(&mut self) {
-        let now = self.now;
-        let Some(settings) = self.backend.breaker else { return };
-        self.view.imagine(self.place, |record| {
-            let breaker = &mut record.breaker;
+impl Rehearsed {
+    /// Fails every attempt. How many it takes.
+    fn fail_until_open(&mut self) -> u32 {
+        let Self { breaker, settings, now } = self;
+        let mut failures = 0;
+        while breaker.phase != BreakerPhase::Open && failures < MOST {
+            // Whoever else is trying it now.
             breaker.probes = 0;
-            let pass = breaker.enter(&settings, Tokens(0), now).unwrap_or(breaker.unasked());
-            breaker.leave(pass, Verdict::Ill(Failure::ServerError), &settings, now);
-        });
-    }
-
-    /// Whether answers to its probes close its breaker again.
-    fn recovers(&mut self) -> bool {
-        let Some(settings) = self.backend.breaker else { return true };
-        let mut at = self.breaker().retry_at.max(self.now);
-        self.view.imagine(self.place, |record| {
-            for _ in 0..settings.half_open_max_requests {
-                if let Ok(pass) = record.breaker.enter(&settings, Tokens(0), at) {
-                    at = at.after(Duration::from_millis(1));
-                    record.breaker.leave(pass, Verdict::Well, &settings, at);
-                }
-            }
-        });
-        self.breaker().phase == BreakerPhase::Closed
-    }
-
-    /// Where a request goes that tried it in vain.
-    fn second_resort(&self) -> Option<BackendIndex> {
-        let attempts = self.cx.plan_on(&self.view, PROMPT, self.now)?;
-        let others = self.cx.router.config().retry.max_attempts > 1;
-        attempts.as_slice().iter().copied().find(|&index| index != self.index).filter(|_| others)
-    }
-
-    /// Who is asked first of the others, were it not there.
-    fn first_other(&mut self) -> Option<BackendIndex> {
-        let now = self.now;
-        let mut view = self.view.clone();
-        if let Some(settings) = self.backend.breaker {
-            view.imagine(self.place, |record| record.breaker.open_by_hand(&settings, now));
+            let pass = breaker.enter(settings, Tokens(0), *now).unwrap_or_else(|_| breaker.unasked());
+            breaker.leave(pass, Verdict::Ill(Failure::ServerError), settings, *now);
+            failures += 1;
         }
-        let attempts = self.cx.plan_on(&view, PROMPT, now)?;
-        attempts.as_slice().iter().copied().find(|&index| index != self.index)
+        failures
     }
 
-    fn name(&self, index: Option<BackendIndex>) -> Option<&str> {
-        self.cx.router.config().backends.get(index?.get()).map(|backend| &*backend.id)
+    /// Whether answers to its probes, when it lets them through, close it again.
+    fn recovers(&mut self) -> bool {
+        let Self { breaker, settings, now } = self;
+        let at = breaker.retry_at.max(*now);
+        for _ in 0..settings.half_open_max_requests {
+            if let Ok(pass) = breaker.enter(settings, Tokens(0), at) {
+                breaker.leave(pass, Verdict::Well, settings, at);
+            }
+        }
+        breaker.phase == BreakerPhase::Closed
     }
 }
 
-/// Says that it was one.
-fn rehearsed(o: &mut Object<'_>) {
-    o.set("rehearsed", true);
+/// Who would be asked instead of this backend, were its breaker open; where it has none, after it.
+fn backup_of<H: Host>(
+    cx: &mut Context<'_, H>,
+    (index, settings, place): Found,
+    now: Timestamp,
+) -> Option<BackendIndex> {
+    let mut record = cx.view.record(place).clone();
+    if let Some(settings) = settings {
+        record.breaker.open_by_hand(&settings, now);
+    }
+    let believed = cx.view.imagine(place, record);
+    let attempts = cx.rehearse_chat(PROMPT, now);
+    cx.view.imagine(place, believed);
+    attempts?.as_slice().iter().copied().find(|&other| other != index)
 }
 
-fn elapsed(time: Duration) -> Thousandths {
+type Found = (BackendIndex, Option<BreakerSettings>, Place);
+
+fn find<H>(cx: &Context<'_, H>, id: &str) -> Option<Found> {
+    let is_meant = |backend: &Backend| *backend.id == *id;
+    let found = cx.router.places().find(|(_, backend, _)| is_meant(backend));
+    found.map(|(index, backend, place)| (index, backend.breaker, place))
+}
+
+fn name<'a, H>(cx: &'a Context<'_, H>, index: Option<BackendIndex>) -> Option<&'a str> {
+    cx.router.config().backends.get(index?.get()).map(|backend| &*backend.id)
+}
+
+fn milliseconds(time: Duration) -> Thousandths {
     Thousandths(time.as_micros() as u64)
 }

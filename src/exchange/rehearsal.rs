@@ -9,7 +9,6 @@ use super::{Context, Refusal, Router};
 use crate::domain::{Api, RequestFacts, Rng, SplitMix64, Timestamp, Tokens};
 use crate::host::Host;
 use crate::routing::{Ask, Attempts, Fleet, Nobody, Strategy, plan};
-use crate::state::View;
 
 /// A decision that was not made.
 #[derive(Debug)]
@@ -58,13 +57,13 @@ impl<H: Host> Context<'_, H> {
         Ok(Rehearsal { facts, text, understood, strategy, findings, decision })
     }
 
-    /// What would be decided of a small chat request if things stood as in this view.
-    pub(crate) fn plan_on(&self, view: &View, text: Tokens, now: Timestamp) -> Option<Attempts> {
+    /// Where a chat request of so many tokens would go.
+    pub(crate) fn rehearse_chat(&self, text: Tokens, now: Timestamp) -> Option<Attempts> {
         let config = self.router.config();
         let facts = RequestFacts { api: Api::ChatCompletions, ..RequestFacts::default() };
         let (strategy, panic_threshold) = (self.router.strategy(), config.panic_threshold);
         let ask = Ask { facts: &facts, text, strategy, min_quality: None, panic_threshold };
-        let fleet = Fleet { backends: &config.backends, places: &self.router.places, view };
+        let fleet = Fleet { backends: &config.backends, places: &self.router.places, view: self.view };
         self.imagined(&fleet, &ask, now).ok()
     }
 

@@ -15,6 +15,9 @@ use crate::logging;
 use crate::protocol::AnswerFacts;
 use crate::routing::Strategy;
 
+/// Names and values, for a log line or for access logs.
+type Fields = Vec<(&'static str, String)>;
+
 /// The ids of a decision and of its request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ids<'a> {
@@ -23,23 +26,10 @@ pub(super) struct Ids<'a> {
     pub(super) request: &'a [u8],
 }
 
-impl Ids<'_> {
-    /// As fields of a log line: first of all, what it is about.
-    fn fields(self, event: &'static str) -> Vec<(&'static str, String)> {
-        let mut fields = vec![("event", event.to_owned()), ("decision_id", decision_name(self.decision))];
-        if !self.request.is_empty() {
-            fields.push(("request_id", request_name(self.request)));
-        }
-        fields
-    }
-}
-
 impl Router {
-    /// Whether this decision is one of those that are logged: the same share of any set of them, and whoever knows the
-    /// id of one knows the answer.
+    /// Whether this decision is one of those that are logged: a share of them, and whoever knows its id can tell.
     fn logs(&self, decision: u64) -> bool {
-        let share = u64::from(self.config().logging.decisions.get());
-        share > 0 && decision % 1_000 < share
+        decision % 1_000 < u64::from(self.config().logging.decisions.get())
     }
 }
 
@@ -54,23 +44,43 @@ impl Answer {
     ) {
         let logs = cx.router.logs(self.route.id);
         let leaves_words = cx.router.config().logging.filter_state;
-        if !(logs || leaves_words || self.route.is_noted) {
-            return;
+        if logs || leaves_words || self.route.is_noted {
+            let priced = facts.usage.zip(cx.router.backend(self.backend));
+            let usage = priced.map(|(usage, backend)| (usage, price_of(&usage, &backend.prices)));
+            self.tell(cx, (logs, leaves_words), ending, usage, duration);
         }
-        let usage = facts.usage.zip(cx.router.backend(self.backend));
-        let usage = usage.map(|(usage, backend)| (usage, price_of(&usage, &backend.prices)));
-        if logs {
-            self.log(cx, ending, usage, duration);
-        }
-        if leaves_words {
-            self.leave_words(cx, usage);
+    }
+
+    #[cold]
+    fn tell<H: Host>(
+        &self,
+        cx: &mut Context<'_, H>,
+        (logs, leaves_words): (bool, bool),
+        ending: Ending,
+        usage: Option<(Usage, PicoUsd)>,
+        duration: Duration,
+    ) {
+        let name = cx.router.backend(self.backend).map_or("", |backend| &backend.id).to_owned();
+        if logs || leaves_words {
+            let mut fields = self.fields(cx, &name, usage);
+            if leaves_words {
+                // Each costs Envoy half a microsecond.
+                fields.iter().for_each(|(key, value)| cx.host.leave_word(&["llm_", key].concat(), value));
+            }
+            if logs {
+                let ids = Ids { decision: self.route.id, request: &self.route.request_id };
+                fields.push(("status", self.status.unwrap_or(0).to_string()));
+                fields.push(("ending", ending.name().to_owned()));
+                fields.push(("duration_ms", duration.as_millis().to_string()));
+                cx.log("decision", ids, fields);
+            }
         }
         if self.route.is_noted {
             let upshot = Upshot {
                 status: self.status.unwrap_or(0),
                 response_time: duration,
                 attempts_made: self.attempts.unwrap_or(0),
-                answered_by: Cow::Owned(self.attempts.map_or("", |_| self.name(cx)).to_owned()),
+                answered_by: Cow::Owned(if self.attempts.is_some() { name } else { String::new() }),
                 ending: Cow::Borrowed(ending.name()),
                 usage,
             };
@@ -78,68 +88,52 @@ impl Answer {
         }
     }
 
-    fn name<'a, H>(&self, cx: &'a Context<'_, H>) -> &'a str {
-        cx.router.backend(self.backend).map_or("", |backend| &backend.id)
-    }
-
-    fn log<H: Host>(&self, cx: &Context<'_, H>, ending: Ending, usage: Option<(Usage, PicoUsd)>, duration: Duration) {
-        let mut fields = Ids { decision: self.route.id, request: &self.route.request_id }.fields("decision");
-        fields.extend([
-            ("backend", self.name(cx).to_owned()),
+    /// What log lines and access logs both tell.
+    fn fields<H>(&self, cx: &Context<'_, H>, name: &str, usage: Option<(Usage, PicoUsd)>) -> Fields {
+        let mut fields = vec![
+            ("decision_id", decision_name(self.route.id)),
+            ("backend", name.to_owned()),
             ("strategy", self.route.strategy.name().to_owned()),
-            ("estimated_tokens", self.estimated().0.to_string()),
-            ("attempts", self.attempts.unwrap_or(0).to_string()),
-            ("status", self.status.unwrap_or(0).to_string()),
-            ("ending", ending.name().to_owned()),
-            ("duration_ms", duration.as_millis().to_string()),
-        ]);
-        if let Some((usage, cost)) = usage {
-            fields.push(("input_tokens", usage.input.0.to_string()));
-            fields.push(("output_tokens", usage.output.0.to_string()));
-            fields.push(("cost_micro_usd", cost.micro_usd().to_string()));
-        }
-        cx.host.log(LogLevel::Info, &logging::line(cx.router.config().logging.format, &fields));
-    }
-
-    /// Values for access logs. Each costs Envoy half a microsecond, so that there are none unless somebody wants them.
-    fn leave_words<H: Host>(&self, cx: &Context<'_, H>, usage: Option<(Usage, PicoUsd)>) {
-        let leave = |name, value: &str| cx.host.leave_word(name, value);
+        ];
         let estimate = cx.router.estimate(cx.view, &self.route, self.backend);
-        leave("llm_backend", self.name(cx));
-        leave("llm_strategy", self.route.strategy.name());
-        leave("llm_attempts", &self.attempts.unwrap_or(0).to_string());
-        leave("llm_decision_id", &decision_name(self.route.id));
-        leave("llm_estimated_tokens", &estimate.input.0.to_string());
-        if let Some((usage, cost)) = usage {
-            leave("llm_input_tokens", &usage.input.0.to_string());
-            leave("llm_output_tokens", &usage.output.0.to_string());
-            leave("llm_cost_micro_usd", &cost.micro_usd().to_string());
+        let told = [("attempts", self.attempts.unwrap_or(0).into()), ("estimated_tokens", estimate.input.0)];
+        let reported = usage.map(|(usage, cost)| {
+            [("input_tokens", usage.input.0), ("output_tokens", usage.output.0), ("cost_micro_usd", cost.micro_usd())]
+        });
+        for (key, value) in told.into_iter().chain(reported.into_iter().flatten()) {
+            fields.push((key, value.to_string()));
         }
+        fields
     }
 }
 
 impl<H: Host> Context<'_, H> {
     /// Tells whoever wants to know that nobody may serve a request.
+    #[cold]
     pub(super) fn report_refusal(&mut self, ids: Ids<'_>, is_noted: bool, strategy: Strategy, refusal: &Refusal) {
+        let (status, code) = (refusal.code.status(), refusal.code.name());
         if self.router.logs(ids.decision) {
-            let mut fields = ids.fields("refusal");
-            fields.extend([
+            let fields = vec![
+                ("decision_id", decision_name(ids.decision)),
                 ("strategy", strategy.name().to_owned()),
-                ("code", refusal.code.name().to_owned()),
-                ("status", refusal.code.status().to_string()),
-            ]);
-            self.host.log(LogLevel::Info, &logging::line(self.router.config().logging.format, &fields));
+                ("status", status.to_string()),
+                ("code", code.to_owned()),
+            ];
+            self.log("refusal", ids, fields);
         }
         if is_noted {
-            let upshot = Upshot {
-                status: refusal.code.status(),
-                response_time: Duration::ZERO,
-                attempts_made: 0,
-                answered_by: Cow::Borrowed(""),
-                ending: Cow::Borrowed(refusal.code.name()),
-                usage: None,
-            };
+            let (answered_by, ending) = (Cow::Borrowed(""), Cow::Borrowed(code));
+            let (response_time, attempts_made) = (Duration::ZERO, 0);
+            let upshot = Upshot { status, response_time, attempts_made, answered_by, ending, usage: None };
             self.view.journal().end(ids.decision, upshot.encode());
         }
+    }
+
+    fn log(&self, event: &str, ids: Ids<'_>, mut fields: Fields) {
+        fields.insert(0, ("event", event.to_owned()));
+        if !ids.request.is_empty() {
+            fields.insert(1, ("request_id", request_name(ids.request)));
+        }
+        self.host.log(LogLevel::Info, &logging::line(self.router.config().logging.format, &fields));
     }
 }

@@ -31,7 +31,7 @@ pub struct Page {
 }
 
 /// The last decisions of one VM.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Journal {
     ids: SplitMix64,
     /// How many more may be taken down before the next tick.
@@ -100,7 +100,7 @@ impl Journal {
 
     fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::with_capacity(4_096);
-        out.u64(self.skipped);
+        out.number(self.skipped);
         for (_, Page { decision, outcome }) in &self.pages {
             out.bytes(decision).bytes(outcome);
         }
@@ -112,7 +112,7 @@ impl Journal {
 pub(super) fn written(store: &impl Store, seat: usize) -> Result<(Vec<Page>, u64), StoreError> {
     let bytes = store.get(&key(seat))?.map(|(bytes, _)| bytes).unwrap_or_default();
     let mut from = Decoder::new(&bytes);
-    let skipped = from.u64().unwrap_or(0);
+    let skipped = from.number().unwrap_or(0);
     let mut pages = Vec::new();
     while let (Some(decision), Some(outcome)) = (from.bytes(), from.bytes()) {
         pages.push(Page { decision: decision.to_vec(), outcome: outcome.to_vec() });

@@ -38,7 +38,7 @@ pub struct Leaving {
     pub at_once: bool,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Entry {
     id: Box<str>,
     key: Box<str>,
@@ -65,7 +65,7 @@ struct Entry {
 ///
 /// A view belongs to the VM, not to a configuration: while one configuration is swapped for another, requests of both
 /// are under way. Places are never taken back, so that they stay valid; there are as many as there were ids.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct View {
     members: Members,
     heartbeat: Timestamp,
@@ -306,11 +306,11 @@ impl View {
         Ok(())
     }
 
-    /// Changes what this VM believes of a backend, and nothing else: for a copy of a view, on which something is rehearsed.
-    pub fn imagine(&mut self, place: Place, change: impl FnOnce(&mut Record)) {
-        if let Some(entry) = self.entries.get_mut(place.0) {
-            change(&mut entry.record);
-        }
+    /// Makes this VM believe something of a backend, and nobody else: for a rehearsal, after which what it believed
+    /// before, which is returned, is put back.
+    pub fn imagine(&mut self, place: Place, record: Record) -> Record {
+        let believed = self.entries.get_mut(place.0).map(|entry| &mut entry.record);
+        believed.map_or_else(Record::default, |believed| std::mem::replace(believed, record))
     }
 
     /// Reads what others wrote, writes what they have not seen, and shows that this VM lives. To be called at every tick.

@@ -94,6 +94,7 @@ pub(crate) struct Upshot {
 }
 
 impl Decision {
+    #[cold]
     pub(super) fn new(
         id: u64,
         at: Timestamp,
@@ -118,6 +119,7 @@ impl Decision {
 }
 
 /// What can be said of each backend before a decision, in the order of the configuration.
+#[cold]
 pub(super) fn findings(fleet: &Fleet<'_>, ask: &Ask<'_>, now: Timestamp) -> Vec<Finding> {
     let look = |(index, backend, record)| Finding::new(index, backend, record, ask, now);
     let mut findings: Vec<Finding> = fleet.iter().map(look).collect();

@@ -69,6 +69,7 @@ impl Working for Unshown {
 }
 
 impl Working for Vec<(Term, f64)> {
+    #[inline(never)]
     fn term(&mut self, term: Term, value: f64) -> f64 {
         self.push((term, value));
         value
