@@ -44,6 +44,9 @@ pub trait Host: Store {
     /// Something that Envoy knows of this exchange; see [`Property`].
     fn property(&self, property: Property) -> Option<Vec<u8>>;
 
+    /// Leaves a text where Envoy's access logs find it: `%FILTER_STATE(wasm.<name>:PLAIN)%`.
+    fn leave_word(&self, name: &str, text: &str);
+
     /// Asks a cluster, pseudo-headers among the headers, and does not wait for the answer. None where that cannot even be
     /// begun: there is no such cluster, or none of its hosts is there to be asked.
     fn call(&self, cluster: &str, headers: &[(&str, &str)], timeout: Duration) -> Option<CallId>;

@@ -70,6 +70,22 @@ pub(crate) fn weights(body: &[u8]) -> Result<Vec<(Box<str>, Weight)>, Errors> {
     })
 }
 
+/// Reads the body of a command that rehearses a failure: which backend, by the key that the command has for it, and
+/// whether it fails at all.
+///
+/// # Errors
+///
+/// Everything that is wrong with it.
+pub(crate) fn rehearsal(body: &[u8], key: &'static str) -> Result<(String, bool), Errors> {
+    let (backend, fails) = command(body, |reader| {
+        if reader.value(key).is_none() {
+            reader.problem(key, "missing");
+        }
+        (reader.text(key).map(str::to_owned), reader.boolean("simulate_failure", true))
+    })?;
+    Ok((backend.unwrap_or_default(), fails))
+}
+
 fn command<T>(body: &[u8], read: impl for<'t> FnOnce(&mut Reader<'t, '_>) -> T) -> Result<T, Errors> {
     let tree = tree(body)?;
     let mut problems: Vec<Problem> = Vec::new();

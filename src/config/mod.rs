@@ -93,6 +93,8 @@ pub struct ClientHints {
     pub strategy: bool,
     /// `x-llm-min-quality`: only backends at least this good.
     pub min_quality: bool,
+    /// `x-llm-explain`: the answer says why.
+    pub explain: bool,
 }
 
 /// Envoy's admin interface.
@@ -118,8 +120,10 @@ pub struct Logging {
     pub format: LogFormat,
     /// The least level that is written.
     pub level: LogLevel,
-    /// Whether each decision is a line.
-    pub decisions: bool,
+    /// The share of decisions that are a line each.
+    pub decisions: PerMille,
+    /// Whether access logs find what was decided in Envoy's filter state.
+    pub filter_state: bool,
 }
 
 /// The shape of a log line.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::names::{Hint, Named, Role};
 use super::{ClientHints, Config};
-use crate::domain::{Backend, BreakerSettings, Price, ProbeSettings};
+use crate::domain::{Backend, BreakerSettings, PerMille, Price, ProbeSettings};
 
 impl Config {
     /// The normalised document. Parsed again, it gives this very configuration.
@@ -30,7 +30,8 @@ impl Config {
             "logging": {
                 "format": self.logging.format.name(),
                 "level": self.logging.level.name(),
-                "decisions": self.logging.decisions,
+                "decisions": share(self.logging.decisions),
+                "filter_state": self.logging.filter_state,
             },
             "seed": self.seed,
         })
@@ -83,6 +84,15 @@ fn probe(settings: &ProbeSettings) -> Value {
     })
 }
 
+/// None and all as the words that are usual for them.
+fn share(share: PerMille) -> Value {
+    match share.get() {
+        0 => json!(false),
+        1_000 => json!(true),
+        _ => json!(share.ratio()),
+    }
+}
+
 fn seconds(duration: Duration) -> f64 {
     duration.as_millis() as f64 / 1_000.0
 }
@@ -91,6 +101,7 @@ fn hints(hints: ClientHints) -> Vec<&'static str> {
     let wanted = |hint| match hint {
         Hint::Strategy => hints.strategy,
         Hint::MinQuality => hints.min_quality,
+        Hint::Explain => hints.explain,
     };
     Hint::ALL.iter().copied().filter(|&hint| wanted(hint)).map(Named::name).collect()
 }

@@ -88,6 +88,7 @@ fn router(reader: &mut Reader<'_, '_>) -> Option<Config> {
         client_hints: ClientHints {
             strategy: hints.contains(&Hint::Strategy),
             min_quality: hints.contains(&Hint::MinQuality),
+            explain: hints.contains(&Hint::Explain),
         },
         retry,
         envoy_admin,
@@ -316,6 +317,7 @@ fn logging(reader: &mut Reader<'_, '_>) -> Logging {
     Logging {
         format: reader.choice("format", LogFormat::default()),
         level: reader.choice("level", LogLevel::default()),
-        decisions: reader.boolean("decisions", false),
+        decisions: reader.share("decisions"),
+        filter_state: reader.boolean("filter_state", false),
     }
 }

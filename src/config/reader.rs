@@ -13,6 +13,7 @@ use super::errors::{Problem, echo};
 use super::names::Named;
 use super::suggest::closest;
 use super::tree::{Tree, number};
+use crate::domain::PerMille;
 
 /// Why a key or a name of the full interface is refused for now.
 const LATER: &str = "not available in this version";
@@ -100,6 +101,18 @@ impl<'t, 'p> Reader<'t, 'p> {
                 self.problem(key, unexpected("true or false", other));
                 default
             }
+        }
+    }
+
+    /// A share of them: `true` is all, `false` none, as is no value.
+    pub(super) fn share(&mut self, key: &'static str) -> PerMille {
+        match self.peek(key) {
+            Some(Tree::Bool(_)) => PerMille::new(if self.boolean(key, false) { 1_000 } else { 0 }),
+            _ => match self.number(key, 0.0..=1.0, 0.0) {
+                none if none <= 0.0 => PerMille::new(0),
+                // Few is not none.
+                share => PerMille::from_ratio(share.max(0.001)),
+            },
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::call::{Call, Endpoint, Turn};
 use super::json::object;
-use super::{Reply, explain, show, steer, traffic};
+use super::{Reply, decisions, explain, rehearse, show, steer, traffic};
 use crate::config::{LogLevel, commands};
 use crate::domain::{Backend, BreakerSettings, Timestamp};
 use crate::exchange::Context;
@@ -29,6 +29,9 @@ pub(super) fn answer<H: Host>(cx: &mut Context<'_, H>, call: &Call, body: Vec<u8
         Endpoint::Undrain(id) => steer::undrain(cx, id, now),
         Endpoint::Weights => steer::weigh(cx, &body, now),
         Endpoint::Explain => explain::explain(cx, call, body, now),
+        Endpoint::Decisions => decisions::decisions(cx, call),
+        Endpoint::TestBreaker => rehearse::breaker(cx, &body, now),
+        Endpoint::TestFailover => rehearse::failover(cx, &body, now),
         Endpoint::Breaker { id, turn } => turn_breaker(cx, id, *turn, &body, now),
     }
 }

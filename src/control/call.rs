@@ -21,6 +21,9 @@ pub(super) enum Endpoint {
     Undrain(Box<str>),
     Weights,
     Explain,
+    Decisions,
+    TestBreaker,
+    TestFailover,
     Breaker { id: Box<str>, turn: Turn },
 }
 
@@ -59,6 +62,9 @@ impl Endpoint {
             ("backends", Some(id), Some("undrain"), None) => Self::Undrain(id.into()),
             ("weights", None, ..) => Self::Weights,
             ("explain", None, ..) => Self::Explain,
+            ("decisions", None, ..) => Self::Decisions,
+            ("circuit-breaker", Some("test"), None, _) => Self::TestBreaker,
+            ("failover", Some("test"), None, _) => Self::TestFailover,
             ("circuit-breaker", Some(id), Some("open"), None) => Self::Breaker { id: id.into(), turn: Turn::Open },
             ("circuit-breaker", Some(id), Some("close"), None) => Self::Breaker { id: id.into(), turn: Turn::Close },
             _ => return None,
@@ -76,10 +82,21 @@ impl Endpoint {
 
     const fn method(&self) -> &'static str {
         match self {
-            Self::Dashboard | Self::Favicon | Self::Health | Self::Metrics | Self::Strategy | Self::Backends => "GET",
+            Self::Dashboard
+            | Self::Favicon
+            | Self::Health
+            | Self::Metrics
+            | Self::Strategy
+            | Self::Backends
+            | Self::Decisions => "GET",
             Self::SetStrategy | Self::SetBackend(_) | Self::Weights => "PUT",
             Self::RemoveBackend(_) => "DELETE",
-            Self::Explain | Self::Breaker { .. } | Self::Drain(_) | Self::Undrain(_) => "POST",
+            Self::Explain
+            | Self::TestBreaker
+            | Self::TestFailover
+            | Self::Breaker { .. }
+            | Self::Drain(_)
+            | Self::Undrain(_) => "POST",
         }
     }
 
@@ -100,7 +117,10 @@ impl Endpoint {
             | Self::Metrics
             | Self::Strategy
             | Self::Backends
-            | Self::Explain => false,
+            | Self::Explain
+            | Self::Decisions => false,
+            // They rehearse on copies.
+            Self::TestBreaker | Self::TestFailover => false,
             Self::SetStrategy
             | Self::SetBackend(_)
             | Self::RemoveBackend(_)
@@ -147,12 +167,16 @@ impl Call {
         std::str::from_utf8(find(&self.headers, "content-length")?).ok()?.parse().ok()
     }
 
+    /// A field of the query, by its name with the `=` behind it, as it was written.
+    pub(super) fn query(&self, field: &[u8]) -> Option<&[u8]> {
+        let query = self.path.split(|&b| b == b'?').nth(1).unwrap_or_default();
+        query.split(|&b| b == b'&').find_map(|given| given.strip_prefix(field))
+    }
+
     /// The path of the API that a body is explained for: the header `x-llm-path`, else the query's `path`, else that of
     /// chat completions.
     pub(super) fn explained_path(&self) -> Vec<u8> {
-        let query = self.path.split(|&b| b == b'?').nth(1).unwrap_or_default();
-        let from_query = query.split(|&b| b == b'&').find_map(|field| field.strip_prefix(b"path="));
-        match (find(&self.headers, "x-llm-path"), from_query) {
+        match (find(&self.headers, "x-llm-path"), self.query(b"path=")) {
             (Some(header), _) => header.to_vec(),
             (None, Some(encoded)) => decoded(encoded),
             (None, None) => b"/v1/chat/completions".to_vec(),
@@ -222,6 +246,9 @@ mod tests {
             ("GET", "/metrics"),
             ("GET", "/backends"),
             ("POST", "/explain"),
+            ("GET", "/decisions"),
+            ("POST", "/circuit-breaker/test"),
+            ("POST", "/failover/test"),
             ("POST", "/circuit-breaker/a/open"),
             ("POST", "/circuit-breaker/a/close"),
             ("POST", "/backends/a/drain"),
@@ -326,6 +353,10 @@ mod tests {
             "backends/a/b",
             "backends/a/drain/b",
             "weights/a",
+            "failover",
+            "failover/a",
+            "failover/test/a",
+            "circuit-breaker/test/a",
         ] {
             assert_eq!(status("POST", &format!("/api/v1/router/{name}")).0, 404, "{name}");
         }

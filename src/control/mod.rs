@@ -11,7 +11,9 @@
 mod api;
 mod call;
 mod dashboard;
+mod decisions;
 mod explain;
+mod rehearse;
 mod reply;
 mod session;
 mod show;

@@ -133,14 +133,14 @@ pub(super) fn backends(router: &Router, view: &View, now: Timestamp) -> String {
 }
 
 /// Who a backend is.
-pub(super) fn about(o: &mut Object<'_>, backend: &Backend) {
+fn about(o: &mut Object<'_>, backend: &Backend) {
     o.set("id", &*backend.id).set("backend_type", backend.kind.name()).set("cluster", &*backend.cluster);
     o.set("priority", backend.priority).set("weight", Thousandths(backend.weight.thousandths().into()));
     o.set("quality_score", backend.quality);
 }
 
 /// How a backend stands.
-pub(super) fn figures(o: &mut Object<'_>, backend: &Backend, record: &Record, now: Timestamp) {
+fn figures(o: &mut Object<'_>, backend: &Backend, record: &Record, now: Timestamp) {
     o.set("health_score", score(backend, record, now)).set("response_time_ms", response_time(backend, record, now));
     let load = record.load();
     o.object("in_flight", |o| _ = o.set("requests", load.requests).set("tokens", load.tokens.0));

@@ -61,6 +61,7 @@ impl Rig {
         for worker in &mut self.workers {
             worker.follow(&self.world);
             worker.view.refresh(&self.world, self.world.now()).unwrap();
+            worker.view.write_journal(&self.world).unwrap();
         }
     }
 
@@ -431,7 +432,7 @@ fn an_explanation_takes_no_probe() {
     assert_eq!(rig.call(0, "POST", "/circuit-breaker/a/open", &[], b"").status, 200);
     let explained = rig.explain(&[], CHAT);
     let a = &explained["backends"][0];
-    assert_eq!((&a["excluded"]["by"], &a["place"]), (&json!("circuit_breaker"), &Value::Null));
+    assert_eq!((&a["excluded"]["by"], &a["place"]), (&json!("breaker"), &Value::Null));
     assert_eq!(a["excluded"]["retry_at"], a["circuit_breaker"]["retry_at"]);
     rig.world.set_seconds(1_000 + 120);
     for _ in 0..10 {
@@ -451,7 +452,7 @@ fn an_explanation_heeds_the_hints_that_clients_may_give() {
     let explained = Rig::new(&hints(json!(["strategy", "min_quality"]))).explain(&headers, CHAT);
     assert_eq!(explained["strategy"], "quality_based");
     assert_eq!(explained["decision"]["attempts"], json!(["b", "b", "b"]));
-    assert_eq!(explained["backends"][0]["excluded"]["by"], "min_quality");
+    assert_eq!(explained["backends"][0]["excluded"]["by"], "client");
     let explained = Rig::new(&hints(json!([]))).explain(&headers, CHAT);
     assert_eq!((&explained["strategy"], &explained["backends"][0]["eligible"]), (&json!("round_robin"), &json!(true)));
 }

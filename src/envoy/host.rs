@@ -149,6 +149,10 @@ impl Host for EnvoyHost {
         hostcalls::get_property(property.path().to_vec()).ok().flatten()
     }
 
+    fn leave_word(&self, name: &str, text: &str) {
+        self.checked(hostcalls::set_property(vec![name], Some(text.as_bytes())));
+    }
+
     fn call(&self, cluster: &str, headers: &[(&str, &str)], timeout: Duration) -> Option<CallId> {
         // What is refused here is for the caller to count: it is the cluster that is at fault, not the call.
         hostcalls::dispatch_http_call(cluster, headers.to_vec(), None, Vec::new(), timeout).ok().map(CallId)

@@ -90,6 +90,9 @@ fn send(refusal: &Refusal) {
     if let Some(seconds) = &retry_after {
         headers.push(("retry-after", seconds.as_str()));
     }
+    if let Some(explanation) = &refusal.explanation {
+        headers.push(("x-llm-explain", explanation.as_str()));
+    }
     let body = refusal.body();
     let _ = hostcalls::send_http_response(refusal.code.status().into(), headers, Some(body.as_bytes()));
 }

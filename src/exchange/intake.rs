@@ -18,6 +18,9 @@ pub(super) const ATTEMPT_COUNT: &str = "x-envoy-attempt-count";
 /// Prompt tokens, as estimated for the backend that is named beside it.
 pub(super) const ESTIMATED_TOKENS: &str = "x-llm-estimated-tokens";
 
+/// A client's wish to know why; in the answer, the explanation.
+pub(super) const EXPLAIN: &str = "x-llm-explain";
+
 /// What is known of a request before its body.
 #[derive(Debug, Default)]
 pub(super) struct Intake {
@@ -27,6 +30,10 @@ pub(super) struct Intake {
     pub(super) encoding: Encoding,
     pub(super) strategy: Option<Strategy>,
     pub(super) min_quality: Option<PerMille>,
+    /// Whether the client wants to know why.
+    pub(super) explain: bool,
+    /// What Envoy calls the request; no bytes where it does not.
+    pub(super) request_id: Vec<u8>,
     /// Bytes of the body that Envoy holds so far.
     pub(super) held: usize,
     content_length: Option<u64>,
@@ -78,6 +85,7 @@ impl Intake {
                 "content-type" => intake.json = is_json(&value),
                 "content-length" => intake.content_length = number(&value),
                 "content-encoding" => intake.encoding = Encoding::from_bytes(&value),
+                "x-request-id" => intake.request_id = value,
                 name if is_own(name) => {
                     intake.note_hint(hints, name, &value);
                     // Copies of one header follow each other; one call removes them all.
@@ -111,6 +119,9 @@ impl Intake {
         }
         if hints.min_quality && name == "x-llm-min-quality" {
             self.min_quality = ratio(value);
+        }
+        if hints.explain && name == EXPLAIN {
+            self.explain = !matches!(value.trim_ascii(), b"" | b"0" | b"false");
         }
     }
 

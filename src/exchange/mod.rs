@@ -8,10 +8,12 @@
 //! An exchange is in one phase at a time and each phase holds just what it needs. Whatever happens, [`Exchange::log`]
 //! ends it: what was counted in is counted out exactly once.
 
+mod decision;
 mod ending;
 mod intake;
 mod refusal;
 mod rehearsal;
+mod report;
 mod request;
 mod response;
 mod router;
@@ -21,6 +23,7 @@ mod tests;
 mod transitions;
 mod turns;
 
+pub(crate) use decision::{Decision, Detail, Upshot, ranked_by};
 pub use refusal::{Refusal, RefusalCode};
 pub(crate) use rehearsal::Rehearsal;
 pub use router::Router;
@@ -86,7 +89,7 @@ impl Exchange {
                 self.phase = Phase::Reading(intake);
                 Flow::Hold
             }
-            intake::Verdict::NothingToRead => self.route(cx, &intake, None),
+            intake::Verdict::NothingToRead => self.route(cx, intake, None),
         }
     }
 
@@ -97,7 +100,7 @@ impl Exchange {
             Phase::Reading(_) if held > limit => self.refuse(cx, Refusal::too_large(limit)),
             Phase::Reading(intake) if end_of_stream => {
                 let body = cx.host.request_body(held);
-                self.route(cx, &intake, body)
+                self.route(cx, intake, body)
             }
             Phase::Reading(mut intake) => {
                 intake.held = held;
@@ -121,7 +124,7 @@ impl Exchange {
         match std::mem::take(&mut self.phase) {
             Phase::Reading(intake) => {
                 let body = cx.host.request_body(intake.held);
-                self.route(cx, &intake, body)
+                self.route(cx, intake, body)
             }
             Phase::Routed(mut route) => {
                 route.asked = true;
@@ -171,7 +174,7 @@ impl Exchange {
         matches!(self.phase, Phase::Start | Phase::Reading(_))
     }
 
-    fn route<H: Host>(&mut self, cx: &mut Context<'_, H>, intake: &Intake, body: Option<Vec<u8>>) -> Flow {
+    fn route<H: Host>(&mut self, cx: &mut Context<'_, H>, intake: Intake, body: Option<Vec<u8>>) -> Flow {
         let began = cx.router.times_this_one().then(|| cx.host.now());
         match request::decide(cx, intake, body) {
             Ok(route) => {

@@ -27,6 +27,8 @@ pub struct Refusal {
     pub message: String,
     /// When asking again may help.
     pub retry_after: Option<Duration>,
+    /// Why nobody may serve it, where the client wants to know and may: the value of `x-llm-explain`.
+    pub explanation: Option<String>,
 }
 
 impl RefusalCode {
@@ -70,11 +72,12 @@ impl Refusal {
             code: RefusalCode::RequestTooLarge,
             message: format!("the request's body is larger than the {limit} bytes that this gateway reads"),
             retry_after: None,
+            explanation: None,
         }
     }
 
     pub(super) fn invalid(what: &impl std::fmt::Display) -> Self {
-        Self { code: RefusalCode::InvalidRequest, message: what.to_string(), retry_after: None }
+        Self { code: RefusalCode::InvalidRequest, message: what.to_string(), retry_after: None, explanation: None }
     }
 
     pub(super) const fn metric(&self) -> Metric {

@@ -1,6 +1,8 @@
 //! From what the client sent to where it goes.
 
+use super::decision::Decision;
 use super::intake::{ATTEMPT_COUNT, ESTIMATED_TOKENS, Encoding, Intake};
+use super::report::Ids;
 use super::router::Route;
 use super::{Context, Refusal};
 use crate::domain::{RequestFacts, Tokens};
@@ -15,11 +17,11 @@ const SLOTS: [&str; 4] = ["x-llm-try-0", "x-llm-try-1", "x-llm-try-2", "x-llm-tr
 /// Reads the body, decides, and writes the headers by which Envoy routes.
 pub(super) fn decide<H: Host>(
     cx: &mut Context<'_, H>,
-    intake: &Intake,
+    intake: Intake,
     body: Option<Vec<u8>>,
 ) -> Result<Route, Refusal> {
     let whole = body.is_some() || intake.ended;
-    let Read { facts, text, understood, .. } = read(intake, body, cx.router.config().body_limit_bytes)?;
+    let Read { facts, text, understood, .. } = read(&intake, body, cx.router.config().body_limit_bytes)?;
     let now = cx.host.now();
     let strategy = intake.strategy.unwrap_or(cx.router.strategy());
     let ask = Ask {
@@ -29,8 +31,29 @@ pub(super) fn decide<H: Host>(
         min_quality: intake.min_quality,
         panic_threshold: cx.router.config().panic_threshold,
     };
-    let (attempts, held) = cx.decide(&ask, now)?;
+    let id = cx.view.journal().number();
+    let is_noted = cx.view.journal().has_room();
+    let mut findings = (is_noted || intake.explain).then(Vec::new);
+    let decided = cx.decide(&ask, now, findings.as_mut());
+    let attempts = decided.as_ref().ok().map(|(attempts, _)| attempts);
+    let decision = findings.map(|findings| Decision::new(id, now, &intake.request_id, &ask, attempts, findings));
+    if let Some(decision) = decision.as_ref().filter(|_| is_noted) {
+        cx.view.journal().note(id, decision.encode());
+    }
+    let (attempts, held) = match decided {
+        Ok(decided) => decided,
+        Err(mut refusal) => {
+            refusal.explanation = decision.filter(|_| intake.explain).map(|decision| decision.header());
+            let ids = Ids { decision: id, request: &intake.request_id };
+            cx.report_refusal(ids, is_noted, strategy, &refusal);
+            return Err(refusal);
+        }
+    };
     let route = Route {
+        id,
+        request_id: intake.request_id,
+        is_noted,
+        explanation: decision.filter(|_| intake.explain).map(Box::new),
         strategy,
         departed_after: cx.ended(&attempts),
         attempts,

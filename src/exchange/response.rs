@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use super::Context;
 use super::ending::{Details, Evidence, Flags, verdict};
-use super::intake::{ESTIMATED_TOKENS, is_own};
+use super::intake::{ESTIMATED_TOKENS, EXPLAIN, is_own};
 use super::router::{Held, Route};
-use crate::config::LogLevel;
 use crate::cost::price_of;
 use crate::domain::{Api, BackendIndex, Ending, Failure, Timestamp, Tokens, Usage};
 use crate::health::Verdict;
@@ -64,15 +63,15 @@ impl Head {
 /// An answer as it passes by. Nothing of it is held back.
 #[derive(Debug)]
 pub(super) struct Answer {
-    route: Route,
+    pub(super) route: Route,
     /// Who gives it.
-    backend: BackendIndex,
+    pub(super) backend: BackendIndex,
     held: Option<Held>,
     /// Who failed and had to leave it to another, and how long it took until that one answered.
     left: Option<(BackendIndex, Duration)>,
     /// Attempts made; none if the request never left Envoy.
-    attempts: Option<u32>,
-    status: Option<u16>,
+    pub(super) attempts: Option<u32>,
+    pub(super) status: Option<u16>,
     observer: Observer,
     /// When its headers came, where they are what the client waited for.
     headed: Option<Timestamp>,
@@ -182,7 +181,10 @@ impl Answer {
     }
 
     /// Says who answered and how it was decided, unless nobody did or nobody is to know.
-    fn write_headers<H: Host>(&self, cx: &Context<'_, H>) {
+    fn write_headers<H: Host>(&mut self, cx: &Context<'_, H>) {
+        if let Some(decision) = self.route.explanation.take() {
+            cx.host.add_response_header(EXPLAIN, decision.header().as_bytes());
+        }
         let Some((backend, attempts)) = cx.router.backend(self.backend).zip(self.attempts) else { return };
         if !cx.router.config().response_headers {
             return;
@@ -219,9 +221,7 @@ impl Answer {
         let ending = self.ending(cx.host, &facts);
         self.count(cx, ending, &facts, now);
         self.learn(cx, ending, &facts, now);
-        if cx.router.config().logging.decisions {
-            self.log(cx, ending, now.since(self.route.departed));
-        }
+        self.report(cx, ending, &facts, now.since(self.route.departed));
     }
 
     /// How it ended. A good answer, complete, needs no look at Envoy's flags.
@@ -270,7 +270,7 @@ impl Answer {
     }
 
     /// What calibration corrects: the estimate, without the tokens that were given as such.
-    const fn estimated(&self) -> Tokens {
+    pub(super) const fn estimated(&self) -> Tokens {
         Tokens(self.route.text.0.saturating_add(self.route.facts.fixed_tokens.0))
     }
 
@@ -322,20 +322,5 @@ impl Answer {
                 whole => host.record(Metric::Cost(backend), whole),
             }
         }
-    }
-
-    fn log<H: Host>(&self, cx: &Context<'_, H>, ending: Ending, duration: Duration) {
-        let id = cx.router.backend(self.backend).map_or("", |backend| &backend.id);
-        let fields = [
-            ("event", "decision".to_owned()),
-            ("backend", id.to_owned()),
-            ("strategy", self.route.strategy.name().to_owned()),
-            ("estimated_tokens", self.estimated().0.to_string()),
-            ("attempts", self.attempts.unwrap_or(0).to_string()),
-            ("status", self.status.unwrap_or(0).to_string()),
-            ("ending", format!("{ending:?}")),
-            ("duration_ms", duration.as_millis().to_string()),
-        ];
-        cx.host.log(LogLevel::Info, &crate::logging::line(cx.router.config().logging.format, &fields));
     }
 }

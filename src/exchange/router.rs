@@ -4,6 +4,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::decision::{Decision, Finding, findings};
 use super::turns::{SharedTurns, Turnstile};
 use super::{Context, Refusal, RefusalCode};
 use crate::config::Config;
@@ -36,6 +37,14 @@ pub struct Router {
 /// A request on its way.
 #[derive(Debug)]
 pub(super) struct Route {
+    /// The decision's.
+    pub(super) id: u64,
+    /// What Envoy calls the request; no bytes where it does not.
+    pub(super) request_id: Vec<u8>,
+    /// Whether the journal has it.
+    pub(super) is_noted: bool,
+    /// For the client, where it asked and may.
+    pub(super) explanation: Option<Box<Decision>>,
     pub(super) facts: RequestFacts,
     pub(super) method: Method,
     pub(super) strategy: Strategy,
@@ -144,12 +153,21 @@ impl Router {
 impl<H: Host> Context<'_, H> {
     /// Decides, and counts the request in where it goes first. A decision is made on this VM's view; whether it holds
     /// is asked of the record itself, so that limits and breakers are exact over all workers.
-    pub(super) fn decide(&mut self, ask: &Ask<'_>, now: Timestamp) -> Result<(Attempts, Option<Held>), Refusal> {
+    /// Into `found` goes what the decision was made on, if somebody wants to know.
+    pub(super) fn decide(
+        &mut self,
+        ask: &Ask<'_>,
+        now: Timestamp,
+        mut found: Option<&mut Vec<Finding>>,
+    ) -> Result<(Attempts, Option<Held>), Refusal> {
         let wanted = usize::from(self.router.config.retry.max_attempts);
         // A backend that turns out to have no room, or to be ill, is known to be so at the next try.
         for _ in 0..=self.router.config.backends.len() {
             let Router { config, places, cursor, smooth, rng, .. } = &mut *self.router;
             let fleet = Fleet { backends: &config.backends, places, view: self.view };
+            if let Some(found) = &mut found {
+                **found = findings(&fleet, ask, now);
+            }
             // Two streams of chance: turns need their own, for when shared data fails them.
             let mut luck = SplitMix64::new(rng.next_u64());
             let store = Turnstile { host: self.host, rehearses: false };
@@ -302,11 +320,13 @@ pub(super) fn refuse(nobody: Nobody, now: Timestamp) -> Refusal {
             code: RefusalCode::RateLimited,
             message: "every backend that could serve this request has as much to do as it may have".to_owned(),
             retry_after: Some(nobody.retry_at.map_or(Duration::from_secs(1), |at| at.since(now))),
+            explanation: None,
         };
     }
     Refusal {
         code: RefusalCode::NoBackendAvailable,
         message: "no backend can serve this request now".to_owned(),
         retry_after: nobody.retry_at.map(|at| at.since(now)),
+        explanation: None,
     }
 }

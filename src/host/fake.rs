@@ -60,6 +60,8 @@ pub(crate) struct World {
     /// The same, each by itself.
     pub(crate) figures: RefCell<HashMap<Metric, u64>>,
     pub(crate) log: RefCell<Vec<(LogLevel, String)>>,
+    /// What access logs would find.
+    pub(crate) words: RefCell<BTreeMap<String, String>>,
 }
 
 impl World {
@@ -88,6 +90,7 @@ impl World {
             metrics: RefCell::default(),
             figures: RefCell::default(),
             log: RefCell::default(),
+            words: RefCell::default(),
         }
     }
 
@@ -206,6 +209,10 @@ impl Host for World {
 
     fn property(&self, property: Property) -> Option<Vec<u8>> {
         self.properties.borrow().get(&property).cloned()
+    }
+
+    fn leave_word(&self, name: &str, text: &str) {
+        self.words.borrow_mut().insert(name.to_owned(), text.to_owned());
     }
 
     fn call(&self, cluster: &str, headers: &[(&str, &str)], timeout: Duration) -> Option<CallId> {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::journal::{self, Journal, Page};
 use super::members::Members;
 use super::notice::{Notice, Signal};
 use super::outcome::Outcome;
@@ -78,6 +79,7 @@ pub struct View {
     transitions: Vec<(Place, Transition)>,
     /// Configurations of this VM so far.
     configurations: u64,
+    journal: Journal,
 }
 
 impl View {
@@ -90,6 +92,7 @@ impl View {
             unmeasured: Record::default(),
             transitions: Vec::new(),
             configurations: 0,
+            journal: Journal::new(name),
         }
     }
 
@@ -150,6 +153,28 @@ impl View {
     /// Whether this VM is the only one so far.
     pub const fn is_alone(&self) -> bool {
         self.members.is_alone()
+    }
+
+    /// The last decisions of this VM.
+    pub const fn journal(&mut self) -> &mut Journal {
+        &mut self.journal
+    }
+
+    /// Shows others this VM's last decisions. To be called at every tick.
+    pub fn write_journal(&mut self, store: &impl Store) -> Result<(), StoreError> {
+        self.journal.tick(store, self.members.seat())
+    }
+
+    /// The last decisions of all VMs, and how many are not among them: this VM's as they are now, the others' as they
+    /// were at their last tick.
+    pub fn journals(&self, store: &impl Store) -> Result<(Vec<Page>, u64), StoreError> {
+        let (mut pages, mut skipped) = self.journal.read();
+        for seat in (0..Members::seats(store)?).filter(|&seat| Some(seat) != self.members.seat()) {
+            let (others, more) = journal::written(store, seat)?;
+            pages.extend(others);
+            skipped += more;
+        }
+        Ok((pages, skipped))
     }
 
     /// A number for one more configuration of this VM.
@@ -314,6 +339,13 @@ impl View {
         entry.written();
         self.transitions.extend(transitions.into_iter().map(|transition| (place, transition)));
         Ok(())
+    }
+
+    /// Makes this VM believe something of a backend, and nobody else: for a rehearsal, after which what it believed
+    /// before, which is returned, is put back.
+    pub fn imagine(&mut self, place: Place, record: Record) -> Record {
+        let believed = self.entries.get_mut(place.0).map(|entry| &mut entry.record);
+        believed.map_or_else(Record::default, |believed| std::mem::replace(believed, record))
     }
 
     /// Reads what others wrote, writes what they have not seen, and shows that this VM lives. To be called at every tick.

@@ -67,6 +67,9 @@ impl Upkeep {
             host.record(Metric::InternalErrors(Internal::SharedData), 1);
         }
         router.announce(view, host);
+        if view.write_journal(host).is_err() {
+            host.record(Metric::InternalErrors(Internal::SharedData), 1);
+        }
         if !view.leads() {
             return;
         }

@@ -70,7 +70,7 @@ fn the_documented_defaults_are_the_code_s() {
         assert_eq!(normalised.pointer(&pointer(key)), Some(&documented), "{key}");
         compared += 1;
     }
-    assert_eq!(compared, 36, "keys whose default is a value");
+    assert_eq!(compared, 37, "keys whose default is a value");
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn every_documented_key_is_accepted() {
             "id" => json!("a"),
             "cost_per_1k_tokens" => json!(0.05),
             "max_concurrent_requests" | "seed" => json!(7),
-            "client_hints" => json!(["strategy", "min_quality"]),
+            "client_hints" => json!(["strategy", "min_quality", "explain"]),
             _ => normalised.pointer(&pointer(key)).unwrap().clone(),
         };
         let answer = parsed(&document_with(key, value));

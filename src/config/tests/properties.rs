@@ -156,7 +156,8 @@ prop_compose! {
         backends in btree_map("[A-Za-z0-9_-]{1,64}", backend(), 1..6),
         default_backend in any::<prop::sample::Index>(),
         body_limit_bytes in 1_024_usize..=67_108_864,
-        [response_headers, forward_estimate, by_strategy, by_quality, decisions] in any::<[bool; 5]>(),
+        [response_headers, forward_estimate, by_strategy, by_quality, explain, filter_state] in any::<[bool; 6]>(),
+        decisions in 0_u16..=1_000,
         max_attempts in 1_u8..=4,
         format in prop::sample::select(&[LogFormat::Json, LogFormat::Text]),
         level in prop::sample::select(&[LogLevel::Debug, LogLevel::Info, LogLevel::Warn, LogLevel::Error]),
@@ -178,7 +179,7 @@ prop_compose! {
             body_limit_bytes,
             response_headers,
             forward_estimate,
-            client_hints: ClientHints { strategy: by_strategy, min_quality: by_quality },
+            client_hints: ClientHints { strategy: by_strategy, min_quality: by_quality, explain },
             retry: Retry { max_attempts },
             envoy_admin: admin.map(|interval| EnvoyAdmin {
                 // No backend of these tests has a cluster of so long a name.
@@ -186,7 +187,7 @@ prop_compose! {
                 interval: Duration::from_millis(interval),
             }),
             panic_threshold: PerMille::new(panic_threshold),
-            logging: Logging { format, level, decisions },
+            logging: Logging { format, level, decisions: PerMille::new(decisions), filter_state },
             seed,
         }
     }

@@ -51,7 +51,7 @@ fn a_configuration_with_every_key() {
         "retry": { "max_attempts": 4 },
         "envoy_admin": { "cluster": "admin", "interval_ms": 250 },
         "panic_threshold": 0.5,
-        "logging": { "format": "text", "level": "debug", "decisions": true },
+        "logging": { "format": "text", "level": "debug", "decisions": 0.25, "filter_state": true },
         "seed": u64::MAX,
     }));
     assert_snapshot!(shown);
