@@ -6,6 +6,7 @@ mod facts;
 mod outcome;
 mod quota;
 mod rng;
+mod thresholds;
 mod units;
 
 pub use backend::{Backend, BackendIndex, BackendType, BreakerSettings, Prices, ProbeSettings, Weight};
@@ -14,4 +15,5 @@ pub use facts::{Api, RequestFacts, TextSink};
 pub use outcome::{Ending, Failure, Usage};
 pub use quota::{Allowance, QuotaReport};
 pub use rng::{Rng, SplitMix64};
+pub use thresholds::Thresholds;
 pub use units::{PerMille, PicoUsd, Price, Timestamp, Tokens};
