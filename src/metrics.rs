@@ -3,6 +3,7 @@
 //! Labels are part of the name, as Envoy's `stats_tags` expect them (`envoy/envoy.yaml`). Names come from the
 //! configuration alone, never from a request, so that their number is fixed.
 
+use crate::alerts::AlertKind;
 use crate::domain::{Backend, BackendIndex, Ending};
 use crate::health::{BreakerPhase, TripReason};
 
@@ -59,6 +60,15 @@ pub enum Metric {
     QuotaRemaining(BackendIndex),
     /// Requests that the router refused: `loadbalancer_refusals_total{code}`.
     Refusals(&'static str),
+    /// Alerts that were raised or cleared: `loadbalancer_alerts_total{alert,state}`.
+    Alerts {
+        /// What for.
+        alert: AlertKind,
+        /// Whether it was raised.
+        raised: bool,
+    },
+    /// What became of calls to the webhook, or of news for it: `loadbalancer_alert_deliveries_total{result}`.
+    AlertDeliveries(DeliveryResult),
     /// What went wrong in the router itself: `loadbalancer_internal_errors_total{kind}`.
     InternalErrors(Internal),
 }
@@ -133,6 +143,31 @@ pub enum TokenKind {
     Output,
 }
 
+/// What became of news for the webhook, as a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DeliveryResult {
+    /// A call was answered well.
+    Delivered,
+    /// A call was not, and is made again.
+    Failed,
+    /// A call was answered by a 4xx, and is not made again.
+    Refused,
+    /// News had to make room for later news before it could be sent.
+    Lost,
+}
+
+impl DeliveryResult {
+    /// Its name in metrics and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+            Self::Refused => "refused",
+            Self::Lost => "lost",
+        }
+    }
+}
+
 /// What can go wrong in the router itself. None of it fails a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Internal {
@@ -170,6 +205,8 @@ impl Metric {
             | Self::BreakerFailures(_)
             | Self::BreakerTransitions { .. }
             | Self::Refusals(_)
+            | Self::Alerts { .. }
+            | Self::AlertDeliveries(_)
             | Self::InternalErrors(_) => Kind::Counter,
             Self::InFlight(_)
             | Self::BreakerState(_)
@@ -221,6 +258,11 @@ impl Metric {
                 format!("loadbalancer_quota_remaining_permille.backend_id.{}", id(backend))
             }
             Self::Refusals(code) => format!("loadbalancer_refusals_total.code.{code}"),
+            Self::Alerts { alert, raised } => {
+                let state = if raised { "raised" } else { "cleared" };
+                format!("loadbalancer_alerts_total.alert.{}.state.{state}", alert.name())
+            }
+            Self::AlertDeliveries(result) => format!("loadbalancer_alert_deliveries_total.result.{}", result.name()),
             Self::InternalErrors(kind) => format!("loadbalancer_internal_errors_total.kind.{}", kind.name()),
         }
     }

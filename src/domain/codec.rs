@@ -48,6 +48,13 @@ impl<'a> Decoder<'a> {
         self.u64().map(Timestamp::from_micros)
     }
 
+    /// Reads a text, if there is one.
+    pub fn text(&mut self) -> Option<Box<str>> {
+        let (text, rest) = self.0.get(1..)?.split_at_checked(usize::from(*self.0.first()?))?;
+        self.0 = rest;
+        str::from_utf8(text).ok().map(Into::into)
+    }
+
     /// Whether all has been read.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -99,8 +106,39 @@ impl Encoder {
         self.u64(value.as_micros())
     }
 
+    /// Appends a text, or of a longer one as many characters as fit into 255 bytes.
+    pub fn text(&mut self, text: &str) -> &mut Self {
+        let end = (0..=text.len().min(255)).rev().find(|&end| text.is_char_boundary(end)).unwrap_or_default();
+        self.0.push(end as u8);
+        self.0.extend_from_slice(text.as_bytes().get(..end).unwrap_or_default());
+        self
+    }
+
     /// What was appended.
     pub fn finish(self) -> Vec<u8> {
         self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_text_is_read_as_it_was_written_as_far_as_it_fits(text in any::<String>(), more in any::<u8>()) {
+            for text in [text.clone(), text.repeat(9)] {
+                let mut out = Encoder::with_capacity(0);
+                let bytes = { out.text(&text).u8(more); out.finish() };
+                let mut from = Decoder::new(&bytes);
+                let read = from.text().expect("a text");
+                prop_assert!(text.starts_with(&*read) && (read.len() == text.len() || read.len() > 251));
+                prop_assert_eq!((from.u8(), from.is_empty()), (Some(more), true));
+                let cut = bytes.len() - 2;
+                prop_assert!(text.is_empty() || Decoder::new(&bytes[..cut]).text().is_none());
+            }
+        }
     }
 }
