@@ -41,6 +41,10 @@ impl AlertKind {
         Self::AdminUnreadable,
     ];
 
+    pub(super) fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(code)).copied()
+    }
+
     /// Its name in the control API, metrics, logs and the webhook.
     pub const fn name(self) -> &'static str {
         match self {
@@ -201,9 +205,23 @@ impl Alert {
         out.text(self.backend.as_deref().unwrap_or_default());
     }
 
-    pub(super) fn decode(from: &mut Decoder<'_>) -> Option<Self> {
+    /// Reads so many.
+    pub(super) fn decode_all(from: &mut Decoder<'_>, number: u16) -> Option<Vec<Self>> {
+        let mut all = Vec::new();
+        for _ in 0..number {
+            all.push(Self::decode(from)?);
+        }
+        Some(all)
+    }
+
+    /// No backend has an empty name.
+    pub(super) fn decode_backend(from: &mut Decoder<'_>) -> Option<Option<Box<str>>> {
+        from.text().map(|id| Some(id).filter(|id| !id.is_empty()))
+    }
+
+    fn decode(from: &mut Decoder<'_>) -> Option<Self> {
         Some(Self {
-            kind: AlertKind::ALL.get(usize::from(from.u8()?)).copied()?,
+            kind: AlertKind::from_code(from.u8()?)?,
             cause: Cause::from_code(from.u8()?)?,
             told: from.u8()? != 0,
             value: from.u64()?,
@@ -211,8 +229,7 @@ impl Alert {
             raised_at: from.time()?,
             cleared_at: from.time()?,
             since: from.time()?,
-            // No backend has an empty name.
-            backend: from.text().map(|id| Some(id).filter(|id| !id.is_empty()))?,
+            backend: Self::decode_backend(from)?,
         })
     }
 }

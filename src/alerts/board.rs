@@ -8,7 +8,6 @@
 //! The board lies in shared data as a whole, what is to be sent included: so a new leader goes on where the last one
 //! stopped, and any worker can show it. Nothing on it depends on who looks, or how often.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::alert::{Alert, AlertKind};
@@ -31,10 +30,10 @@ pub const STEADY: Duration = Duration::from_secs(3);
 /// All that is known of alerts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Board {
-    /// Those that hold, and those whose figure is being watched.
+    /// Those that hold, in the order in which they were raised, and those whose figure is being watched.
     current: Vec<Alert>,
-    /// Those that were cleared, the latest first.
-    recent: VecDeque<Alert>,
+    /// Those that were cleared, in that order.
+    recent: Vec<Alert>,
     /// When an alert of each kind and backend was last put among what is to be sent, as long as that matters.
     told: Vec<(AlertKind, Option<Box<str>>, Timestamp)>,
     /// What is to be sent.
@@ -75,34 +74,33 @@ impl AlertKind {
 
 impl Board {
     /// Those that hold, the latest first.
-    pub fn active(&self) -> Vec<&Alert> {
-        let mut active: Vec<_> = self.current.iter().filter(|alert| alert.is_firing()).collect();
-        active.sort_unstable_by(|a, b| b.raised_at.cmp(&a.raised_at).then_with(|| a.backend.cmp(&b.backend)));
-        active
+    pub fn active(&self) -> impl Iterator<Item = &Alert> {
+        self.current.iter().rev().filter(|alert| alert.is_firing())
     }
 
     /// Those that were cleared, the latest first.
     pub fn recent(&self) -> impl Iterator<Item = &Alert> {
-        self.recent.iter()
+        self.recent.iter().rev()
     }
 
     /// Takes note of all figures there are. What is about none of them is about something that is gone.
     pub fn observe(&mut self, readings: &[Reading<'_>], terms: Terms, now: Timestamp) -> Changes {
         let mut changes = Changes::default();
+        let mut risen = Vec::new();
         for mut alert in std::mem::take(&mut self.current) {
             let reading = readings.iter().find(|reading| alert.is_of(reading.kind, reading.backend));
             if alert.stays(reading, now) {
-                if reading.is_some_and(|reading| alert.rises(reading, now)) {
-                    changes.alerts.push(alert.clone());
-                }
-                self.current.push(alert);
+                let rises = reading.is_some_and(|reading| alert.rises(reading, now));
+                if rises { &mut risen } else { &mut self.current }.push(alert);
             } else if alert.is_firing() {
                 alert.cleared_at = now.max(alert.raised_at);
                 changes.alerts.push(alert.clone());
-                self.recent.push_front(alert);
+                self.recent.push(alert);
             }
         }
-        self.recent.truncate(RECENT);
+        self.recent.drain(..self.recent.len().saturating_sub(RECENT));
+        changes.alerts.extend_from_slice(&risen);
+        self.current.append(&mut risen);
         let is_new = |board: &Self, reading: &Reading<'_>| {
             reading.sign == Sign::Bad && !board.current.iter().any(|alert| alert.is_of(reading.kind, reading.backend))
         };
@@ -170,14 +168,14 @@ impl Board {
             return None;
         }
         let [current, recent, told] = [from.u16()?, from.u16()?, from.u16()?];
-        let current = (0..current).map(|_| Alert::decode(from)).collect::<Option<_>>()?;
-        let recent = (0..recent).map(|_| Alert::decode(from)).collect::<Option<_>>()?;
-        let mut limit = || {
-            let kind = AlertKind::ALL.get(usize::from(from.u8()?)).copied()?;
-            Some((kind, from.text().map(|id| Some(id).filter(|id| !id.is_empty()))?, from.time()?))
-        };
-        let told = (0..told).map(|_| limit()).collect::<Option<_>>()?;
-        Some(Self { current, recent, told, outbox: Outbox::decode(from)? })
+        let (current, recent) = (Alert::decode_all(from, current)?, Alert::decode_all(from, recent)?);
+        let mut board = Self { current, recent, ..Self::default() };
+        for _ in 0..told {
+            let kind = AlertKind::from_code(from.u8()?)?;
+            board.told.push((kind, Alert::decode_backend(from)?, from.time()?));
+        }
+        board.outbox = Outbox::decode(from)?;
+        Some(board)
     }
 }
 

@@ -4,7 +4,6 @@
 //! leaders do not send the same. A leader that dies between the call and its answer is the one case in which something is
 //! sent twice; its receiver knows it by its id.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::alert::Alert;
@@ -32,7 +31,7 @@ const LAST_WAIT: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Outbox {
     /// In the order in which it happened; each alert as it was then.
-    news: VecDeque<Alert>,
+    news: Vec<Alert>,
     /// The number of the first of them.
     first: u64,
     /// Times that sending failed in a row.
@@ -95,7 +94,7 @@ impl Outbox {
         if self.news.is_empty() {
             self.due = now.after(GATHER);
         }
-        self.news.push_back(alert);
+        self.news.push(alert);
         let lost = self.news.len().saturating_sub(MOST);
         self.news.drain(..lost);
         self.first += lost as u64;
@@ -116,7 +115,7 @@ impl Outbox {
             return None;
         }
         self.due = now.after(CLAIM);
-        Some(Batch { news: self.news.iter().cloned().collect(), end: self.first + self.news.len() as u64 })
+        Some(Batch { news: self.news.clone(), end: self.first + self.news.len() as u64 })
     }
 
     /// Takes note of what became of a batch. What has come meanwhile is due at once, unless it would fail as well.
@@ -143,7 +142,6 @@ impl Outbox {
 
     pub(super) fn decode(from: &mut Decoder<'_>) -> Option<Self> {
         let (first, failures, due, len) = (from.u64()?, from.u8()?, from.time()?, from.u8()?);
-        let news = (0..len).map(|_| Alert::decode(from)).collect::<Option<_>>()?;
-        Some(Self { news, first, failures, due })
+        Some(Self { news: Alert::decode_all(from, len.into())?, first, failures, due })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::call::{Call, Endpoint, Turn};
 use super::json::object;
-use super::{Reply, explain, show};
+use super::{Reply, alerts, explain, show};
 use crate::config::{LogLevel, commands};
 use crate::domain::{Backend, BreakerSettings, Timestamp};
 use crate::exchange::Context;
@@ -10,6 +10,7 @@ use crate::host::{Host, Property};
 use crate::logging;
 use crate::state::{Place, Record};
 
+const UNREAD: &str = "shared data could not be read";
 const UNWRITTEN: &str = "shared data could not be written; nothing was changed";
 
 /// Answers a call that is allowed.
@@ -21,6 +22,7 @@ pub(super) fn answer<H: Host>(cx: &mut Context<'_, H>, call: &Call, body: Vec<u8
         Endpoint::Strategy => Reply::ok(show::strategy(cx.router)),
         Endpoint::SetStrategy => set_strategy(cx, &body, now),
         Endpoint::Backends => Reply::ok(show::backends(cx.router, cx.view, now)),
+        Endpoint::Alerts => alerts::alerts(cx.host).map_or_else(|_| Reply::unavailable(UNREAD), Reply::ok),
         Endpoint::Explain => explain::explain(cx, call, body, now),
         Endpoint::Breaker { id, turn } => turn_breaker(cx, id, *turn, &body, now),
     }
