@@ -49,7 +49,12 @@ pub trait Host: Store {
 
     /// Asks a cluster, pseudo-headers among the headers, and does not wait for the answer. None where that cannot even be
     /// begun: there is no such cluster, or none of its hosts is there to be asked.
-    fn call(&self, cluster: &str, headers: &[(&str, &str)], timeout: Duration) -> Option<CallId>;
+    fn call(&self, cluster: &str, headers: &[(&str, &str)], timeout: Duration) -> Option<CallId> {
+        self.call_with(cluster, headers, b"", timeout)
+    }
+
+    /// The same with a body.
+    fn call_with(&self, cluster: &str, headers: &[(&str, &str)], body: &[u8], timeout: Duration) -> Option<CallId>;
 
     /// The headers of the answer to a call. Only while it is handed over, and only if it has any.
     fn call_headers(&self) -> Vec<(String, Vec<u8>)>;

@@ -3,6 +3,7 @@
 //! Labels are part of the name, as Envoy's `stats_tags` expect them (`envoy/envoy.yaml`). Names come from the
 //! configuration alone, never from a request, so that their number is fixed.
 
+use crate::alerts::AlertKind;
 use crate::config::Strategy;
 use crate::domain::{Backend, BackendIndex, Ending};
 use crate::health::{BreakerPhase, TripReason};
@@ -84,6 +85,15 @@ pub enum Metric {
     RequestsPerMinute,
     /// The most memory that a VM has taken: `loadbalancer_wasm_memory_bytes`.
     Memory,
+    /// Alerts that were raised or cleared: `loadbalancer_alerts_total{alert,state}`.
+    Alerts {
+        /// What for.
+        alert: AlertKind,
+        /// Whether it was raised.
+        raised: bool,
+    },
+    /// What became of calls to the webhook, or of news for it: `loadbalancer_alert_deliveries_total{result}`.
+    AlertDeliveries(DeliveryResult),
     /// What went wrong in the router itself: `loadbalancer_internal_errors_total{kind}`.
     InternalErrors(Internal),
 }
@@ -195,6 +205,31 @@ impl TokenKind {
     }
 }
 
+/// What became of news for the webhook, as a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DeliveryResult {
+    /// A call was answered well.
+    Delivered,
+    /// A call was not, and is made again.
+    Failed,
+    /// A call was answered by a 4xx, and is not made again.
+    Refused,
+    /// News had to make room for later news before it could be sent.
+    Lost,
+}
+
+impl DeliveryResult {
+    /// Its name in metrics and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+            Self::Refused => "refused",
+            Self::Lost => "lost",
+        }
+    }
+}
+
 /// What can go wrong in the router itself. None of it fails a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Internal {
@@ -235,6 +270,8 @@ impl Metric {
             | Self::BreakerFailures(_)
             | Self::BreakerTransitions { .. }
             | Self::Refusals(_)
+            | Self::Alerts { .. }
+            | Self::AlertDeliveries(_)
             | Self::InternalErrors(_) => Kind::Counter,
             Self::LastFailover(_)
             | Self::InFlight(_)
@@ -283,6 +320,8 @@ impl Metric {
             Self::Refusals(_) => "refusals_total",
             Self::RequestsPerMinute => "requests_per_minute",
             Self::Memory => "wasm_memory_bytes",
+            Self::Alerts { .. } => "alerts_total",
+            Self::AlertDeliveries(_) => "alert_deliveries_total",
             Self::InternalErrors(_) => "internal_errors_total",
         }
     }
@@ -315,6 +354,8 @@ impl Metric {
             | Self::Refusals(_)
             | Self::RequestsPerMinute
             | Self::Memory
+            | Self::Alerts { .. }
+            | Self::AlertDeliveries(_)
             | Self::InternalErrors(_) => None,
         }
     }
@@ -347,6 +388,11 @@ impl Metric {
                 label("backend_type", about.flatten().map_or("unknown", |backend| backend.kind.name()));
             }
             Self::Refusals(code) => label("code", code),
+            Self::Alerts { alert, raised } => {
+                label("alert", alert.name());
+                label("state", if raised { "raised" } else { "cleared" });
+            }
+            Self::AlertDeliveries(result) => label("result", result.name()),
             Self::InternalErrors(kind) => label("kind", kind.name()),
             _ => {}
         }

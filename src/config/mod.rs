@@ -4,6 +4,7 @@
 //! tree (`tree`), a reader walks it key by key and notes what is wrong (`reader`, `read`), and only a document without
 //! any error becomes a [`Config`]. Fractions become integers on the way: thousandths, milliseconds, pico-USD.
 
+mod alerts;
 mod amend;
 pub(crate) mod commands;
 mod errors;
@@ -17,6 +18,7 @@ mod suggest;
 mod tests;
 mod tree;
 
+pub use alerts::{Alerts, Webhook};
 pub use errors::{Errors, Problem};
 pub(crate) use read::MOST_BACKENDS;
 pub use strategy::Strategy;
@@ -78,6 +80,8 @@ pub struct Config {
     pub retry: Retry,
     /// Where Envoy says how it sees the hosts of its clusters, if the router is to know.
     pub envoy_admin: Option<EnvoyAdmin>,
+    /// What is told of without being asked for.
+    pub alerts: Alerts,
     /// When fewer of the backends than this share may be asked, those that are merely ill may be, too.
     pub panic_threshold: PerMille,
     /// What is logged.

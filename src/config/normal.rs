@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::names::{Hint, Named, Role};
-use super::{ClientHints, Config};
+use super::{ClientHints, Config, alerts};
 use crate::domain::{Backend, BreakerSettings, PerMille, Price, ProbeSettings};
 
 impl Config {
@@ -26,6 +26,7 @@ impl Config {
                 "cluster": admin.cluster,
                 "interval_ms": admin.interval.as_millis() as u64,
             })),
+            "alerts": alerts::shown(&self.alerts),
             "panic_threshold": self.panic_threshold.ratio(),
             "logging": {
                 "format": self.logging.format.name(),
@@ -93,7 +94,7 @@ fn share(share: PerMille) -> Value {
     }
 }
 
-fn seconds(duration: Duration) -> f64 {
+pub(super) fn seconds(duration: Duration) -> f64 {
     duration.as_millis() as f64 / 1_000.0
 }
 

@@ -8,7 +8,7 @@ use super::names::{Hint, Role};
 use super::reader::Reader;
 use super::suggest::closest;
 use super::tree::Tree;
-use super::{ClientHints, Config, EnvoyAdmin, LogFormat, LogLevel, Logging, Parsed, Retry, Strategy};
+use super::{ClientHints, Config, EnvoyAdmin, LogFormat, LogLevel, Logging, Parsed, Retry, Strategy, alerts};
 use crate::domain::{
     Backend, BackendIndex, BackendType, BreakerSettings, PerMille, Price, Prices, ProbeSettings, Weight,
 };
@@ -19,12 +19,13 @@ pub(crate) const MOST_BACKENDS: usize = 256;
 /// An answer that takes so many times the expected time is slow, unless the operator says what is.
 const SLOW_TIMES: u64 = 5;
 
-const CLUSTER_NAME: &str = "a cluster's name is 1 to 255 visible ASCII characters, without spaces and commas";
+pub(super) const CLUSTER_NAME: &str =
+    "a cluster's name is 1 to 255 visible ASCII characters, without spaces and commas";
 
 /// Keys of the full interface that this version does not serve yet, by the object that they belong to.
 mod later {
     pub(super) const ROUTER: &[&str] =
-        &["alerts", "cache", "cost", "discovery", "learning", "quality", "queue", "region", "rollout", "state"];
+        &["cache", "cost", "discovery", "learning", "quality", "queue", "region", "rollout", "state"];
     pub(super) const BACKEND: &[&str] = &[
         "capabilities",
         "context_window_tokens",
@@ -74,6 +75,7 @@ fn router(reader: &mut Reader<'_, '_>) -> Option<Config> {
     let hints = reader.choices::<Hint>("client_hints");
     let retry = reader.object("retry", retry);
     let envoy_admin = reader.object("envoy_admin", |reader| envoy_admin(reader, &backends));
+    let alerts = reader.object("alerts", |reader| alerts::read(reader, envoy_admin.as_ref()));
     let panic_threshold = reader.number("panic_threshold", 0.0..=1.0, 0.0);
     let logging = reader.object("logging", logging);
     let seed = reader.optional_integer("seed", 0..=u64::MAX);
@@ -92,6 +94,7 @@ fn router(reader: &mut Reader<'_, '_>) -> Option<Config> {
         },
         retry,
         envoy_admin,
+        alerts,
         panic_threshold: PerMille::from_ratio(panic_threshold),
         logging,
         seed,
@@ -195,7 +198,7 @@ pub(super) fn is_id(id: &str) -> bool {
 }
 
 /// A cluster's name travels in a header's value.
-fn is_cluster(name: &str) -> bool {
+pub(super) fn is_cluster(name: &str) -> bool {
     (1..=255).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic() && b != b',')
 }
 
@@ -264,20 +267,14 @@ fn breaker(reader: &mut Reader<'_, '_>, expected_ms: u64) -> Option<BreakerSetti
 
 /// None without a path: then there is no probe.
 fn probe(reader: &mut Reader<'_, '_>, cluster: &str) -> Option<ProbeSettings> {
-    let path = reader.text("path");
-    if path.is_some_and(|path| !is_path(path)) {
-        reader.problem("path", "a path begins with / and is 1 to 1024 visible ASCII characters, without spaces");
-    }
-    let host = reader.text("host").unwrap_or(cluster);
-    if host != cluster && !is_host(host) {
-        reader.problem("host", "a host is 1 to 255 visible ASCII characters");
-    }
+    let path = path(reader, "path");
+    let host = host(reader, "host", cluster);
     let interval = reader.number("interval_seconds", 0.1..=3_600.0, 30.0);
     let timeout = reader.number("timeout_seconds", 0.05..=600.0, 10.0);
     let failures = reader.integer("consecutive_failures_threshold", 1..=1_000, 3) as u32;
     let successes = reader.integer("consecutive_successes_threshold", 1..=1_000, 2) as u32;
     let (interval, timeout) = (milliseconds(interval), milliseconds(timeout));
-    path.map(|path| ProbeSettings { path: path.into(), host: host.into(), interval, timeout, failures, successes })
+    path.map(|path| ProbeSettings { path: path.into(), host, interval, timeout, failures, successes })
 }
 
 /// None without a cluster: then Envoy's own health checks are not looked at.
@@ -295,6 +292,23 @@ fn envoy_admin(reader: &mut Reader<'_, '_>, backends: &[Backend]) -> Option<Envo
     Some(EnvoyAdmin { cluster: cluster.into(), interval })
 }
 
+pub(super) fn path<'t>(reader: &mut Reader<'t, '_>, key: &'static str) -> Option<&'t str> {
+    let path = reader.text(key);
+    if path.is_some_and(|path| !is_path(path)) {
+        reader.problem(key, "a path begins with / and is 1 to 1024 visible ASCII characters, without spaces");
+    }
+    path
+}
+
+/// An `:authority`; unless there is one, the cluster's name.
+pub(super) fn host(reader: &mut Reader<'_, '_>, key: &'static str, cluster: &str) -> Box<str> {
+    let host = reader.text(key).unwrap_or(cluster);
+    if host != cluster && !is_host(host) {
+        reader.problem(key, "a host is 1 to 255 visible ASCII characters");
+    }
+    host.into()
+}
+
 fn is_path(path: &str) -> bool {
     path.starts_with('/') && path.len() <= 1_024 && path.bytes().all(|b| b.is_ascii_graphic())
 }
@@ -303,7 +317,7 @@ fn is_host(host: &str) -> bool {
     (1..=255).contains(&host.len()) && host.bytes().all(|b| b.is_ascii_graphic())
 }
 
-fn milliseconds(seconds: f64) -> Duration {
+pub(super) fn milliseconds(seconds: f64) -> Duration {
     Duration::from_millis((seconds * 1_000.0).round() as u64)
 }
 

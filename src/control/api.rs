@@ -2,7 +2,7 @@
 
 use super::call::{Call, Endpoint, Turn};
 use super::json::object;
-use super::{Reply, decisions, explain, rehearse, show, steer, traffic};
+use super::{Reply, alerts, decisions, explain, rehearse, show, steer, traffic};
 use crate::config::{LogLevel, commands};
 use crate::domain::{Backend, BreakerSettings, Timestamp};
 use crate::exchange::Context;
@@ -10,6 +10,7 @@ use crate::host::{Host, Property};
 use crate::logging;
 use crate::state::{Place, Record};
 
+const UNREAD: &str = "shared data could not be read";
 pub(super) const UNWRITTEN: &str = "shared data could not be written; nothing was changed";
 
 /// Answers a call that is allowed.
@@ -28,6 +29,7 @@ pub(super) fn answer<H: Host>(cx: &mut Context<'_, H>, call: &Call, body: Vec<u8
         Endpoint::Drain(id) => steer::drain(cx, id, &body, now),
         Endpoint::Undrain(id) => steer::undrain(cx, id, now),
         Endpoint::Weights => steer::weigh(cx, &body, now),
+        Endpoint::Alerts => alerts::alerts(cx.host).map_or_else(|_| Reply::unavailable(UNREAD), Reply::ok),
         Endpoint::Explain => explain::explain(cx, call, body, now),
         Endpoint::Decisions => decisions::decisions(cx, call),
         Endpoint::TestBreaker => rehearse::breaker(cx, &body, now),

@@ -20,6 +20,7 @@ pub(super) enum Endpoint {
     Drain(Box<str>),
     Undrain(Box<str>),
     Weights,
+    Alerts,
     Explain,
     Decisions,
     TestBreaker,
@@ -61,6 +62,7 @@ impl Endpoint {
             ("backends", Some(id), Some("drain"), None) => Self::Drain(id.into()),
             ("backends", Some(id), Some("undrain"), None) => Self::Undrain(id.into()),
             ("weights", None, ..) => Self::Weights,
+            ("alerts", None, ..) => Self::Alerts,
             ("explain", None, ..) => Self::Explain,
             ("decisions", None, ..) => Self::Decisions,
             ("circuit-breaker", Some("test"), None, _) => Self::TestBreaker,
@@ -88,6 +90,7 @@ impl Endpoint {
             | Self::Metrics
             | Self::Strategy
             | Self::Backends
+            | Self::Alerts
             | Self::Decisions => "GET",
             Self::SetStrategy | Self::SetBackend(_) | Self::Weights => "PUT",
             Self::RemoveBackend(_) => "DELETE",
@@ -118,9 +121,11 @@ impl Endpoint {
             | Self::Strategy
             | Self::Backends
             | Self::Explain
-            | Self::Decisions => false,
+            | Self::Decisions
+            | Self::Alerts
             // They rehearse on copies.
-            Self::TestBreaker | Self::TestFailover => false,
+            | Self::TestBreaker
+            | Self::TestFailover => false,
             Self::SetStrategy
             | Self::SetBackend(_)
             | Self::RemoveBackend(_)
@@ -245,6 +250,7 @@ mod tests {
             ("GET", "/health"),
             ("GET", "/metrics"),
             ("GET", "/backends"),
+            ("GET", "/alerts"),
             ("POST", "/explain"),
             ("GET", "/decisions"),
             ("POST", "/circuit-breaker/test"),

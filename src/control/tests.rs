@@ -3,17 +3,19 @@
 mod figures;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{Flow, Reply, Session, Token};
+use crate::alerts::{AlertKind, Board, Cause, KEY, Reading, Sign, Terms};
 use crate::config;
 use crate::exchange::{self, Context, Exchange, Router};
-use crate::health::BreakerPhase;
+use crate::health::{BreakerPhase, TripReason};
 use crate::host::fake::{self, World};
 use crate::host::{Host, Property};
-use crate::state::View;
+use crate::state::{Store, View};
 
 struct Worker {
     router: Router,
@@ -501,4 +503,37 @@ proptest! {
             prop_assert_eq!(rig.call(0, "POST", endpoint, &[], body.as_bytes()).status, 400);
         }
     }
+}
+
+#[test]
+fn alerts_are_shown_as_the_leader_left_them_by_every_worker() {
+    let mut rig = Rig::three("round_robin");
+    assert_eq!(rig.get(0, "/alerts"), json!({"active": [], "recent": []}));
+    let terms = Terms { is_sent: false, min_interval: Duration::ZERO };
+    let open = |id| Reading {
+        kind: AlertKind::BreakerOpened,
+        backend: Some(id),
+        sign: Sign::Bad,
+        cause: Cause::Trip(TripReason::ByHand),
+        value: 2_000,
+        threshold: 2_000,
+    };
+    let mut board = Board::default();
+    let at = |seconds| rig.world.now().after(Duration::from_secs(seconds));
+    board.observe(&[open("a")], terms, at(0));
+    board.observe(&[open("a"), open("b")], terms, at(1));
+    board.observe(&[open("b"), open("c")], terms, at(2));
+    rig.world.store.set(KEY, &board.encode(), None).unwrap();
+    for worker in 0..2 {
+        let told = rig.get(worker, "/alerts");
+        let ids =
+            |list: &str| told[list].as_array().unwrap().iter().map(|a| a["backend_id"].clone()).collect::<Vec<_>>();
+        assert_eq!((ids("active"), ids("recent")), (vec![json!("c"), json!("b")], vec![json!("a")]));
+        let cleared = &told["recent"][0];
+        assert_eq!((&cleared["alert_name"], &cleared["value"]), (&json!("circuit_breaker_opened"), &json!(2)));
+        assert_eq!(cleared["cleared_at"], "1970-01-01T00:16:42.000Z");
+        assert_eq!(told["active"][0]["message"], "the circuit breaker of c opened: by_hand");
+    }
+    rig.world.unreadable.set(true);
+    assert_eq!(code(&rig.call(0, "GET", "/alerts", &[], b"")), (503, "unavailable".to_owned()));
 }

@@ -7,6 +7,7 @@ mod fnv;
 mod outcome;
 mod quota;
 mod rng;
+mod thresholds;
 mod units;
 
 pub use backend::{Backend, BackendIndex, BackendType, BreakerSettings, Prices, ProbeSettings, Weight};
@@ -16,4 +17,5 @@ pub use fnv::Fnv;
 pub use outcome::{Ending, Failure, Usage};
 pub use quota::{Allowance, QuotaReport};
 pub use rng::{Rng, SplitMix64};
+pub use thresholds::Thresholds;
 pub use units::{PerMille, PicoUsd, Price, Timestamp, Tokens};

@@ -153,9 +153,10 @@ impl Host for EnvoyHost {
         self.checked(hostcalls::set_property(vec![name], Some(text.as_bytes())));
     }
 
-    fn call(&self, cluster: &str, headers: &[(&str, &str)], timeout: Duration) -> Option<CallId> {
+    fn call_with(&self, cluster: &str, headers: &[(&str, &str)], body: &[u8], timeout: Duration) -> Option<CallId> {
         // What is refused here is for the caller to count: it is the cluster that is at fault, not the call.
-        hostcalls::dispatch_http_call(cluster, headers.to_vec(), None, Vec::new(), timeout).ok().map(CallId)
+        let body = Some(body).filter(|body| !body.is_empty());
+        hostcalls::dispatch_http_call(cluster, headers.to_vec(), body, Vec::new(), timeout).ok().map(CallId)
     }
 
     fn call_headers(&self) -> Vec<(String, Vec<u8>)> {

@@ -26,6 +26,7 @@ pub(crate) struct Call {
     pub(crate) path: String,
     /// All of them, the path too.
     pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
     pub(crate) timeout: Duration,
     pub(crate) at: Timestamp,
 }
@@ -215,13 +216,15 @@ impl Host for World {
         self.words.borrow_mut().insert(name.to_owned(), text.to_owned());
     }
 
-    fn call(&self, cluster: &str, headers: &[(&str, &str)], timeout: Duration) -> Option<CallId> {
+    fn call_with(&self, cluster: &str, headers: &[(&str, &str)], body: &[u8], timeout: Duration) -> Option<CallId> {
         let headers: Vec<_> = headers.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
         let path = headers.iter().find(|(name, _)| name == ":path").expect("a path").1.clone();
         let mut calls = self.calls.borrow_mut();
         let id = CallId(calls.len() as u32);
-        calls.push(Call { id, cluster: cluster.to_owned(), path, headers, timeout, at: self.now() });
-        (cluster != self.missing.get()).then_some(id)
+        let (cluster, body) = (cluster.to_owned(), String::from_utf8_lossy(body).into_owned());
+        let is_there = cluster != self.missing.get();
+        calls.push(Call { id, cluster, path, headers, body, timeout, at: self.now() });
+        is_there.then_some(id)
     }
 
     fn call_headers(&self) -> Headers {

@@ -38,6 +38,23 @@ pub struct Leaving {
     pub at_once: bool,
 }
 
+/// Which configuration of this VM looks after something, and when it last did.
+#[derive(Debug, Clone, Copy, Default)]
+struct Keeper(u64, Timestamp);
+
+impl Keeper {
+    /// Whether it is the one with this number, or is now.
+    fn is(&mut self, number: u64, now: Timestamp) -> bool {
+        let Self(keeper, since) = *self;
+        let is_gone = now < since || now.since(since) > KEEPER_EXPIRY;
+        let keeps = number >= keeper || is_gone;
+        if keeps {
+            *self = Self(number, now);
+        }
+        keeps
+    }
+}
+
 #[derive(Debug)]
 struct Entry {
     id: Box<str>,
@@ -55,10 +72,9 @@ struct Entry {
     notices: Vec<Notice>,
     /// When a router last had it, once that is told: what nobody has any more is not read at each tick.
     had: Option<Timestamp>,
-    /// Which configuration of this VM looks after the backend, and when it last did.
-    keeper: (u64, Timestamp),
     /// What answers cost that is not a whole millionth of a dollar yet.
     change: PicoUsd,
+    keeper: Keeper,
 }
 
 /// All records as this VM last saw them.
@@ -80,6 +96,8 @@ pub struct View {
     /// Configurations of this VM so far.
     configurations: u64,
     journal: Journal,
+    /// Which of them watches for alerts.
+    watch: Keeper,
 }
 
 impl View {
@@ -93,6 +111,7 @@ impl View {
             transitions: Vec::new(),
             configurations: 0,
             journal: Journal::new(name),
+            watch: Keeper::default(),
         }
     }
 
@@ -119,8 +138,8 @@ impl View {
             pending: Vec::new(),
             notices: Vec::new(),
             had: None,
-            keeper: (0, Timestamp::default()),
             change: PicoUsd::default(),
+            keeper: Keeper::default(),
         });
         Ok(Place(self.entries.len() - 1))
     }
@@ -193,14 +212,12 @@ impl View {
     /// Whether the configuration with this number is to look after a backend: the newest one that has it, as long as that
     /// is at work. While configurations are swapped there are two, and they may not want the same of it.
     pub fn keeps(&mut self, place: Place, number: u64, now: Timestamp) -> bool {
-        let Some(entry) = self.entries.get_mut(place.0) else { return false };
-        let (keeper, since) = entry.keeper;
-        let is_gone = now < since || now.since(since) > KEEPER_EXPIRY;
-        let keeps = number >= keeper || is_gone;
-        if keeps {
-            entry.keeper = (number, now);
-        }
-        keeps
+        self.entries.get_mut(place.0).is_some_and(|entry| entry.keeper.is(number, now))
+    }
+
+    /// The same for what is not about one backend alone: alerts.
+    pub fn keeps_watch(&mut self, number: u64, now: Timestamp) -> bool {
+        self.watch.is(number, now)
     }
 
     /// Counts a request of so many tokens in, if `admit` lets it: that sees the record as it is now, requests of other workers included,

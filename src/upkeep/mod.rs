@@ -6,9 +6,12 @@
 //! | Envoy, which checks hosts and ejects outliers | `lookout` |
 //! | the backend itself, when it is asked | `rounds` |
 //!
-//! Both ask over the network and are answered later, in a callback. What they learn goes into the backends' records, and
+//! What that shows, and is worth telling without being asked, is `alerts`.
+//!
+//! They ask over the network and are answered later, in a callback. What they learn goes into the backends' records, and
 //! from there to all workers at their next tick. Nothing waits for it: where it fails, requests go on without it.
 
+mod alerts;
 mod answer;
 mod lookout;
 mod pace;
@@ -29,9 +32,13 @@ use crate::host::Host;
 use crate::logging;
 use crate::metrics::{Internal, Method, Metric, Status};
 use crate::state::{Place, Record, View};
+use alerts::Alarms;
 use lookout::Lookout;
 use rate::Rate;
 use rounds::Rounds;
+
+/// Who asks, in the calls that the router makes.
+const USER_AGENT: &str = concat!("llm-router/", env!("CARGO_PKG_VERSION"));
 
 /// What one configuration has to do besides requests.
 #[derive(Debug)]
@@ -42,6 +49,7 @@ pub struct Upkeep {
     lookout: Option<Lookout>,
     rounds: Rounds,
     rate: Rate,
+    alarms: Alarms,
 }
 
 impl Upkeep {
@@ -53,6 +61,7 @@ impl Upkeep {
             lookout: Lookout::new(config),
             rounds: Rounds::new(&config.backends),
             rate: Rate::default(),
+            alarms: Alarms::default(),
         }
     }
 
@@ -87,6 +96,7 @@ impl Upkeep {
             lookout.tick(&mut cx);
         }
         self.rounds.tick(&mut cx);
+        self.alarms.tick(&mut cx, self.lookout.as_ref());
     }
 
     /// Goes on with the router that there is now: operators changed its backends. What is under way at those that stay
@@ -106,7 +116,9 @@ impl Upkeep {
     pub fn answered(&mut self, router: &Router, view: &mut View, host: &impl Host, answer: &Answer) {
         self.follow(router);
         let mut cx = Cx { number: self.number, router, view, host, now: host.now() };
-        if !self.lookout.as_mut().is_some_and(|lookout| lookout.answered(&mut cx, answer)) {
+        let is_known = self.lookout.as_mut().is_some_and(|lookout| lookout.answered(&mut cx, answer))
+            || self.alarms.answered(&mut cx, answer);
+        if !is_known {
             self.rounds.answered(&mut cx, answer);
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::answer::status;
 use super::pace::UnderWay;
-use super::{Answer, Cx};
+use super::{Answer, Cx, USER_AGENT};
 use crate::config::LogLevel;
 use crate::domain::{Backend, BackendIndex, BackendType, ProbeSettings, Rng, SplitMix64, Timestamp, Tokens};
 use crate::health::{Checkup, Component, Condition, Ended, Form, Probes};
@@ -18,8 +18,6 @@ use crate::state::{Notice, Place, Signal};
 
 /// A longer answer is not looked into: it is a good one by its status.
 const LARGEST: usize = 4 << 20;
-
-const USER_AGENT: &str = concat!("llm-router/", env!("CARGO_PKG_VERSION"));
 
 /// The checks of all backends that have one.
 #[derive(Debug)]

@@ -1,5 +1,7 @@
 //! The upkeep in a world in memory, by virtual time.
 
+mod alerts;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -230,14 +232,14 @@ fn an_answer_that_is_none_and_a_cluster_that_is_not_there_count_as_failures() {
     rig.vm.hear(&rig.world, CallId(99), true);
     rig.vm.hear(&rig.world, call, false);
     rig.vm.hear(&rig.world, call, true);
-    assert_eq!(rig.metric("envoy_admin"), 1);
+    assert_eq!(rig.metric("kind.envoy_admin"), 1);
     rig.world.missing.set("admin");
     rig.run(5_000, Some(0));
-    assert_eq!(rig.metric("envoy_admin"), 5);
+    assert_eq!(rig.metric("kind.envoy_admin"), 5);
     rig.world.missing.set("");
     rig.world.call_status.set(403);
     rig.run(1_000, Some(0));
-    assert_eq!(rig.metric("envoy_admin"), 6);
+    assert_eq!(rig.metric("kind.envoy_admin"), 6);
     assert_eq!(rig.lines("envoy_admin"), [LogLevel::Warn]);
 }
 
@@ -258,7 +260,7 @@ fn a_large_list_is_fetched_in_pieces_and_one_beyond_all_measure_not_at_all() {
     rig.world.call_body.replace(vec![b' '; (32 << 20) + 1]);
     rig.world.largest_piece.set(0);
     rig.run(1_000, Some(0));
-    assert_eq!((rig.metric("envoy_admin"), rig.world.largest_piece.get()), (1, 0));
+    assert_eq!((rig.metric("kind.envoy_admin"), rig.world.largest_piece.get()), (1, 0));
 }
 
 #[test]

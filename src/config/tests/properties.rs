@@ -10,7 +10,7 @@ use proptest::prelude::{
 use proptest::strategy::Strategy as _;
 
 use super::*;
-use crate::domain::{BackendType, BreakerSettings, PerMille, Price, Prices, ProbeSettings, Weight};
+use crate::domain::{BackendType, BreakerSettings, PerMille, Price, Prices, ProbeSettings, Thresholds, Weight};
 
 /// Keys that mean something, so that a random document gets past the first of them.
 const KEYS: &[&str] = &[
@@ -150,6 +150,25 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn alerts()(
+        webhook in option::of(("[!-+\\--~]{1,200}", "/[!-~]{0,60}", option::of("[!-~]{1,60}"))),
+        min_interval_ms in 0_u64..=86_400_000,
+        (min_available, response_ms, error_rate) in (0_u16..=1_000, 1_u64..=3_600_000, 0_u16..=1_000),
+    ) -> Alerts {
+        let webhook = webhook.map(|(cluster, path, host)| {
+            let host = host.unwrap_or_else(|| cluster.clone()).into();
+            Webhook { cluster: cluster.into(), path: path.into(), host }
+        });
+        let thresholds = Thresholds {
+            min_available: PerMille::new(min_available),
+            response_time: Duration::from_millis(response_ms),
+            error_rate: PerMille::new(error_rate),
+        };
+        Alerts { webhook, min_interval: Duration::from_millis(min_interval_ms), thresholds }
+    }
+}
+
+prop_compose! {
     /// Any valid configuration.
     fn configuration()(
         strategy in prop::sample::select(&Strategy::ALL),
@@ -163,6 +182,7 @@ prop_compose! {
         level in prop::sample::select(&[LogLevel::Debug, LogLevel::Info, LogLevel::Warn, LogLevel::Error]),
         seed in option::of(any::<u64>()),
         admin in option::of(100_u64..=60_000),
+        alerts in alerts(),
         panic_threshold in 0_u16..=1_000,
     ) -> Config {
         let backends: Vec<Backend> = backends
@@ -186,6 +206,7 @@ prop_compose! {
                 cluster: "admin".repeat(51).into(),
                 interval: Duration::from_millis(interval),
             }),
+            alerts,
             panic_threshold: PerMille::new(panic_threshold),
             logging: Logging { format, level, decisions: PerMille::new(decisions), filter_state },
             seed,
