@@ -27,6 +27,8 @@ const PHONE = { viewport: { width: 360, height: 740 } };
 
 const api = (path, options = {}) => fetch(`${control}/api/v1/router/${path}`, { signal: AbortSignal.timeout(LIMIT), ...options });
 const get = async (path) => (await api(path)).json();
+// Some endpoints are younger than others.
+const has = async (path) => (await api(path)).ok;
 const backend = async (id) => (await get("backends")).backends.find((each) => each.id === id);
 
 // Another worker than the one that changed it knows a little later.
@@ -170,6 +172,33 @@ async function figures() {
         shows(await text("first_token"), own.time_to_first_token_ms?.p50, `${id}'s time to the first token`);
         shows(await text("cost"), own.cost_usd, `${id}'s cost`);
       }
+    });
+  });
+
+  if (await has("decisions?limit=1")) await check("the decisions are the API's", {}, async ({ page }) => {
+    const shown = () => page.locator("#decided > details").evaluateAll((all) => all.map((each) => [each.dataset.key, each.textContent]));
+    await eventually(async () => {
+      const { decisions } = await get("decisions?limit=20");
+      assert(decisions.length >= 12, "each question was decided");
+      const all = await shown();
+      assert.deepEqual(all.map(([key]) => key), decisions.map((decision) => decision.decision_id));
+      all.forEach(([, text], n) => {
+        const { backend, strategy, outcome } = decisions[n];
+        assert.match(text, new RegExp(`${backend}.*${strategy.replaceAll("_", " ")}.*${outcome.status} in`));
+      });
+    });
+    await page.locator("#decided summary").first().click();
+    await page.locator("#decided tbody tr").nth(3).waitFor();
+    const [[, text]] = await shown();
+    for (const { id } of (await get("backends")).backends) assert(text.includes(id), id);
+    assert.match(text, /Tried in this order: \w+/);
+  });
+
+  if (await has("alerts")) await check("the alerts are the API's", {}, async ({ page }) => {
+    await eventually(async () => {
+      const { active, recent } = await get("alerts");
+      assert.deepEqual([await page.locator("#active li").count(), await page.locator("#recent li").count()], [active.length, recent.length]);
+      assert.equal(await page.locator("#calm").isVisible(), active.length === 0);
     });
   });
 
@@ -479,11 +508,11 @@ async function screenshot(file) {
   const page = await browser.newPage(DESK);
   await page.goto(`${control}/`);
   for (const end = Date.now() + 15_000; Date.now() < end; await sleep(40 + 30 * Math.sin(Date.now() / 1500))) await ask();
-  const decision = page.locator("#decided summary").nth(2);
+  const decision = page.locator("#decided summary").first();
   if (await decision.isVisible()) await decision.click();
   await page.mouse.move(0, 0);
   await sleep(300);
-  const png = await page.screenshot({ clip: { x: 0, y: 0, width: 1280, height: Math.min(1100, await page.evaluate(() => document.body.scrollHeight)) }, fullPage: true });
+  const png = await page.screenshot({ clip: { x: 0, y: 0, width: 1280, height: Math.min(760, await page.evaluate(() => document.body.scrollHeight)) }, fullPage: true });
   await writeFile(file, png);
   console.log(`${file}: ${png.length} bytes`);
 }
