@@ -17,16 +17,8 @@ use sha2::{Digest, Sha256};
 const SOURCES: &str = "src/control/dashboard";
 
 /// One script in the end; the last file begins it.
-const SCRIPTS: [&str; 8] = [
-    "page.js",
-    "words.js",
-    "polling.js",
-    "rates.js",
-    "overview.js",
-    "backends.js",
-    "decisions.js",
-    "actions.js",
-];
+const SCRIPTS: [&str; 8] =
+    ["page.js", "words.js", "polling.js", "rates.js", "overview.js", "backends.js", "decisions.js", "actions.js"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={SOURCES}");
