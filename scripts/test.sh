@@ -23,7 +23,7 @@ stage_format() { cargo fmt --all --check; }
 stage_scripts() {
   local file
   for file in scripts/*.sh wasm-tests/tests/*.sh .ci/run; do bash -n "$file"; done
-  for file in scripts/*.mjs wasm-tests/tests/*.mjs src/control/dashboard/script.js; do node --check "$file"; done
+  for file in scripts/*.mjs wasm-tests/tests/*.mjs wasm-tests/tests/*/*.mjs src/control/dashboard/*.js; do node --check "$file"; done
   if have shellcheck; then shellcheck -x scripts/*.sh wasm-tests/tests/*.sh .ci/run; fi
 }
 
