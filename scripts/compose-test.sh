@@ -56,7 +56,7 @@ answers() {
   while read -r path body; do
     status="$(curl -sS -m 10 -o "$work/answer" -D "$work/headers" -w '%{http_code}' -H 'content-type: application/json' \
       -d "$body" "http://127.0.0.1:${LLM_ROUTER_PORT:-10000}$path")" || status=000
-    [ "$status" = 200 ] && grep -qi '^x-llm-backend: .*_primary' "$work/headers" || fail "$path was answered $status"
+    if [ "$status" != 200 ] || ! grep -qi '^x-llm-backend: .*_primary' "$work/headers"; then fail "$path was answered $status"; fi
     say "$path: $status, $(tr -d '\r' <"$work/headers" | grep -i '^x-llm-backend')"
   done <<REQUESTS
 /v1/chat/completions {"model":"gpt-4o","messages":$question}
@@ -145,6 +145,7 @@ fetch_parts() {
   local suite mirror tools
   # shellcheck source=/dev/null
   suite="$(. /etc/os-release && printf '%s' "$VERSION_CODENAME")"
+  # shellcheck disable=SC2016   # apt's, not the shell's
   mirror="$(apt-get indextargets --format '$(REPO_URI)' "Codename: $suite" 'Created-By: Packages' | head -n 1)"
   say "making a root of Debian $suite"
   debootstrap --variant=minbase "$suite" "$work/root" ${mirror:+"$mirror"} >"$work/debootstrap.log" 2>&1 ||
@@ -216,7 +217,7 @@ inside() {
 }
 
 apart() {
-  [ "$(id -u)" = 0 ] && have apt-get || die "this needs root on Debian (or --docker, with a Docker of yours)"
+  if [ "$(id -u)" != 0 ] || ! have apt-get; then die "this needs root on Debian (or --docker, with a Docker of yours)"; fi
   need curl curl
   need node nodejs
   trap clean_up EXIT
