@@ -14,6 +14,7 @@ source "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 
 SERVICES=(envoy backends prometheus alertmanager)
 work=
+compose=()
 
 fail() {
   "${compose[@]}" ps >&2 || true
@@ -25,10 +26,9 @@ fail() {
 
 test_stack() {
   local deadline service
-  compose=(docker-compose --project-name "llm-router-test-$$")
-  have docker-compose || compose=(docker compose --project-name "llm-router-test-$$")
+  compose=(docker compose --project-name "llm-router-test-$$")
+  docker compose version >/dev/null 2>&1 || compose=(docker-compose --project-name "llm-router-test-$$")
   say "building and starting: ${SERVICES[*]}"
-  trap '"${compose[@]}" down --volumes --remove-orphans --timeout 5 >/dev/null 2>&1 || true' EXIT
   "${compose[@]}" up --detach --build "${SERVICES[@]}" || fail "docker compose up failed"
   deadline=$((SECONDS + 120))
   for service in "${SERVICES[@]}"; do
@@ -42,7 +42,7 @@ test_stack() {
   watched
   confined
   "${compose[@]}" down --volumes --remove-orphans --timeout 10 || fail "docker compose down failed"
-  trap - EXIT
+  compose=()
   [ -z "$(docker ps --all --quiet --filter "label=com.docker.compose.project=llm-router-test-$$")" ] || die "a container is left"
   [ -z "$(docker volume ls --quiet --filter "label=com.docker.compose.project=llm-router-test-$$")" ] || die "a volume is left"
   say "the stack works"
@@ -56,7 +56,7 @@ answers() {
   while read -r path body; do
     status="$(curl -sS -m 10 -o "$work/answer" -D "$work/headers" -w '%{http_code}' -H 'content-type: application/json' \
       -d "$body" "http://127.0.0.1:${LLM_ROUTER_PORT:-10000}$path")" || status=000
-    [ "$status" = 200 ] && grep -qi '^x-llm-backend: .*_primary' "$work/headers" || fail "$path was answered $status"
+    if [ "$status" != 200 ] || ! grep -qi '^x-llm-backend: .*_primary' "$work/headers"; then fail "$path was answered $status"; fi
     say "$path: $status, $(tr -d '\r' <"$work/headers" | grep -i '^x-llm-backend')"
   done <<REQUESTS
 /v1/chat/completions {"model":"gpt-4o","messages":$question}
@@ -110,9 +110,14 @@ no_shell() { [ "$1" = prometheus ] || [ "$1" = alertmanager ]; }
 
 # --- a Docker apart from the machine -----------------------------------------------------------------------------------
 
+take_down() {
+  [ "${#compose[@]}" = 0 ] || "${compose[@]}" down --volumes --remove-orphans --timeout 5 >/dev/null 2>&1 || true
+}
+
 clean_up() {
   local status=$?
   trap - EXIT INT TERM
+  take_down
   # The namespaces are gone, and with them every process and mount in there.
   if [ -n "$work" ]; then
     rm -rf --one-file-system -- "$work"
@@ -145,6 +150,7 @@ fetch_parts() {
   local suite mirror tools
   # shellcheck source=/dev/null
   suite="$(. /etc/os-release && printf '%s' "$VERSION_CODENAME")"
+  # shellcheck disable=SC2016   # apt's, not the shell's
   mirror="$(apt-get indextargets --format '$(REPO_URI)' "Codename: $suite" 'Created-By: Packages' | head -n 1)"
   say "making a root of Debian $suite"
   debootstrap --variant=minbase "$suite" "$work/root" ${mirror:+"$mirror"} >"$work/debootstrap.log" 2>&1 ||
@@ -185,6 +191,14 @@ ENTRYPOINT ["/bin/alertmanager"]
 DOCKERFILE
 }
 
+# What Kubernetes and Envoy Gateway take: the module, as the one file of an image.
+module_image() {
+  docker build --quiet --file envoy/Dockerfile --target module --build-arg MODULE_FROM=dist --tag test/module . >/dev/null ||
+    die "the image of the module could not be made"
+  docker cp "$(docker create test/module none):/plugin.wasm" "$work/plugin.wasm" || die "the image holds no module"
+  cmp "$work/plugin.wasm" "$MODULE" || die "the image of the module holds another one"
+}
+
 # Inside the namespaces: there is no network but our own, and no process of anybody else.
 inside() {
   local tries
@@ -207,6 +221,7 @@ inside() {
   docker info --format 'dockerd {{.ServerVersion}}, {{.Driver}}, cgroup {{.CgroupVersion}}' >&2 ||
     { tail -n 30 "$work/dockerd.log" >&2 && die "dockerd does not answer"; }
   make_images
+  module_image
   say 'Grafana is left out: Debian has no package of it'
   export MODULE_FROM=dist ENVOY_IMAGE=test/envoy RUNTIME_IMAGE=test/debian RUST_IMAGE=test/debian
   export PROMETHEUS_IMAGE=test/prometheus ALERTMANAGER_IMAGE=test/alertmanager
@@ -216,7 +231,7 @@ inside() {
 }
 
 apart() {
-  [ "$(id -u)" = 0 ] && have apt-get || die "this needs root on Debian (or --docker, with a Docker of yours)"
+  if [ "$(id -u)" != 0 ] || ! have apt-get; then die "this needs root on Debian (or --docker, with a Docker of yours)"; fi
   need curl curl
   need node nodejs
   trap clean_up EXIT
@@ -234,9 +249,10 @@ case "${1:-}" in
 --docker)
   SERVICES+=(grafana)
   trap clean_up EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
   work="$(mktemp -d)"
   test_stack
-  clean_up
   ;;
 *) die "usage: scripts/compose-test.sh [--docker]" ;;
 esac

@@ -49,7 +49,7 @@ need() {
 unpacked_packages() {
   local name=$1
   shift
-  have apt-get && have dpkg || die "this is no Debian: please install what the Debian packages $* hold"
+  if ! have apt-get || ! have dpkg; then die "this is no Debian: please install what the Debian packages $* hold"; fi
   [ -d "$TOOLS/$name" ] || with_lock "$name" unpack_packages "$name" "$@"
   printf '%s\n' "$TOOLS/$name"
 }

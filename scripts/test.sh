@@ -10,7 +10,7 @@ source "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 
 # Side by side: what computes, and what mostly waits for the network. Then, one after the other, what needs both.
 COMPUTING=(format scripts clippy clippy_porch native documentation wasip1 module)
-FETCHING=(envoys python_client monitoring_parts wasm_bindgen licences chromium)
+FETCHING=(envoys python_client monitoring_parts kubernetes_parts wasm_bindgen licences chromium)
 TOGETHER=(examples wasm_unknown module_checks smoke openai_client dashboard monitoring envoy_tests)
 
 # No stage may hang for ever.
@@ -50,6 +50,8 @@ stage_monitoring_parts() {
   python_environment "$MONITORING_HOME" aiosmtpd "$MONITORING_REQUIREMENTS"
 }
 
+stage_kubernetes_parts() { python_environment "$KUBERNETES_HOME" kubernetes_validate "$KUBERNETES_REQUIREMENTS"; }
+
 stage_wasm_bindgen() { scripts/wasm-bindgen-runner.sh --install; }
 
 stage_chromium() { scripts/dashboard.sh --install; }
@@ -73,9 +75,28 @@ stage_examples() {
       "$(scripts/envoy.sh "$version")" --mode validate --disable-hot-restart --log-level warning -c "$file"
     done
   done
+  printf 'envoy/kubernetes\n'
+  stage_kubernetes_parts
+  "$KUBERNETES_HOME/bin/kubernetes-validate" --strict envoy/kubernetes/envoy.yaml envoy/kubernetes/hpa.yaml
+  kubernetes_config "$WORK"
+  "$(scripts/envoy.sh "$ENVOY_DEFAULT_VERSION")" --mode validate --disable-hot-restart --log-level warning -c "$WORK/envoy.yaml"
   printf 'envoy/envoy.yaml as docker-compose runs it\n'
   compose_config >"$WORK/compose.yaml"
   "$(scripts/envoy.sh "$ENVOY_DEFAULT_VERSION")" --mode validate --disable-hot-restart --log-level warning -c "$WORK/compose.yaml"
+}
+
+# kubernetes_config DIRECTORY: the files of the ConfigMap, with the paths of here instead of the pod's.
+kubernetes_config() {
+  "$KUBERNETES_HOME/bin/python" - "$1" "$MODULE" <<'PYTHON'
+import pathlib, sys, yaml
+directory, module = sys.argv[1:]
+objects = yaml.safe_load_all(pathlib.Path("envoy/kubernetes/envoy.yaml").read_text())
+files = next(o for o in objects if o["kind"] == "ConfigMap")["data"]
+for name, text in files.items():
+    assert "/opt/llm-router/plugin.wasm" in text
+    text = text.replace("/opt/llm-router/plugin.wasm", module).replace("/etc/envoy", directory)
+    pathlib.Path(directory, name).write_text(text)
+PYTHON
 }
 
 # What envoy/Dockerfile makes of envoy.yaml; it must really have replaced every address.
@@ -131,6 +152,9 @@ CLIENT_PYTHON="$CLIENT_HOME/bin/python"
 
 MONITORING_REQUIREMENTS=wasm-tests/tests/monitoring.requirements.txt
 MONITORING_HOME="$(environment_for monitoring "$MONITORING_REQUIREMENTS")"
+
+KUBERNETES_REQUIREMENTS=wasm-tests/tests/kubernetes.requirements.txt
+KUBERNETES_HOME="$(environment_for kubernetes "$KUBERNETES_REQUIREMENTS")"
 
 # python_environment HOME MODULE REQUIREMENTS: it is there afterwards, and has the module.
 python_environment() { with_lock "$(basename -- "$1")" install_python "$@"; }
