@@ -9,6 +9,7 @@ const PREFIX: &[u8] = b"/api/v1/router/";
 pub(super) enum Endpoint {
     Health,
     Metrics,
+    Analytics,
     Strategy,
     SetStrategy,
     Backends,
@@ -39,6 +40,7 @@ impl Endpoint {
         Some(match (first, id, last, rest) {
             ("health", None, ..) => Self::Health,
             ("metrics", None, ..) => Self::Metrics,
+            ("analytics", None, ..) => Self::Analytics,
             ("strategy", None, ..) => Self::Strategy,
             ("backends", None, ..) => Self::Backends,
             ("explain", None, ..) => Self::Explain,
@@ -50,7 +52,7 @@ impl Endpoint {
 
     const fn method(&self) -> &'static str {
         match self {
-            Self::Health | Self::Metrics | Self::Strategy | Self::Backends => "GET",
+            Self::Health | Self::Metrics | Self::Analytics | Self::Strategy | Self::Backends => "GET",
             Self::SetStrategy => "PUT",
             Self::Explain | Self::Breaker { .. } => "POST",
         }
@@ -66,7 +68,7 @@ impl Endpoint {
 
     const fn changes_something(&self) -> bool {
         match self {
-            Self::Health | Self::Metrics | Self::Strategy | Self::Backends | Self::Explain => false,
+            Self::Health | Self::Metrics | Self::Analytics | Self::Strategy | Self::Backends | Self::Explain => false,
             Self::SetStrategy | Self::Breaker { .. } => true,
         }
     }
@@ -162,6 +164,7 @@ mod tests {
         let endpoints = [
             ("GET", "/health"),
             ("GET", "/metrics"),
+            ("GET", "/analytics"),
             ("GET", "/backends"),
             ("POST", "/explain"),
             ("POST", "/circuit-breaker/a/open"),

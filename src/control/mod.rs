@@ -8,6 +8,7 @@
 //! what it changes it changes in the shared records, from which all workers take it at their next tick. So any worker
 //! answers, and all of them the same, give or take a tick.
 
+mod analytics;
 mod api;
 mod call;
 mod explain;

@@ -14,6 +14,7 @@ mod lookout;
 mod pace;
 mod rate;
 mod rounds;
+mod scaling;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +31,7 @@ use crate::state::{Place, Record, View};
 use lookout::Lookout;
 use rate::Rate;
 use rounds::Rounds;
+use scaling::Scaling;
 
 /// What one configuration has to do besides requests.
 #[derive(Debug)]
@@ -39,6 +41,7 @@ pub struct Upkeep {
     lookout: Option<Lookout>,
     rounds: Rounds,
     rate: Rate,
+    scaling: Scaling,
 }
 
 impl Upkeep {
@@ -49,6 +52,7 @@ impl Upkeep {
             lookout: Lookout::new(config),
             rounds: Rounds::new(&config.backends),
             rate: Rate::default(),
+            scaling: Scaling::default(),
         }
     }
 
@@ -63,6 +67,7 @@ impl Upkeep {
             return;
         }
         show(router, view, host, now);
+        self.scaling.tick(router, view, host, now);
         if let Some(a_minute) = self.rate.look(|| requests(router, host), now) {
             host.record(Metric::RequestsPerMinute, a_minute);
         }
