@@ -14,6 +14,7 @@ use crate::state::{Place, Record, View};
 
 mod answers;
 mod breakers;
+mod figures;
 mod quota;
 mod routing;
 

@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn load_that_comes_in_fits_does_not_make_it_flap() {
         let mut need = Need::default();
-        let bursts = |tick: u64| if tick / 100 % 2 == 0 { 40 } else { 0 };
+        let bursts = |tick: u64| if (tick / 100).is_multiple_of(2) { 40 } else { 0 };
         shown(&mut need, 0..120, bursts);
         let later = shown(&mut need, 120..600, bursts);
         let (least, most) = (later.iter().min().unwrap(), later.iter().max().unwrap());
