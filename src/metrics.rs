@@ -81,7 +81,7 @@ pub enum Metric {
     QuotaRemaining(BackendIndex),
     /// Requests that the router refused: `loadbalancer_refusals_total{code}`.
     Refusals(&'static str),
-    /// Requests that ended in the last minute: `loadbalancer_requests_per_minute`.
+    /// Requests a minute, at the pace of the last seconds: `loadbalancer_requests_per_minute`.
     RequestsPerMinute,
     /// The most memory that a VM has taken: `loadbalancer_wasm_memory_bytes`.
     Memory,

@@ -2,7 +2,7 @@
 
 use super::call::{Call, Endpoint, Turn};
 use super::json::object;
-use super::{Reply, alerts, decisions, explain, rehearse, show, steer, traffic};
+use super::{Reply, alerts, analytics, decisions, explain, rehearse, show, steer, traffic};
 use crate::config::{LogLevel, commands};
 use crate::domain::{Backend, BreakerSettings, Timestamp};
 use crate::exchange::Context;
@@ -21,6 +21,7 @@ pub(super) fn answer<H: Host>(cx: &mut Context<'_, H>, call: &Call, body: Vec<u8
         Endpoint::Favicon => Reply::nothing(),
         Endpoint::Health => Reply::ok(show::health(cx.router, cx.view, now)),
         Endpoint::Metrics => Reply::ok(traffic::metrics(cx, now)),
+        Endpoint::Analytics => Reply::ok(analytics::analytics(cx, now)),
         Endpoint::Strategy => Reply::ok(show::strategy(cx.router)),
         Endpoint::SetStrategy => steer::choose(cx, &body, now),
         Endpoint::Backends => Reply::ok(show::backends(cx.router, cx.view, now)),

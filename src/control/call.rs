@@ -12,6 +12,7 @@ pub(super) enum Endpoint {
     Favicon,
     Health,
     Metrics,
+    Analytics,
     Strategy,
     SetStrategy,
     Backends,
@@ -56,6 +57,7 @@ impl Endpoint {
         Some(match (first, id, last, rest) {
             ("health", None, ..) => Self::Health,
             ("metrics", None, ..) => Self::Metrics,
+            ("analytics", None, ..) => Self::Analytics,
             ("strategy", None, ..) => Self::Strategy,
             ("backends", None, ..) => Self::Backends,
             ("backends", Some(id), None, _) => Self::SetBackend(id.into()),
@@ -88,6 +90,7 @@ impl Endpoint {
             | Self::Favicon
             | Self::Health
             | Self::Metrics
+            | Self::Analytics
             | Self::Strategy
             | Self::Backends
             | Self::Alerts
@@ -112,28 +115,10 @@ impl Endpoint {
         }
     }
 
-    const fn changes_something(&self) -> bool {
-        match self {
-            Self::Dashboard
-            | Self::Favicon
-            | Self::Health
-            | Self::Metrics
-            | Self::Strategy
-            | Self::Backends
-            | Self::Explain
-            | Self::Decisions
-            | Self::Alerts
-            // They rehearse on copies.
-            | Self::TestBreaker
-            | Self::TestFailover => false,
-            Self::SetStrategy
-            | Self::SetBackend(_)
-            | Self::RemoveBackend(_)
-            | Self::Drain(_)
-            | Self::Undrain(_)
-            | Self::Weights
-            | Self::Breaker { .. } => true,
-        }
+    /// Those that rehearse do so on copies.
+    fn changes_something(&self) -> bool {
+        let rehearses = matches!(self, Self::Explain | Self::TestBreaker | Self::TestFailover);
+        self.method() != "GET" && !rehearses
     }
 }
 
@@ -249,6 +234,7 @@ mod tests {
         let endpoints = [
             ("GET", "/health"),
             ("GET", "/metrics"),
+            ("GET", "/analytics"),
             ("GET", "/backends"),
             ("GET", "/alerts"),
             ("POST", "/explain"),

@@ -9,6 +9,7 @@
 //! answers, and all of them the same, give or take a tick.
 
 mod alerts;
+mod analytics;
 mod api;
 mod call;
 mod dashboard;

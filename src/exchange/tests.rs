@@ -15,6 +15,7 @@ use crate::state::{Place, Record, View};
 mod answers;
 mod breakers;
 mod decisions;
+mod figures;
 mod quota;
 mod routing;
 

@@ -17,6 +17,7 @@ mod lookout;
 mod pace;
 mod rate;
 mod rounds;
+mod scaling;
 #[cfg(test)]
 mod tests;
 
@@ -36,6 +37,7 @@ use alerts::Alarms;
 use lookout::Lookout;
 use rate::Rate;
 use rounds::Rounds;
+use scaling::Scaling;
 
 /// Who asks, in the calls that the router makes.
 const USER_AGENT: &str = concat!("llm-router/", env!("CARGO_PKG_VERSION"));
@@ -50,6 +52,7 @@ pub struct Upkeep {
     rounds: Rounds,
     rate: Rate,
     alarms: Alarms,
+    scaling: Scaling,
 }
 
 impl Upkeep {
@@ -62,6 +65,7 @@ impl Upkeep {
             rounds: Rounds::new(&config.backends),
             rate: Rate::default(),
             alarms: Alarms::default(),
+            scaling: Scaling::default(),
         }
     }
 
@@ -83,6 +87,7 @@ impl Upkeep {
             return;
         }
         show(router, view, host, now);
+        self.scaling.tick(router, view, host, now);
         if let Some(a_minute) = self.rate.look(|| requests(router, host), now) {
             host.record(Metric::RequestsPerMinute, a_minute);
         }

@@ -83,3 +83,22 @@ fn how_long_answers_take_is_told_as_it_was_of_late() {
     let mean = metrics["routing_metrics"]["avg_response_time_ms"].as_f64().unwrap();
     assert!((200.0..=315.0).contains(&mean), "{mean}");
 }
+
+#[test]
+fn what_was_learned_is_told() {
+    let mut rig = Rig::three("round_robin");
+    let a = &rig.get(0, "/analytics")["backends"]["a"];
+    assert_eq!((&a["tokens"]["calibration_ratio"], &a["tokens"]["calibration_samples"]), (&json!(1), &json!(0)));
+    assert_eq!((&a["response_time_ms"]["expected"], &a["response_time_ms"]["p50"]), (&json!(1_000), &Value::Null));
+    assert_eq!(a["circuit_breaker"]["failure_threshold"], a["circuit_breaker"]["configured_failure_threshold"]);
+    for _ in 0..6 {
+        rig.send_and_answer(200, 1);
+    }
+    rig.world.record(Metric::DesiredCapacity(A), 3);
+    let analytics = rig.get(0, "/analytics");
+    let a = &analytics["backends"]["a"];
+    assert_eq!((&a["response_time_ms"]["samples"], &a["response_time_ms"]["in_effect"]), (&json!(2), &json!(250)));
+    assert_eq!((&a["capacity"]["desired_requests"], &a["capacity"]["learned_tokens"]), (&json!(3), &Value::Null));
+    assert_eq!((&a["time_to_first_token_ms"]["p95"], &a["quota"]["headroom"]), (&Value::Null, &Value::Null));
+    assert_eq!(analytics["backends"]["c"]["circuit_breaker"], Value::Null, "it has none");
+}
