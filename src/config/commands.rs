@@ -1,10 +1,10 @@
 //! The bodies of the control API's commands, read as a configuration is: all mistakes at once, each with its path.
 
+use super::Strategy;
 use super::errors::{Errors, Problem};
 use super::read;
 use super::reader::Reader;
 use super::tree::Tree;
-use super::Strategy;
 use crate::domain::{Backend, Weight};
 
 /// The longest reason, in characters: some are kept.

@@ -19,16 +19,20 @@ pub(super) fn answer<H: Host>(cx: &mut Context<'_, H>, call: &Call, body: Vec<u8
         Endpoint::Health => Reply::ok(show::health(cx.router, cx.view, now)),
         Endpoint::Metrics => Reply::ok(show::metrics(cx.router, cx.view, now)),
         Endpoint::Strategy => Reply::ok(show::strategy(cx.router)),
-        Endpoint::SetStrategy => steer::choose(cx, &body, now),
+        Endpoint::SetStrategy => either(steer::choose(cx, &body, now)),
         Endpoint::Backends => Reply::ok(show::backends(cx.router, cx.view, now)),
-        Endpoint::SetBackend(id) => steer::set(cx, id, &body, now),
-        Endpoint::RemoveBackend(id) => steer::remove(cx, id, now),
-        Endpoint::Drain(id) => steer::drain(cx, id, &body, now),
-        Endpoint::Undrain(id) => steer::undrain(cx, id, now),
-        Endpoint::Weights => steer::weigh(cx, &body, now),
+        Endpoint::SetBackend(id) => either(steer::set(cx, id, &body, now)),
+        Endpoint::RemoveBackend(id) => either(steer::remove(cx, id, now)),
+        Endpoint::Drain { id, drains } => either(steer::drain(cx, id, *drains, &body, now)),
+        Endpoint::Weights => either(steer::weigh(cx, &body, now)),
         Endpoint::Explain => explain::explain(cx, call, body, now),
         Endpoint::Breaker { id, turn } => turn_breaker(cx, id, *turn, &body, now),
     }
+}
+
+/// What is said of success is as good an answer as what is said of failure.
+fn either(reply: Result<Reply, Reply>) -> Reply {
+    reply.unwrap_or_else(|reply| reply)
 }
 
 /// Opens or closes a breaker by hand, for all workers.
@@ -76,7 +80,13 @@ fn breaker_of<H>(cx: &Context<'_, H>, id: &str) -> Option<(Option<BreakerSetting
 }
 
 /// Says who changed what. A warning, so that it is there where little is logged.
-pub(super) fn log_change<H: Host>(cx: &Context<'_, H>, action: &str, (key, value): (&'static str, &str), reason: Option<String>) {
+#[inline(never)]
+pub(super) fn log_change<H: Host>(
+    cx: &Context<'_, H>,
+    action: &str,
+    (key, value): (&'static str, &str),
+    reason: Option<String>,
+) {
     let source = cx.host.property(Property::SourceAddress).unwrap_or_default();
     let mut fields = vec![
         ("event", "control".to_owned()),

@@ -14,8 +14,7 @@ pub(super) enum Endpoint {
     Backends,
     SetBackend(Box<str>),
     RemoveBackend(Box<str>),
-    Drain(Box<str>),
-    Undrain(Box<str>),
+    Drain { id: Box<str>, drains: bool },
     Weights,
     Explain,
     Breaker { id: Box<str>, turn: Turn },
@@ -47,8 +46,8 @@ impl Endpoint {
             ("strategy", None, ..) => Self::Strategy,
             ("backends", None, ..) => Self::Backends,
             ("backends", Some(id), None, _) => Self::SetBackend(id.into()),
-            ("backends", Some(id), Some("drain"), None) => Self::Drain(id.into()),
-            ("backends", Some(id), Some("undrain"), None) => Self::Undrain(id.into()),
+            ("backends", Some(id), Some("drain"), None) => Self::Drain { id: id.into(), drains: true },
+            ("backends", Some(id), Some("undrain"), None) => Self::Drain { id: id.into(), drains: false },
             ("weights", None, ..) => Self::Weights,
             ("explain", None, ..) => Self::Explain,
             ("circuit-breaker", Some(id), Some("open"), None) => Self::Breaker { id: id.into(), turn: Turn::Open },
@@ -71,7 +70,7 @@ impl Endpoint {
             Self::Health | Self::Metrics | Self::Strategy | Self::Backends => "GET",
             Self::SetStrategy | Self::SetBackend(_) | Self::Weights => "PUT",
             Self::RemoveBackend(_) => "DELETE",
-            Self::Explain | Self::Breaker { .. } | Self::Drain(_) | Self::Undrain(_) => "POST",
+            Self::Explain | Self::Breaker { .. } | Self::Drain { .. } => "POST",
         }
     }
 
@@ -90,8 +89,7 @@ impl Endpoint {
             Self::SetStrategy
             | Self::SetBackend(_)
             | Self::RemoveBackend(_)
-            | Self::Drain(_)
-            | Self::Undrain(_)
+            | Self::Drain { .. }
             | Self::Weights
             | Self::Breaker { .. } => true,
         }
@@ -232,7 +230,10 @@ mod tests {
     #[test]
     fn a_backend_is_set_by_put_and_removed_by_delete() {
         let endpoint = |method| read(method, b"/api/v1/router/backends/a").unwrap().endpoint;
-        assert_eq!((endpoint("PUT"), endpoint("DELETE")), (Endpoint::SetBackend("a".into()), Endpoint::RemoveBackend("a".into())));
+        assert_eq!(
+            (endpoint("PUT"), endpoint("DELETE")),
+            (Endpoint::SetBackend("a".into()), Endpoint::RemoveBackend("a".into()))
+        );
         for method in ["GET", "POST", ""] {
             assert_eq!(status(method, "/api/v1/router/backends/a"), (405, Some("PUT, DELETE")));
         }

@@ -266,7 +266,7 @@ fn a_draining_backend_gets_nothing_new_and_finishes_what_it_has() {
     assert_eq!(rig.call(0, "POST", "/backends/b/drain", &[], b"").status, 200);
     let refusal = &rig.explain(&[], CHAT)["refusal"];
     assert_eq!((&refusal["status"], &refusal["retry_after_seconds"]), (&json!(503), &Value::Null));
-    assert!(rig.call(0, "POST", "/backends/a/undrain", &[], b"").body.contains(r#""was_draining":true"#));
+    assert!(rig.call(0, "POST", "/backends/a/undrain", &[], b"").body.contains(r#""draining":false"#));
     assert_eq!(rig.send(), "a");
 }
 
@@ -275,7 +275,9 @@ fn weights_are_changed_together() {
     let mut rig = Rig::three("weighted_round_robin");
     let reply = rig.call(0, "PUT", "/weights", &[], br#"{"b":0.5,"a":"0.25"}"#);
     assert!(
-        reply.body.contains(r#"{"id":"a","previous_weight":5,"weight":0.25},{"id":"b","previous_weight":1,"weight":0.5},"#),
+        reply
+            .body
+            .contains(r#"{"id":"a","previous_weight":5,"weight":0.25},{"id":"b","previous_weight":1,"weight":0.5},"#),
         "{}",
         reply.body
     );
@@ -289,10 +291,17 @@ fn weights_are_changed_together() {
 
 #[test]
 fn what_is_wrong_with_a_change_is_told_with_its_path_and_nothing_is_changed() {
-    let mut rig = Rig::new(&json!({ "envoy_admin": { "cluster": "admin" }, "backend_instances": { "a": {}, "b": {} } }));
+    let mut rig =
+        Rig::new(&json!({ "envoy_admin": { "cluster": "admin" }, "backend_instances": { "a": {}, "b": {} } }));
     let long = format!(r#"{{"reason":"{}"}}"#, "x".repeat(201));
     for (method, endpoint, body, status, expected) in [
-        ("PUT", "/backends/d", r#"{"quality_score":1.4,"wieght":1}"#, 400, "quality_score: 1.4 is not in 0..=1; wieght: "),
+        (
+            "PUT",
+            "/backends/d",
+            r#"{"quality_score":1.4,"wieght":1}"#,
+            400,
+            "quality_score: 1.4 is not in 0..=1; wieght: ",
+        ),
         ("PUT", "/backends/d", "[]", 400, "expected an object"),
         ("PUT", "/backends/d", "", 400, "not JSON"),
         ("PUT", "/backends/d.e", "{}", 400, "an id is 1 to 64"),

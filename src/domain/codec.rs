@@ -49,6 +49,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// Reads a text, if there is one.
+    #[inline(never)]
     pub fn text(&mut self) -> Option<&'a str> {
         let len = self.u32()? as usize;
         let (head, tail) = self.0.split_at_checked(len)?;
@@ -108,6 +109,7 @@ impl Encoder {
     }
 
     /// Appends a text.
+    #[inline(never)]
     pub fn text(&mut self, value: &str) -> &mut Self {
         self.u32(value.len() as u32);
         self.0.extend_from_slice(value.as_bytes());

@@ -67,11 +67,7 @@ impl Steering {
     }
 
     /// Changes something for all workers; they, this one too, take it from the document.
-    pub(crate) fn change(
-        &self,
-        store: &impl Store,
-        change: Change<'_>,
-    ) -> Result<Result<(), Refused>, StoreError> {
+    pub(crate) fn change(&self, store: &impl Store, change: Change<'_>) -> Result<Result<(), Refused>, StoreError> {
         update(store, KEY, |bytes| {
             let mut document = bytes.map(Document::decode).unwrap_or_default();
             if let Err(refused) = document.change(&self.configured, change) {

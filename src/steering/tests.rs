@@ -166,7 +166,8 @@ fn a_configuration_that_has_no_room_for_a_change_ends_it() {
     assert_eq!(rig.swap(&moved), ["backend_instances.a", "backend_instances.b"]);
     assert_eq!(rig.ids(), "a b");
 
-    let many = |n: usize| -> Value { (0..n).map(|n| (format!("m{n}"), json!({}))).collect::<serde_json::Map<_, _>>().into() };
+    let many =
+        |n: usize| -> Value { (0..n).map(|n| (format!("m{n}"), json!({}))).collect::<serde_json::Map<_, _>>().into() };
     let mut rig = Rig::new(&json!({"backend_instances": many(MOST_BACKENDS - 1)}));
     assert_eq!((rig.set("x", &json!({})), rig.set("y", &json!({}))), (Ok(()), Err(Refused::TooMany)));
     assert_eq!(rig.swap(&json!({"backend_instances": many(MOST_BACKENDS)})), ["backend_instances.x"]);
