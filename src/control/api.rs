@@ -23,13 +23,12 @@ pub(super) fn answer<H: Host>(cx: &mut Context<'_, H>, call: &Call, body: Vec<u8
         Endpoint::Metrics => Reply::ok(traffic::metrics(cx, now)),
         Endpoint::Analytics => Reply::ok(analytics::analytics(cx, now)),
         Endpoint::Strategy => Reply::ok(show::strategy(cx.router)),
-        Endpoint::SetStrategy => steer::choose(cx, &body, now),
+        Endpoint::SetStrategy => either(steer::choose(cx, &body, now)),
         Endpoint::Backends => Reply::ok(show::backends(cx.router, cx.view, now)),
-        Endpoint::SetBackend(id) => steer::set(cx, id, &body, now),
-        Endpoint::RemoveBackend(id) => steer::remove(cx, id, now),
-        Endpoint::Drain(id) => steer::drain(cx, id, &body, now),
-        Endpoint::Undrain(id) => steer::undrain(cx, id, now),
-        Endpoint::Weights => steer::weigh(cx, &body, now),
+        Endpoint::SetBackend(id) => either(steer::set(cx, id, &body, now)),
+        Endpoint::RemoveBackend(id) => either(steer::remove(cx, id, now)),
+        Endpoint::Drain { id, drains } => either(steer::drain(cx, id, *drains, &body, now)),
+        Endpoint::Weights => either(steer::weigh(cx, &body, now)),
         Endpoint::Alerts => alerts::alerts(cx.host).map_or_else(|_| Reply::unavailable(UNREAD), Reply::ok),
         Endpoint::Explain => explain::explain(cx, call, body, now),
         Endpoint::Decisions => decisions::decisions(cx, call),
@@ -37,6 +36,11 @@ pub(super) fn answer<H: Host>(cx: &mut Context<'_, H>, call: &Call, body: Vec<u8
         Endpoint::TestFailover => rehearse::failover(cx, &body, now),
         Endpoint::Breaker { id, turn } => turn_breaker(cx, id, *turn, &body, now),
     }
+}
+
+/// What is said of success is as good an answer as what is said of failure.
+fn either(reply: Result<Reply, Reply>) -> Reply {
+    reply.unwrap_or_else(|reply| reply)
 }
 
 /// Opens or closes a breaker by hand, for all workers.
@@ -84,6 +88,7 @@ fn breaker_of<H>(cx: &Context<'_, H>, id: &str) -> Option<(Option<BreakerSetting
 }
 
 /// Says who changed what. A warning, so that it is there where little is logged.
+#[inline(never)]
 pub(super) fn log_change<H: Host>(
     cx: &Context<'_, H>,
     action: &str,

@@ -18,8 +18,7 @@ pub(super) enum Endpoint {
     Backends,
     SetBackend(Box<str>),
     RemoveBackend(Box<str>),
-    Drain(Box<str>),
-    Undrain(Box<str>),
+    Drain { id: Box<str>, drains: bool },
     Weights,
     Alerts,
     Explain,
@@ -61,8 +60,8 @@ impl Endpoint {
             ("strategy", None, ..) => Self::Strategy,
             ("backends", None, ..) => Self::Backends,
             ("backends", Some(id), None, _) => Self::SetBackend(id.into()),
-            ("backends", Some(id), Some("drain"), None) => Self::Drain(id.into()),
-            ("backends", Some(id), Some("undrain"), None) => Self::Undrain(id.into()),
+            ("backends", Some(id), Some("drain"), None) => Self::Drain { id: id.into(), drains: true },
+            ("backends", Some(id), Some("undrain"), None) => Self::Drain { id: id.into(), drains: false },
             ("weights", None, ..) => Self::Weights,
             ("alerts", None, ..) => Self::Alerts,
             ("explain", None, ..) => Self::Explain,
@@ -97,12 +96,9 @@ impl Endpoint {
             | Self::Decisions => "GET",
             Self::SetStrategy | Self::SetBackend(_) | Self::Weights => "PUT",
             Self::RemoveBackend(_) => "DELETE",
-            Self::Explain
-            | Self::TestBreaker
-            | Self::TestFailover
-            | Self::Breaker { .. }
-            | Self::Drain(_)
-            | Self::Undrain(_) => "POST",
+            Self::Explain | Self::TestBreaker | Self::TestFailover | Self::Breaker { .. } | Self::Drain { .. } => {
+                "POST"
+            }
         }
     }
 

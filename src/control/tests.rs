@@ -288,7 +288,7 @@ fn a_draining_backend_gets_nothing_new_and_finishes_what_it_has() {
     assert_eq!(rig.call(0, "POST", "/backends/b/drain", &[], b"").status, 200);
     let refusal = &rig.explain(&[], CHAT)["refusal"];
     assert_eq!((&refusal["status"], &refusal["retry_after_seconds"]), (&json!(503), &Value::Null));
-    assert!(rig.call(0, "POST", "/backends/a/undrain", &[], b"").body.contains(r#""was_draining":true"#));
+    assert!(rig.call(0, "POST", "/backends/a/undrain", &[], b"").body.contains(r#""draining":false"#));
     assert_eq!(rig.send(), "a");
 }
 

@@ -149,7 +149,7 @@ pub struct Backend {
     pub probe: Option<ProbeSettings>,
     /// Backends of one domain fail together: a request that failed at one of them is better tried elsewhere.
     pub failure_domain: Box<str>,
-    /// Whether it gets no new requests, because an operator wants that. No key of the configuration: see
-    /// [`steering`](crate::steering).
+    /// Whether it gets no new requests, because an operator wants that. No key of the
+    /// configuration.
     pub draining: bool,
 }

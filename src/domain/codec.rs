@@ -151,6 +151,7 @@ impl Encoder {
     }
 
     /// Appends a text.
+    #[inline(never)]
     pub fn text(&mut self, value: &str) -> &mut Self {
         self.bytes(value.as_bytes())
     }

@@ -132,6 +132,20 @@ mod tests {
     }
 
     #[test]
+    fn however_often_the_backends_change_there_are_few_keys_and_no_credit_of_others() {
+        let store = MemoryStore::default();
+        let take = |fingerprint| {
+            let smooth = Smooth::new(fingerprint);
+            smooth.create(&store).expect("created");
+            smooth.take(&store, 2, &[(0, 2_000), (1, 1_000)].into_iter()).expect("a turn").expect("somebody")
+        };
+        let turns: Vec<_> = (0..1_000).flat_map(|n| [take(n), take(n), take(n)]).collect();
+        assert!(turns.chunks(3).all(|turns| turns == [0, 1, 0]));
+        let keys = (0..10_000).filter(|n| store.get(&format!("llm-router/1/smooth/{n}")).expect("read").is_some());
+        assert_eq!(keys.count() as u64, ROTATIONS);
+    }
+
+    #[test]
     fn nobody_can_be_chosen_where_there_is_nobody() {
         let (store, smooth) = (MemoryStore::default(), Smooth::new(1));
         assert_eq!(smooth.take(&store, 3, &std::iter::empty()), Ok(None));

@@ -106,6 +106,7 @@ pub(super) fn find<'a>(config: &'a Config, id: &str) -> Option<&'a Backend> {
 
 impl Override {
     /// Whether it still stands for what is configured. A backend with the cluster of Envoy's admin interface never does.
+    #[inline(never)]
     fn holds(&self, configured: &Config) -> bool {
         let is_admin = self.by.as_ref().is_some_and(|entry| configured.is_admin(&entry.backend.cluster));
         !is_admin && Fingerprint::of(configured, &self.id) == self.instead_of
@@ -122,11 +123,13 @@ impl Document {
     /// The configuration in effect. Whatever the document says, it is a valid one.
     #[inline(never)]
     pub(super) fn effect(&self, configured: &Config) -> Config {
-        let with = |removals: bool| configured.with_backends(self.backends(configured, removals));
-        // Others may have been removed by a configuration: the last backend stays, though an operator removed it before.
-        with(true).or_else(|| with(false)).unwrap_or_else(|| configured.clone())
+        // Others may be gone with a configuration: the last backend stays, though an operator removed it before.
+        let mut removals = [true, false].into_iter();
+        let effect = removals.find_map(|removals| configured.with_backends(self.backends(configured, removals)));
+        effect.unwrap_or_else(|| configured.clone())
     }
 
+    #[inline(never)]
     fn backends(&self, configured: &Config, removals: bool) -> Vec<Backend> {
         let mut backends = configured.backends.clone();
         for Override { id, by, .. } in self.backends.iter().filter(|change| change.holds(configured)) {
@@ -145,8 +148,8 @@ impl Document {
             }
         }
         for backend in &mut backends {
-            let weights = self.weights.iter().filter(|change| change.id == backend.id && change.holds(configured));
-            backend.weight = weights.last().map_or(backend.weight, |change| change.weight);
+            let mut weights = self.weights.iter().filter(|change| change.id == backend.id && change.holds(configured));
+            backend.weight = weights.next_back().map_or(backend.weight, |change| change.weight);
             backend.draining = self.drain(&backend.id).is_some();
         }
         backends

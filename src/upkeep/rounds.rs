@@ -40,6 +40,7 @@ struct Round {
 }
 
 impl Rounds {
+    #[inline(never)]
     pub(super) fn new(backends: &[Backend]) -> Self {
         let checked = backends.iter().zip(0..).filter_map(|(backend, n)| Some((n, backend, backend.probe.as_ref()?)));
         Self(
