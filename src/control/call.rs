@@ -72,9 +72,15 @@ impl Endpoint {
 
     const fn changes_something(&self) -> bool {
         match self {
-            Self::Health | Self::Metrics | Self::Strategy | Self::Backends | Self::Explain | Self::Decisions => false,
-            // They rehearse on copies.
-            Self::TestBreaker | Self::TestFailover => false,
+            // The tests rehearse on copies.
+            Self::Health
+            | Self::Metrics
+            | Self::Strategy
+            | Self::Backends
+            | Self::Explain
+            | Self::Decisions
+            | Self::TestBreaker
+            | Self::TestFailover => false,
             Self::SetStrategy | Self::Breaker { .. } => true,
         }
     }

@@ -11,7 +11,9 @@ use crate::exchange::{self, Context, Exchange, Router};
 use crate::health::BreakerPhase;
 use crate::host::fake::{self, World};
 use crate::host::{Host, Property};
-use crate::state::View;
+use crate::state::{Record, Store, View};
+
+mod decisions;
 
 struct Worker {
     router: Router,
@@ -99,6 +101,11 @@ impl Rig {
         exchange.request_headers(&mut cx, false);
         assert_eq!(exchange.request_body(&mut cx, CHAT.len(), true), exchange::Flow::Continue);
         self.world.request_header("x-llm-cluster").unwrap()
+    }
+
+    fn record(&mut self, id: &str) -> Record {
+        let place = self.workers[0].view.place(&self.world, id).unwrap();
+        self.workers[0].view.record(place).clone()
     }
 
     fn phase(&mut self, worker: usize, id: &str) -> BreakerPhase {
@@ -303,7 +310,7 @@ fn figures_are_those_of_the_records() {
 proptest! {
     #[test]
     fn any_call_is_answered_in_json(
-        name in "(health|explain|circuit-breaker/[abcd]/(open|close)|[a-z/%?=\u{0}-\u{ff}]{0,20})",
+        name in "(health|explain|decisions|(circuit-breaker|failover)/test|circuit-breaker/[abcd]/(open|close)|[a-z/%?=\u{0}-\u{ff}]{0,20})",
         body in prop::collection::vec(any::<u8>(), 1..200), post in any::<bool>()
     ) {
         let mut rig = Rig::three("weighted");
