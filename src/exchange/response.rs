@@ -214,9 +214,10 @@ impl Answer {
         let facts = self.observer.finish(self.complete);
         let ending = self.ending(cx.host, &facts);
         let duration = now.since(self.route.departed);
+        // Before anything is learned from it: what is told is what was known.
+        self.report(cx, ending, &facts, duration);
         self.learn(cx, ending, &facts, now);
         self.count(cx.host, ending, &facts, duration);
-        self.report(cx, ending, &facts, duration);
     }
 
     /// How it ended. A good answer, complete, needs no look at Envoy's flags.
