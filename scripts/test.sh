@@ -67,7 +67,7 @@ stage_examples() {
   for file in envoy/*.yaml; do
     case "$file" in
     *.ecds.yaml) continue ;; # a part of envoy.yaml: the stage `smoke` runs it, and a Rust test reads it
-    envoy/minimal.yaml) versions=("${ENVOY_VERSIONS[@]}") ;;
+    envoy/minimal.yaml | envoy/access-log.yaml) versions=("${ENVOY_VERSIONS[@]}") ;;
     *) versions=(1.39.3 "$ENVOY_DEFAULT_VERSION") ;;
     esac
     for version in "${versions[@]}"; do

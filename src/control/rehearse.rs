@@ -73,7 +73,7 @@ pub(super) fn failover<H: Host>(cx: &mut Context<'_, H>, body: &[u8], now: Times
     let triggered = fails && backup.is_some();
     let is_open = |rehearsed: &Rehearsed| rehearsed.breaker.phase == BreakerPhase::Open;
     let recovery = rehearsed.as_ref().filter(|it| is_open(it)).map(|it| it.breaker.retry_at.since(now));
-    let comes_back = rehearsed.is_none_or(|mut rehearsed| rehearsed.recovers());
+    let is_well_again = rehearsed.is_none_or(|mut rehearsed| rehearsed.recovers());
     // What a request that failed waits for besides. How long Envoy waits before it tries again is Envoy's.
     let others = cx.router.places().find(|&(other, ..)| Some(other) == backup);
     let wait = others.map(|(_, backend, place)| show::response_time(backend, cx.view.record(place), now));
@@ -83,7 +83,7 @@ pub(super) fn failover<H: Host>(cx: &mut Context<'_, H>, body: &[u8], now: Times
             o.set("primary_backend", &*id).set("backup_backend", name(cx, backup)).set("failure_simulation", fails);
             o.set("failover_triggered", triggered).set("failover_time_ms", wait.filter(|_| triggered));
             o.set("requests_during_failover", failed).set("requests_lost", if goes_on { 0 } else { failed });
-            o.set("recovery_successful", comes_back).set("recovery_time_ms", recovery.map(milliseconds));
+            o.set("recovery_successful", is_well_again).set("recovery_time_ms", recovery.map(milliseconds));
             o.set("total_downtime_ms", downtime.map(milliseconds));
         });
     }))

@@ -15,7 +15,9 @@ use crate::exchange::{self, Context, Exchange, Router};
 use crate::health::{BreakerPhase, TripReason};
 use crate::host::fake::{self, World};
 use crate::host::{Host, Property};
-use crate::state::{Store, View};
+use crate::state::{Record, Store, View};
+
+mod decisions;
 
 struct Worker {
     router: Router,
@@ -141,6 +143,11 @@ impl Rig {
         self.world.set_number(Property::AttemptCount, attempts);
         exchange.response_headers(&mut cx, true);
         exchange.log(&mut cx);
+    }
+
+    fn record(&mut self, id: &str) -> Record {
+        let place = self.workers[0].view.place(&self.world, id).unwrap();
+        self.workers[0].view.record(place).clone()
     }
 
     fn phase(&mut self, worker: usize, id: &str) -> BreakerPhase {
@@ -486,7 +493,7 @@ fn figures_are_those_of_the_records() {
 proptest! {
     #[test]
     fn any_call_is_answered_in_json(
-        name in "(health|explain|weights|backends/[abcd]|backends/[abcd]/(drain|undrain)|circuit-breaker/[abcd]/(open|close)|[a-z/%?=\u{0}-\u{ff}]{0,20})",
+        name in "(health|explain|decisions|weights|(circuit-breaker|failover)/test|backends/[abcd]|backends/[abcd]/(drain|undrain)|circuit-breaker/[abcd]/(open|close)|[a-z/%?=\u{0}-\u{ff}]{0,20})",
         body in prop::collection::vec(any::<u8>(), 1..200), method in prop::sample::select(&["GET", "POST", "PUT", "DELETE"])
     ) {
         let mut rig = Rig::three("weighted");

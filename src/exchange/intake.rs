@@ -28,10 +28,7 @@ pub(super) struct Intake {
     pub(super) path: Vec<u8>,
     pub(super) method: Method,
     pub(super) encoding: Encoding,
-    pub(super) strategy: Option<Strategy>,
-    pub(super) min_quality: Option<PerMille>,
-    /// Whether the client wants to know why.
-    pub(super) explain: bool,
+    pub(super) wishes: Wishes,
     /// What Envoy calls the request; no bytes where it does not.
     pub(super) request_id: Vec<u8>,
     /// Bytes of the body that Envoy holds so far.
@@ -43,6 +40,15 @@ pub(super) struct Intake {
     pub(super) ended: bool,
     /// Whether what follows the headers is no request body: an upgrade or a tunnel.
     tunnel: bool,
+}
+
+/// What the client asks for by hints that it may give.
+#[derive(Debug, Default)]
+pub(super) struct Wishes {
+    pub(super) strategy: Option<Strategy>,
+    pub(super) min_quality: Option<PerMille>,
+    /// To know why.
+    pub(super) explain: bool,
 }
 
 /// How the body is encoded.
@@ -115,13 +121,13 @@ impl Intake {
     /// Takes a hint that the operator lets clients give.
     fn note_hint(&mut self, hints: ClientHints, name: &str, value: &[u8]) {
         if hints.strategy && name == "x-llm-strategy" {
-            self.strategy = std::str::from_utf8(value).ok().and_then(Strategy::from_name);
+            self.wishes.strategy = std::str::from_utf8(value).ok().and_then(Strategy::from_name);
         }
         if hints.min_quality && name == "x-llm-min-quality" {
-            self.min_quality = ratio(value);
+            self.wishes.min_quality = ratio(value);
         }
         if hints.explain && name == EXPLAIN {
-            self.explain = !matches!(value.trim_ascii(), b"" | b"0" | b"false");
+            self.wishes.explain = !matches!(value.trim_ascii(), b"" | b"0" | b"false");
         }
     }
 

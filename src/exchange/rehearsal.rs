@@ -48,8 +48,8 @@ impl<H: Host> Context<'_, H> {
         if let Some(fault) = fault {
             return Err(Refusal::invalid(&fault));
         }
-        let strategy = intake.strategy.unwrap_or(self.router.strategy());
-        let (min_quality, panic_threshold) = (intake.min_quality, config.panic_threshold);
+        let strategy = intake.wishes.strategy.unwrap_or(self.router.strategy());
+        let (min_quality, panic_threshold) = (intake.wishes.min_quality, config.panic_threshold);
         let ask = Ask { facts: &facts, text, strategy, min_quality, panic_threshold };
         let fleet = Fleet { backends: &config.backends, places: &self.router.places, view: self.view };
         let findings = findings(&fleet, &ask, now);

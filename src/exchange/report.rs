@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::decision::{Upshot, decision_name, request_name};
+use super::decision::{Trace, Upshot, decision_name};
 use super::response::Answer;
 use super::{Context, Refusal, Router};
 use crate::config::LogLevel;
@@ -17,14 +17,6 @@ use crate::routing::Strategy;
 
 /// Names and values, for a log line or for access logs.
 type Fields = Vec<(&'static str, String)>;
-
-/// The ids of a decision and of its request.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Ids<'a> {
-    pub(super) decision: u64,
-    /// What Envoy calls the request; no bytes where it does not.
-    pub(super) request: &'a [u8],
-}
 
 impl Router {
     /// Whether this decision is one of those that are logged: a share of them, and whoever knows its id can tell.
@@ -42,9 +34,9 @@ impl Answer {
         facts: &AnswerFacts,
         duration: Duration,
     ) {
-        let logs = cx.router.logs(self.route.id);
+        let logs = cx.router.logs(self.route.trace.id);
         let leaves_words = cx.router.config().logging.filter_state;
-        if logs || leaves_words || self.route.is_noted {
+        if logs || leaves_words || self.route.trace.is_noted {
             let priced = facts.usage.zip(cx.router.backend(self.backend));
             let usage = priced.map(|(usage, backend)| (usage, price_of(&usage, &backend.prices)));
             self.tell(cx, (logs, leaves_words), ending, usage, duration);
@@ -65,17 +57,18 @@ impl Answer {
             let mut fields = self.fields(cx, &name, usage);
             if leaves_words {
                 // Each costs Envoy half a microsecond.
-                fields.iter().for_each(|(key, value)| cx.host.leave_word(&["llm_", key].concat(), value));
+                for (key, value) in &fields {
+                    cx.host.leave_word(&["llm_", key].concat(), value);
+                }
             }
             if logs {
-                let ids = Ids { decision: self.route.id, request: &self.route.request_id };
                 fields.push(("status", self.status.unwrap_or(0).to_string()));
                 fields.push(("ending", ending.name().to_owned()));
                 fields.push(("duration_ms", duration.as_millis().to_string()));
-                cx.log("decision", ids, fields);
+                cx.log("decision", &self.route.trace, fields);
             }
         }
-        if self.route.is_noted {
+        if self.route.trace.is_noted {
             let upshot = Upshot {
                 status: self.status.unwrap_or(0),
                 response_time: duration,
@@ -84,14 +77,14 @@ impl Answer {
                 ending: Cow::Borrowed(ending.name()),
                 usage,
             };
-            cx.view.journal().end(self.route.id, upshot.encode());
+            cx.view.journal().end(self.route.trace.id, upshot.encode());
         }
     }
 
     /// What log lines and access logs both tell.
     fn fields<H>(&self, cx: &Context<'_, H>, name: &str, usage: Option<(Usage, PicoUsd)>) -> Fields {
         let mut fields = vec![
-            ("decision_id", decision_name(self.route.id)),
+            ("decision_id", decision_name(self.route.trace.id)),
             ("backend", name.to_owned()),
             ("strategy", self.route.strategy.name().to_owned()),
         ];
@@ -108,31 +101,33 @@ impl Answer {
 }
 
 impl<H: Host> Context<'_, H> {
-    /// Tells whoever wants to know that nobody may serve a request.
+    /// Tells whoever wants to know that nobody may serve a request; the client, too.
     #[cold]
-    pub(super) fn report_refusal(&mut self, ids: Ids<'_>, is_noted: bool, strategy: Strategy, refusal: &Refusal) {
+    pub(super) fn report_refusal(&mut self, trace: Trace, strategy: Strategy, mut refusal: Refusal) -> Refusal {
         let (status, code) = (refusal.code.status(), refusal.code.name());
-        if self.router.logs(ids.decision) {
+        if self.router.logs(trace.id) {
             let fields = vec![
-                ("decision_id", decision_name(ids.decision)),
+                ("decision_id", decision_name(trace.id)),
                 ("strategy", strategy.name().to_owned()),
                 ("status", status.to_string()),
                 ("code", code.to_owned()),
             ];
-            self.log("refusal", ids, fields);
+            self.log("refusal", &trace, fields);
         }
-        if is_noted {
+        if trace.is_noted {
             let (answered_by, ending) = (Cow::Borrowed(""), Cow::Borrowed(code));
             let (response_time, attempts_made) = (Duration::ZERO, 0);
             let upshot = Upshot { status, response_time, attempts_made, answered_by, ending, usage: None };
-            self.view.journal().end(ids.decision, upshot.encode());
+            self.view.journal().end(trace.id, upshot.encode());
         }
+        refusal.explanation = trace.explanation.map(|decision| decision.header());
+        refusal
     }
 
-    fn log(&self, event: &str, ids: Ids<'_>, mut fields: Fields) {
+    fn log(&self, event: &str, trace: &Trace, mut fields: Fields) {
         fields.insert(0, ("event", event.to_owned()));
-        if !ids.request.is_empty() {
-            fields.insert(1, ("request_id", request_name(ids.request)));
+        if !trace.request_id.is_empty() {
+            fields.insert(1, ("request_id", trace.request_name()));
         }
         self.host.log(LogLevel::Info, &logging::line(self.router.config().logging.format, &fields));
     }

@@ -1,8 +1,7 @@
 //! From what the client sent to where it goes.
 
-use super::decision::Decision;
+use super::decision::{Decision, Trace};
 use super::intake::{ATTEMPT_COUNT, ESTIMATED_TOKENS, Encoding, Intake};
-use super::report::Ids;
 use super::router::Route;
 use super::{Context, Refusal};
 use crate::domain::{RequestFacts, Tokens};
@@ -23,37 +22,32 @@ pub(super) fn decide<H: Host>(
     let whole = body.is_some() || intake.ended;
     let Read { facts, text, understood, .. } = read(&intake, body, cx.router.config().body_limit_bytes)?;
     let now = cx.host.now();
-    let strategy = intake.strategy.unwrap_or(cx.router.strategy());
+    let strategy = intake.wishes.strategy.unwrap_or(cx.router.strategy());
     let ask = Ask {
         facts: &facts,
         text,
         strategy,
-        min_quality: intake.min_quality,
+        min_quality: intake.wishes.min_quality,
         panic_threshold: cx.router.config().panic_threshold,
     };
-    let id = cx.view.journal().number();
-    let is_noted = cx.view.journal().has_room();
-    let mut findings = (is_noted || intake.explain).then(Vec::new);
-    let decided = cx.decide(&ask, now, findings.as_mut());
-    let attempts = decided.as_ref().ok().map(|(attempts, _)| attempts);
-    let decision = findings.map(|findings| Decision::new(id, now, &intake.request_id, &ask, attempts, findings));
-    if let Some(decision) = decision.as_ref().filter(|_| is_noted) {
-        cx.view.journal().note(id, decision.encode());
+    let (id, is_noted) = (cx.view.journal().number(), cx.view.journal().has_room());
+    let mut trace = Trace { id, request_id: intake.request_id, is_noted, explanation: None };
+    let mut found = (is_noted || intake.wishes.explain).then(Vec::new);
+    let decided = cx.decide(&ask, now, found.as_mut());
+    if let Some(findings) = found {
+        let attempts = decided.as_ref().ok().map(|(attempts, _)| attempts);
+        let decision = Decision::new(&trace, now, &ask, attempts, findings);
+        if is_noted {
+            cx.view.journal().note(id, decision.encode());
+        }
+        trace.explanation = intake.wishes.explain.then(|| Box::new(decision));
     }
     let (attempts, held) = match decided {
         Ok(decided) => decided,
-        Err(mut refusal) => {
-            refusal.explanation = decision.filter(|_| intake.explain).map(|decision| decision.header());
-            let ids = Ids { decision: id, request: &intake.request_id };
-            cx.report_refusal(ids, is_noted, strategy, &refusal);
-            return Err(refusal);
-        }
+        Err(refusal) => return Err(cx.report_refusal(trace, strategy, refusal)),
     };
     let route = Route {
-        id,
-        request_id: intake.request_id,
-        is_noted,
-        explanation: decision.filter(|_| intake.explain).map(Box::new),
+        trace,
         strategy,
         departed_after: cx.ended(&attempts),
         attempts,

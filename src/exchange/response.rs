@@ -182,7 +182,7 @@ impl Answer {
 
     /// Says who answered and how it was decided, unless nobody did or nobody is to know.
     fn write_headers<H: Host>(&mut self, cx: &Context<'_, H>) {
-        if let Some(decision) = self.route.explanation.take() {
+        if let Some(decision) = self.route.trace.explanation.take() {
             cx.host.add_response_header(EXPLAIN, decision.header().as_bytes());
         }
         let Some((backend, attempts)) = cx.router.backend(self.backend).zip(self.attempts) else { return };
@@ -219,9 +219,10 @@ impl Answer {
         let now = cx.host.now();
         let facts = self.observer.finish(self.complete);
         let ending = self.ending(cx.host, &facts);
+        // Before anything is learned from it: what is told is what was known.
+        self.report(cx, ending, &facts, now.since(self.route.departed));
         self.count(cx, ending, &facts, now);
         self.learn(cx, ending, &facts, now);
-        self.report(cx, ending, &facts, now.since(self.route.departed));
     }
 
     /// How it ended. A good answer, complete, needs no look at Envoy's flags.

@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::decision::{Decision, Finding, findings};
+use super::decision::{Finding, Trace, findings};
 use super::turns::{SharedTurns, Turnstile};
 use super::{Context, Refusal, RefusalCode};
 use crate::config::Config;
@@ -37,14 +37,7 @@ pub struct Router {
 /// A request on its way.
 #[derive(Debug)]
 pub(super) struct Route {
-    /// The decision's.
-    pub(super) id: u64,
-    /// What Envoy calls the request; no bytes where it does not.
-    pub(super) request_id: Vec<u8>,
-    /// Whether the journal has it.
-    pub(super) is_noted: bool,
-    /// For the client, where it asked and may.
-    pub(super) explanation: Option<Box<Decision>>,
+    pub(super) trace: Trace,
     pub(super) facts: RequestFacts,
     pub(super) method: Method,
     pub(super) strategy: Strategy,

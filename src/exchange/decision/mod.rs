@@ -25,6 +25,19 @@ type Text = Cow<'static, str>;
 /// Bytes of a request's id that are kept.
 const REQUEST_ID_BYTES: usize = 64;
 
+/// By what a request is found again in all that is told of it.
+#[derive(Debug)]
+pub(super) struct Trace {
+    /// The decision's.
+    pub(super) id: u64,
+    /// What Envoy calls the request; no bytes where it does not.
+    pub(super) request_id: Vec<u8>,
+    /// Whether the journal has it.
+    pub(super) is_noted: bool,
+    /// For the client, where it asked and may.
+    pub(super) explanation: Option<Box<Decision>>,
+}
+
 /// One decision.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Decision {
@@ -96,18 +109,17 @@ pub(crate) struct Upshot {
 impl Decision {
     #[cold]
     pub(super) fn new(
-        id: u64,
+        trace: &Trace,
         at: Timestamp,
-        request_id: &[u8],
         ask: &Ask<'_>,
         attempts: Option<&Attempts>,
         findings: Vec<Finding>,
     ) -> Self {
         let first = attempts.and_then(|attempts| findings.get(attempts.first().get()));
         Self {
-            id,
+            id: trace.id,
             at,
-            request_id: Cow::Owned(request_name(request_id)),
+            request_id: Cow::Owned(trace.request_name()),
             strategy: Cow::Borrowed(ask.strategy.name()),
             api: Cow::Borrowed(ask.facts.api.name()),
             input: first.map_or(ask.text, |finding| finding.estimate.input),
@@ -197,11 +209,13 @@ impl Excluded {
     }
 }
 
-/// A request's id as it may be shown: a client may have made it up.
-pub(super) fn request_name(id: &[u8]) -> String {
-    let plain = |&byte: &u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
-    let shown = |byte: &u8| if plain(byte) { char::from(*byte) } else { '_' };
-    id.iter().take(REQUEST_ID_BYTES).map(shown).collect()
+impl Trace {
+    /// The request's id as it may be shown: a client may have made it up.
+    pub(super) fn request_name(&self) -> String {
+        let plain = |&byte: &u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
+        let shown = |byte: &u8| if plain(byte) { char::from(*byte) } else { '_' };
+        self.request_id.iter().take(REQUEST_ID_BYTES).map(shown).collect()
+    }
 }
 
 /// A decision's id as it is shown everywhere.

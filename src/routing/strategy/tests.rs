@@ -131,16 +131,12 @@ fn equals_share_the_load_at_random() {
 }
 
 /// What is explained of each backend that is eligible.
-fn explained(rig: &Rig, strategy: Strategy) -> Vec<(usize, Merit, Vec<(Term, f64)>)> {
+fn explained(rig: &Rig, strategy: Strategy) -> Vec<(Merit, Vec<(Term, f64)>)> {
     let fleet = Fleet { backends: &rig.backends, places: &rig.places, view: &rig.view };
     let (text, panic_threshold) = (Tokens(1_000), rig.panic_threshold);
     let ask = Ask { facts: &rig.facts, text, strategy, min_quality: None, panic_threshold };
     let eligible = candidates(&fleet, &ask, at(0)).filter_map(Result::ok);
-    let explain = |candidate: crate::routing::Candidate<'_>| {
-        let (merit, terms) = Merit::explained(&candidate, &ask, at(0));
-        (candidate.index.get(), merit, terms)
-    };
-    eligible.map(explain).collect()
+    eligible.map(|candidate| Merit::explained(&candidate, &ask, at(0))).collect()
 }
 
 #[test]
@@ -149,7 +145,7 @@ fn every_term_of_a_score_is_documented() {
     for strategy in Strategy::ALL {
         let row = format!("| `{}` |", strategy.name());
         let rows: Vec<_> = docs.lines().filter(|line| line.starts_with(&row)).collect();
-        for (_, merit, terms) in explained(&Rig::new(three()), strategy) {
+        for (merit, terms) in explained(&Rig::new(three()), strategy) {
             assert!(rows.iter().any(|row| row.contains(merit.name())), "{strategy:?}: {}", merit.name());
             for (term, _) in terms {
                 let name = format!("`{}`", term.name());
@@ -178,11 +174,11 @@ proptest! {
         }
         for strategy in Strategy::ALL {
             let explained = explained(&rig, strategy);
-            let figures = || explained.iter().map(|(_, merit, _)| merit.figure());
+            let figures = || explained.iter().map(|(merit, _)| merit.figure());
             let first = rig.order(strategy, 1)[0];
             let chosen = figures().nth(first).unwrap();
             let (lowest, highest) = (figures().fold(f64::MAX, f64::min), figures().fold(f64::MIN, f64::max));
-            match explained[first].1 {
+            match explained[first].0 {
                 Merit::Share(_) => prop_assert!(lowest > 0.0, "each has a share"),
                 Merit::Lowest(_) => prop_assert!((chosen - lowest).abs() <= 1e-8 * lowest.abs(), "{strategy:?}"),
                 Merit::Highest(_) => prop_assert!((chosen - highest).abs() <= 1e-8 * highest.abs(), "{strategy:?}"),

@@ -62,7 +62,7 @@ pub(super) trait Working {
 pub(super) struct Unshown;
 
 impl Working for Unshown {
-    #[inline(always)]
+    #[inline]
     fn term(&mut self, _: Term, value: f64) -> f64 {
         value
     }
