@@ -17,7 +17,7 @@ const UNWRITTEN: &str = "shared data could not be written; nothing was changed";
 pub(super) fn answer<H: Host>(cx: &mut Context<'_, H>, call: &Call, body: Vec<u8>) -> Reply {
     let now = cx.host.now();
     match &call.endpoint {
-        Endpoint::Health => Reply::ok(show::health(cx.router, cx.view, now)),
+        Endpoint::Health => Reply::ok(show::health(cx.router, cx.view, cx.host, now)),
         Endpoint::Metrics => Reply::ok(show::metrics(cx.router, cx.view, now)),
         Endpoint::Strategy => Reply::ok(show::strategy(cx.router)),
         Endpoint::SetStrategy => set_strategy(cx, &body, now),

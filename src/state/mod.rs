@@ -5,6 +5,7 @@
 //! breaker) is. Each VM keeps a [`View`]: its copy of all records, which deciding reads; the tick refreshes it, and so
 //! does every change that the VM makes itself.
 
+mod details;
 mod members;
 mod memory;
 mod notice;
@@ -14,6 +15,7 @@ mod rotation;
 mod store;
 mod view;
 
+pub use details::{details, note_details};
 pub use members::Members;
 pub use memory::MemoryStore;
 pub use notice::{Notice, Signal};

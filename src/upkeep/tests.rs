@@ -15,7 +15,7 @@ use crate::exchange::Router;
 use crate::health::{Component, Condition};
 use crate::host::fake::{self, World};
 use crate::host::{CallId, Host};
-use crate::state::{Record, View};
+use crate::state::{Record, View, details};
 
 /// One VM in a world, with one configuration.
 struct Vm {
@@ -297,6 +297,25 @@ fn a_quota_that_checks_hear_of_is_known_before_the_first_request_and_not_used_up
         assert!((headroom - 0.7).abs() < 0.01, "{headroom}");
     }
     assert!(!rig.record("b").quota.is_known(rig.world.now()), "nobody checks b");
+}
+
+#[test]
+fn what_a_backend_says_of_itself_is_kept_for_all_workers_and_written_when_it_changes() {
+    let mut rig = Rig::new(&checking());
+    let key = "llm-router/1/details/a";
+    let writes = |rig: &Rig| rig.world.written.take().iter().filter(|written| *written == key).count();
+    rig.says(&json!({"status": "healthy"}));
+    rig.run(60_000, Some(20));
+    assert_eq!(writes(&rig), 0, "it says nothing");
+    rig.says(&json!({"status": "healthy", "core_version": "1.5.7", "knowledge_base_size": 15_000}));
+    rig.world.call_headers.replace(fake::headers(&[("api-version", "v1")]));
+    rig.run(60_000, Some(20));
+    assert_eq!(writes(&rig), 1);
+    rig.says(&json!({"status": "unhealthy"}));
+    rig.run(60_000, Some(20));
+    let details = details(&rig.world, "a");
+    assert_eq!((details.api_version.as_deref(), details.core_version.as_deref()), (Some("v1"), Some("1.5.7")));
+    assert_eq!((details.knowledge_base_size, details.memory_usage_mb, writes(&rig)), (Some(15_000), None, 0));
 }
 
 #[test]

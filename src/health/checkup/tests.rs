@@ -134,3 +134,28 @@ proptest! {
         prop_assert_eq!(checkup.condition == Condition::Unhealthy, checkup.score() == PerMille::new(0));
     }
 }
+
+#[test]
+fn details_are_kept_as_far_as_they_are_what_they_should_be() {
+    let lightrag = Checkup::read(200, LIGHTRAG.as_bytes(), Form::Status).details;
+    let version = |text: &str| Some(text.into());
+    let real = Details { api_version: version("0344"), core_version: version("1.5.7"), ..Details::default() };
+    assert_eq!(lightrag, real);
+    let sources = status(&json!({"status": "healthy", "knowledge_base_size": 15000, "memory_usage_mb": 2047.6}));
+    let expected = Details { knowledge_base_size: Some(15_000), memory_usage_mb: Some(2_048), ..Details::default() };
+    assert_eq!(sources.details, expected);
+    let odd = json!({"api_version": 7, "core_version": "", "knowledge_base_size": "many", "memory_usage_mb": -1});
+    assert_eq!(status(&odd).details, Details::default());
+    let long = status(&json!({"core_version": "ä".repeat(9_000)})).details;
+    assert_eq!(long.core_version.as_deref().map(str::len), Some(128));
+
+    let mut details = models(&json!({"data": [{}, {}]})).details;
+    details.hear("api-version", b"\xff");
+    assert_eq!(details, Details::default());
+    details.hear("api-version", b"2025-01-01");
+    assert_eq!(details.api_version.as_deref(), Some("2025-01-01"));
+    for details in [details, long, real, expected, Details::default()] {
+        assert_eq!(Details::decode(&details.encode()), Some(details));
+    }
+    assert_eq!(Details::decode(b"\x05a"), None);
+}
