@@ -19,7 +19,7 @@ use crate::exchange::{self, Router};
 use crate::host::{CallId, Host};
 use crate::metrics::{Internal, Metric};
 use crate::state::View;
-use crate::upkeep::{Answer, Upkeep};
+use crate::upkeep::{self, Answer, Upkeep};
 
 /// How often a VM looks at what others wrote: what may lag lags at most so long.
 const TICK: Duration = Duration::from_millis(50);
@@ -97,6 +97,14 @@ impl Active {
             self.host.remove_request_header("x-llm-cluster");
             self.host.add_request_header("x-llm-cluster", backend.cluster.as_bytes());
         }
+    }
+}
+
+impl Drop for Active {
+    /// Envoy has no more use for this configuration.
+    fn drop(&mut self) {
+        let newer = ROUTER.try_with(|newest| newest.borrow().upgrade()).ok().flatten();
+        upkeep::retire(&self.config, newer.as_ref().map(|newer| &*newer.config), &self.host);
     }
 }
 

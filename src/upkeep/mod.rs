@@ -22,7 +22,7 @@ mod tests;
 pub use answer::Answer;
 
 use crate::config::{Config, LogLevel};
-use crate::domain::{PerMille, Timestamp, Tokens};
+use crate::domain::{Backend, BackendIndex, PerMille, Timestamp, Tokens};
 use crate::exchange::Router;
 use crate::health::BreakerPhase;
 use crate::host::Host;
@@ -104,6 +104,24 @@ fn show(router: &Router, view: &View, host: &impl Host, now: Timestamp) {
         host.record(Metric::ResponseTime(index), record.response_time_ms(backend, now) as u64);
         if let Some(share) = record.quota.headroom(&record.demand(Tokens(0)), now) {
             host.record(Metric::QuotaRemaining(index), PerMille::from_ratio(share).get().into());
+        }
+    }
+}
+
+/// Lets the gauges of the backends rest that a newer configuration does not have: nothing is under way there, and nothing
+/// is wrong, so that no alarm goes by what nobody renews.
+pub fn retire(gone: &Config, newer: Option<&Config>, host: &impl Host) {
+    let remains = |old: &Backend| {
+        let newer = newer.into_iter().flat_map(|config| &config.backends);
+        newer.into_iter().any(|new| new.id == old.id && new.kind == old.kind)
+    };
+    for (backend, index) in gone.backends.iter().zip((0..).map(BackendIndex)) {
+        if !remains(backend) {
+            host.record(Metric::InFlight(index), 0);
+            host.record(Metric::BreakerState(index), 0);
+            host.record(Metric::ResponseTime(index), 0);
+            host.record(Metric::Health(index), PerMille::ONE.get().into());
+            host.record(Metric::QuotaRemaining(index), PerMille::ONE.get().into());
         }
     }
 }

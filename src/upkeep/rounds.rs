@@ -83,7 +83,9 @@ impl Rounds {
                 Some(status) => Checkup::read(status, answer.body(cx.host, LARGEST), round.form),
                 None => Checkup::failed(),
             };
-            headers.iter().for_each(|(name, value)| checkup.details.hear(name, value));
+            for (name, value) in &headers {
+                checkup.details.hear(name, value);
+            }
             note(cx, backend, settings, place, &checkup, cx.now.since(call.since));
         }
     }

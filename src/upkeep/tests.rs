@@ -475,3 +475,19 @@ fn a_breaker_that_is_disabled_while_it_is_open_is_shown_as_closed() {
     rig.run(100, None);
     assert_eq!(rig.metric("circuit_breaker_state"), 0);
 }
+
+#[test]
+fn the_gauges_of_a_backend_that_is_gone_come_to_rest() {
+    let mut rig = Rig::new(&watching());
+    rig.says(&picture(&["a", "b"]));
+    rig.run(5_000, Some(0));
+    assert_eq!(rig.metric("backend_health"), 0);
+    let config = |ids: &[&str]| {
+        let backends: serde_json::Map<_, _> = ids.iter().map(|id| ((*id).to_owned(), json!({}))).collect();
+        config::parse(json!({ "backend_instances": backends }).to_string().as_bytes()).expect("a configuration")
+    };
+    super::retire(&config(&["a", "b"]), Some(&config(&["a", "b", "c"])), &rig.world);
+    assert_eq!(rig.metric("backend_health"), 0);
+    super::retire(&config(&["a", "b"]), Some(&config(&["a"])), &rig.world);
+    assert_eq!((rig.metric("backend_health"), rig.metric("response_time_ms")), (1000, 0));
+}
