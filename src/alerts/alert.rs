@@ -214,11 +214,6 @@ impl Alert {
         Some(all)
     }
 
-    /// No backend has an empty name.
-    pub(super) fn decode_backend(from: &mut Decoder<'_>) -> Option<Option<Box<str>>> {
-        from.text().map(|id| Some(id).filter(|id| !id.is_empty()).map(Into::into))
-    }
-
     fn decode(from: &mut Decoder<'_>) -> Option<Self> {
         Some(Self {
             kind: AlertKind::from_code(from.u8()?)?,
@@ -229,7 +224,12 @@ impl Alert {
             raised_at: from.time()?,
             cleared_at: from.time()?,
             since: from.time()?,
-            backend: Self::decode_backend(from)?,
+            backend: named(from.text()?),
         })
     }
+}
+
+/// The backend of that name: none has an empty one.
+pub(super) fn named(id: &str) -> Option<Box<str>> {
+    Some(id).filter(|id| !id.is_empty()).map(Into::into)
 }

@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use super::alert::{Alert, AlertKind};
+use super::alert::{Alert, AlertKind, named};
 use super::outbox::Outbox;
 use super::reading::{Reading, Sign};
 use crate::domain::{Decoder, Encoder, Timestamp};
@@ -86,12 +86,12 @@ impl Board {
     /// Takes note of all figures there are. What is about none of them is about something that is gone.
     pub fn observe(&mut self, readings: &[Reading<'_>], terms: Terms, now: Timestamp) -> Changes {
         let mut changes = Changes::default();
-        let mut risen = Vec::new();
+        let mut raised = Vec::new();
         for mut alert in std::mem::take(&mut self.current) {
             let reading = readings.iter().find(|reading| alert.is_of(reading.kind, reading.backend));
             if alert.stays(reading, now) {
                 let rises = reading.is_some_and(|reading| alert.rises(reading, now));
-                if rises { &mut risen } else { &mut self.current }.push(alert);
+                if rises { &mut raised } else { &mut self.current }.push(alert);
             } else if alert.is_firing() {
                 alert.cleared_at = now.max(alert.raised_at);
                 changes.alerts.push(alert.clone());
@@ -99,8 +99,8 @@ impl Board {
             }
         }
         self.recent.drain(..self.recent.len().saturating_sub(RECENT));
-        changes.alerts.extend_from_slice(&risen);
-        self.current.append(&mut risen);
+        changes.alerts.extend_from_slice(&raised);
+        self.current.append(&mut raised);
         let is_new = |board: &Self, reading: &Reading<'_>| {
             reading.sign == Sign::Bad && !board.current.iter().any(|alert| alert.is_of(reading.kind, reading.backend))
         };
@@ -172,7 +172,7 @@ impl Board {
         let mut board = Self { current, recent, ..Self::default() };
         for _ in 0..told {
             let kind = AlertKind::from_code(from.u8()?)?;
-            board.told.push((kind, Alert::decode_backend(from)?, from.time()?));
+            board.told.push((kind, named(from.text()?), from.time()?));
         }
         board.outbox = Outbox::decode(from)?;
         Some(board)

@@ -174,7 +174,10 @@ pub const fn availability(available: u64, all: u64, thresholds: &Thresholds) -> 
         backend: None,
         sign: if 1_000 * available < least * all { Sign::Bad } else { Sign::Good },
         cause: Cause::Plain,
-        value: if all == 0 { 1_000 } else { 1_000 * available / all },
+        value: match (1_000 * available).checked_div(all) {
+            Some(share) => share,
+            None => 1_000,
+        },
         threshold: least,
     }
 }

@@ -80,7 +80,7 @@ fn a_backend_is_unhealthy_when_checks_say_so_and_not_when_answers_do() {
     let (mut record, unhealthy) = (Record::default(), AlertKind::BackendUnhealthy);
     let probed = Backend { probe: Some(settings.clone()), ..backend("a") };
     let mut check = |checkup: Checkup| {
-        record.probes.observe(checkup, Duration::ZERO, &settings, at(0));
+        record.probes.observe(&checkup, Duration::ZERO, &settings, at(0));
         sign(&probed, &record, unhealthy, 1)
     };
     assert_eq!(check(Checkup::failed()), (Sign::Good, 666));

@@ -67,19 +67,16 @@ fn thresholds(reader: &mut Reader<'_, '_>) -> Thresholds {
 
 /// The section as it was understood.
 pub(super) fn shown(alerts: &Alerts) -> Value {
-    let thresholds = alerts.thresholds;
-    let mut shown = json!({
+    let (thresholds, webhook) = (alerts.thresholds, alerts.webhook.as_ref());
+    json!({
+        "webhook_cluster": webhook.map(|webhook| &webhook.cluster),
+        "webhook_path": webhook.map(|webhook| &webhook.path),
+        "webhook_host": webhook.map(|webhook| &webhook.host),
         "min_interval_seconds": normal::seconds(alerts.min_interval),
         "thresholds": {
             "min_available": thresholds.min_available.ratio(),
             "response_time_ms": thresholds.response_time.as_millis() as u64,
             "error_rate": thresholds.error_rate.ratio(),
         },
-    });
-    if let Some(webhook) = &alerts.webhook {
-        shown["webhook_cluster"] = json!(webhook.cluster);
-        shown["webhook_path"] = json!(webhook.path);
-        shown["webhook_host"] = json!(webhook.host);
-    }
-    shown
+    })
 }

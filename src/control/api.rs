@@ -19,7 +19,7 @@ pub(super) fn answer<H: Host>(cx: &mut Context<'_, H>, call: &Call, body: Vec<u8
     match &call.endpoint {
         Endpoint::Dashboard => Reply::dashboard(call.coding()),
         Endpoint::Favicon => Reply::nothing(),
-        Endpoint::Health => Reply::ok(show::health(cx.router, cx.view, now)),
+        Endpoint::Health => Reply::ok(show::health(cx.router, cx.view, cx.host, now)),
         Endpoint::Metrics => Reply::ok(traffic::metrics(cx, now)),
         Endpoint::Analytics => Reply::ok(analytics::analytics(cx, now)),
         Endpoint::Strategy => Reply::ok(show::strategy(cx.router)),

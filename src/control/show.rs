@@ -3,15 +3,15 @@
 use super::json::{Object, Thousandths, object};
 use crate::domain::{Backend, BackendType, PerMille, Prices, Timestamp, Tokens};
 use crate::exchange::Router;
-use crate::health::{BreakerPhase, Component, Condition};
+use crate::health::{BreakerPhase, Component, Condition, Details};
 use crate::routing::Strategy;
-use crate::state::{Place, Record, View};
+use crate::state::{Place, Record, Store, View, details as details_of};
 
 /// Below this a backend that may be asked is called degraded.
 const WELL: f64 = 0.9;
 
 /// `GET /health`.
-pub(super) fn health(router: &Router, view: &View, now: Timestamp) -> String {
+pub(super) fn health(router: &Router, view: &View, store: &impl Store, now: Timestamp) -> String {
     let all: Vec<_> = router.places().map(|(_, backend, place)| (backend, view.record(place))).collect();
     let count = |wanted| all.iter().filter(|(backend, record)| condition(backend, record, now) == wanted).count();
     let [healthy, degraded, unhealthy] = [Condition::Healthy, Condition::Degraded, Condition::Unhealthy].map(count);
@@ -29,7 +29,10 @@ pub(super) fn health(router: &Router, view: &View, now: Timestamp) -> String {
                 if of_kind().next().is_some() {
                     o.object(kind.name(), |o| {
                         for (backend, record) in of_kind() {
-                            o.object(&backend.id, |o| backend_health(o, backend, record, now));
+                            o.object(&backend.id, |o| {
+                                backend_health(o, backend, record, now);
+                                o.object("details", |o| details(o, backend, record, store, now));
+                            });
                         }
                     });
                 }
@@ -69,6 +72,30 @@ fn backend_health(o: &mut Object<'_>, backend: &Backend, record: &Record, now: T
         });
     }
     breaker(o, "breaker", backend, record, None);
+}
+
+/// What a backend said of itself when it was last asked how it is.
+fn details(o: &mut Object<'_>, backend: &Backend, record: &Record, store: &impl Store, now: Timestamp) {
+    if backend.probe.is_none() || !record.probes.is_valid(now) {
+        return;
+    }
+    let Details { api_version, core_version, knowledge_base_size, memory_usage_mb } = details_of(store, &backend.id);
+    for (name, text) in [("api_version", api_version), ("core_version", core_version)] {
+        if let Some(text) = text {
+            o.set(name, &*text);
+        }
+    }
+    let models = record.probes.models.map(u64::from);
+    let numbers = [
+        ("models_available", models),
+        ("knowledge_base_size", knowledge_base_size),
+        ("memory_usage_mb", memory_usage_mb),
+    ];
+    for (name, number) in numbers {
+        if let Some(number) = number {
+            o.set(name, number);
+        }
+    }
 }
 
 /// How a backend is in a word: unhealthy is one that may not be asked because it is ill.

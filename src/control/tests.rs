@@ -12,10 +12,10 @@ use super::{Flow, Reply, Session, Token};
 use crate::alerts::{AlertKind, Board, Cause, KEY, Reading, Sign, Terms};
 use crate::config;
 use crate::exchange::{self, Context, Exchange, Router};
-use crate::health::{BreakerPhase, TripReason};
+use crate::health::{BreakerPhase, Checkup, Form, TripReason};
 use crate::host::fake::{self, World};
 use crate::host::{Host, Property};
-use crate::state::{Record, Store, View};
+use crate::state::{Record, Store, View, note_details};
 
 mod decisions;
 
@@ -543,4 +543,29 @@ fn alerts_are_shown_as_the_leader_left_them_by_every_worker() {
     }
     rig.world.unreadable.set(true);
     assert_eq!(code(&rig.call(0, "GET", "/alerts", &[], b"")), (503, "unavailable".to_owned()));
+}
+
+#[test]
+fn what_a_backend_says_of_itself_is_in_its_health() {
+    let mut rig = Rig::new(&json!({"backend_instances": {
+        "a": {"backend_type": "lightrag", "health_check": {"path": "/health"}}, "b": {},
+    }}));
+    assert_eq!(rig.get(1, "/health")["health_status"]["lightrag"]["a"]["details"], json!({}));
+    let body = br#"{"status":"healthy","core_version":"1.\"5","memory_usage_mb":2048}"#;
+    let checkup = Checkup { models: Some(8), ..Checkup::read(200, &body[..], Form::Status) };
+    let now = rig.world.now();
+    let Worker { router, view } = &mut rig.workers[0];
+    for (_, backend, place) in router.places() {
+        note_details(&rig.world, &backend.id, &checkup.details).unwrap();
+        let settings = router.config().backends[0].probe.clone().unwrap();
+        let change = |record: &mut Record| record.probes.observe(&checkup, Duration::ZERO, &settings, now);
+        view.change(&rig.world, place, now, change).unwrap();
+    }
+    rig.tick();
+    let health = rig.get(1, "/health");
+    assert_eq!(
+        health["health_status"]["lightrag"]["a"]["details"],
+        json!({"core_version": "1.\"5", "models_available": 8, "memory_usage_mb": 2048})
+    );
+    assert_eq!(health["health_status"]["openai"]["b"]["details"], json!({}), "nobody checks it");
 }

@@ -17,7 +17,7 @@ use super::line::Line;
 use crate::config::{LogLevel, Parsed};
 use crate::control::Token;
 use crate::host::{CallId, Host as _};
-use crate::upkeep::Answer;
+use crate::upkeep::{self, Answer};
 
 /// How often a VM looks at what others wrote: what may lag lags at most so long.
 const TICK: Duration = Duration::from_millis(50);
@@ -42,6 +42,15 @@ enum Place {
     Nowhere,
     Router(Rc<Line>),
     Control(Rc<Token>),
+}
+
+impl Drop for Line {
+    /// Envoy has no more use for this configuration.
+    fn drop(&mut self) {
+        let newer = ROUTER.try_with(|newest| newest.borrow().upgrade()).ok().flatten().map(|line| line.newest());
+        let gone = self.newest();
+        upkeep::retire(&gone.config, newer.as_ref().map(|newer| &*newer.config), &gone.host);
+    }
 }
 
 impl Context for Root {

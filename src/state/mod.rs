@@ -5,6 +5,7 @@
 //! breaker) is. Each VM keeps a [`View`]: its copy of all records, which deciding reads; the tick refreshes it, and so
 //! does every change that the VM makes itself.
 
+mod details;
 mod journal;
 mod members;
 mod memory;
@@ -15,6 +16,7 @@ mod rotation;
 mod store;
 mod view;
 
+pub use details::{details, note_details};
 pub use journal::{Journal, Page};
 pub use members::Members;
 pub use memory::MemoryStore;

@@ -26,7 +26,7 @@ pub use answer::Answer;
 use std::sync::Arc;
 
 use crate::config::{Config, LogLevel};
-use crate::domain::{PerMille, Timestamp, Tokens};
+use crate::domain::{Backend, BackendIndex, PerMille, Timestamp, Tokens};
 use crate::exchange::Router;
 use crate::health::BreakerPhase;
 use crate::host::Host;
@@ -164,12 +164,34 @@ pub fn farewell(before: &Router, now: &Router, view: &View, host: &impl Host) ->
     before.places().filter(|&(.., place)| is_gone(place)).fold(false, |any, (index, _, place)| {
         let in_flight = view.record(place).in_flight();
         if view.leads() {
-            host.record(Metric::InFlight(index), in_flight.into());
-            host.record(Metric::BreakerState(index), BreakerPhase::Closed.code().into());
-            host.record(Metric::Health(index), 1_000);
+            rest(index, in_flight, host);
         }
         any || in_flight > 0
     })
+}
+
+/// Lets the gauges of the backends rest that a newer configuration does not have: nothing is under way there, and nothing
+/// is wrong, so that no alarm goes by what nobody renews.
+pub fn retire(gone: &Config, newer: Option<&Config>, host: &impl Host) {
+    let remains = |old: &Backend| {
+        let newer = newer.into_iter().flat_map(|config| &config.backends);
+        newer.into_iter().any(|new| new.id == old.id && new.kind == old.kind)
+    };
+    for (backend, index) in gone.backends.iter().zip((0..).map(BackendIndex)) {
+        if !remains(backend) {
+            rest(index, 0, host);
+        }
+    }
+}
+
+/// The gauges of a backend that is gone: nothing is wrong there.
+fn rest(index: BackendIndex, in_flight: u32, host: &impl Host) {
+    host.record(Metric::InFlight(index), in_flight.into());
+    host.record(Metric::BreakerState(index), BreakerPhase::Closed.code().into());
+    host.record(Metric::ResponseTime(index), 0);
+    host.record(Metric::ErrorRate(index), 0);
+    host.record(Metric::Health(index), PerMille::ONE.get().into());
+    host.record(Metric::QuotaRemaining(index), PerMille::ONE.get().into());
 }
 
 /// What the work of one moment has at hand.

@@ -13,8 +13,9 @@ use crate::config::LogLevel;
 use crate::domain::{Backend, BackendIndex, BackendType, ProbeSettings, Rng, SplitMix64, Timestamp, Tokens};
 use crate::health::{Checkup, Component, Condition, Ended, Form, Probes};
 use crate::host::Host;
+use crate::metrics::{Internal, Metric};
 use crate::protocol::QuotaHeaders;
-use crate::state::{Notice, Place, Signal};
+use crate::state::{Notice, Place, Signal, note_details};
 
 /// A longer answer is not looked into: it is a good one by its status.
 const LARGEST: usize = 4 << 20;
@@ -95,11 +96,14 @@ impl Rounds {
         {
             let headers = answer.headers(cx.host);
             note_quota(cx, place, &headers, call.since, round.ended);
-            let checkup = match status(&headers) {
+            let mut checkup = match status(&headers) {
                 Some(status) => Checkup::read(status, answer.body(cx.host, LARGEST), round.form),
                 None => Checkup::failed(),
             };
-            note(cx, backend, settings, place, checkup, cx.now.since(call.since));
+            for (name, value) in &headers {
+                checkup.details.hear(name, value);
+            }
+            note(cx, backend, settings, place, &checkup, cx.now.since(call.since));
         }
     }
 }
@@ -127,7 +131,7 @@ impl Round {
         self.under_way =
             cx.host.call(&backend.cluster, &headers, settings.timeout).map(|id| UnderWay { id, since: cx.now });
         if self.under_way.is_none() {
-            note(cx, backend, settings, place, Checkup::failed(), Duration::ZERO);
+            note(cx, backend, settings, place, &Checkup::failed(), Duration::ZERO);
         }
     }
 
@@ -170,12 +174,16 @@ fn note<H: Host>(
     backend: &Backend,
     settings: &ProbeSettings,
     place: Place,
-    checkup: Checkup,
+    checkup: &Checkup,
     response_time: Duration,
 ) {
     let now = cx.now;
     let before = cx.view.record(place).probes.condition(now).unwrap_or(Condition::Healthy);
     cx.change(place, |record| record.probes.observe(checkup, response_time, settings, now));
+    // What it said before holds where it says nothing now because it fails.
+    if checkup.condition != Condition::Unhealthy && note_details(cx.host, &backend.id, &checkup.details).is_err() {
+        cx.host.record(Metric::InternalErrors(Internal::SharedData), 1);
+    }
     let probes = &cx.view.record(place).probes;
     let after = probes.condition(now).unwrap_or(Condition::Healthy);
     if before != after {

@@ -16,7 +16,7 @@ use crate::health::{Component, Condition, Verdict};
 use crate::host::fake::{self, World};
 use crate::host::{CallId, Host};
 use crate::routing::testing::backend;
-use crate::state::{Leaving, Outcome, Record, View};
+use crate::state::{Leaving, Outcome, Record, View, details};
 use crate::steering::Change;
 
 /// One VM in a world, with one configuration.
@@ -318,6 +318,25 @@ fn a_quota_that_checks_hear_of_is_known_before_the_first_request_and_not_used_up
 }
 
 #[test]
+fn what_a_backend_says_of_itself_is_kept_for_all_workers_and_written_when_it_changes() {
+    let mut rig = Rig::new(&checking());
+    let key = "llm-router/1/details/a";
+    let writes = |rig: &Rig| rig.world.written.take().iter().filter(|written| *written == key).count();
+    rig.says(&json!({"status": "healthy"}));
+    rig.run(60_000, Some(20));
+    assert_eq!(writes(&rig), 0, "it says nothing");
+    rig.says(&json!({"status": "healthy", "core_version": "1.5.7", "knowledge_base_size": 15_000}));
+    rig.world.call_headers.replace(fake::headers(&[("api-version", "v1")]));
+    rig.run(60_000, Some(20));
+    assert_eq!(writes(&rig), 1);
+    rig.says(&json!({"status": "unhealthy"}));
+    rig.run(60_000, Some(20));
+    let details = details(&rig.world, "a");
+    assert_eq!((details.api_version.as_deref(), details.core_version.as_deref()), (Some("v1"), Some("1.5.7")));
+    assert_eq!((details.knowledge_base_size, details.memory_usage_mb, writes(&rig)), (Some(15_000), None, 0));
+}
+
+#[test]
 fn a_degraded_backend_is_less_well_but_not_out() {
     let mut rig = Rig::new(&checking());
     rig.says(&json!({"status": "degraded", "graph_db_status": "healthy", "embeddings_status": "unhealthy"}));
@@ -574,4 +593,20 @@ fn what_no_router_has_is_not_read_at_each_tick() {
     vm.view.place(world, "c").expect("back again");
     vm.tick(world);
     assert_eq!(failures(vm), 2);
+}
+
+#[test]
+fn the_gauges_of_a_backend_that_is_gone_come_to_rest() {
+    let mut rig = Rig::new(&watching());
+    rig.says(&picture(&["a", "b"]));
+    rig.run(5_000, Some(0));
+    assert_eq!(rig.metric("backend_health"), 0);
+    let config = |ids: &[&str]| {
+        let backends: serde_json::Map<_, _> = ids.iter().map(|id| ((*id).to_owned(), json!({}))).collect();
+        config::parse(json!({ "backend_instances": backends }).to_string().as_bytes()).expect("a configuration")
+    };
+    super::retire(&config(&["a", "b"]), Some(&config(&["a", "b", "c"])), &rig.world);
+    assert_eq!(rig.metric("backend_health"), 0);
+    super::retire(&config(&["a", "b"]), Some(&config(&["a"])), &rig.world);
+    assert_eq!((rig.metric("backend_health"), rig.metric("response_time_ms")), (1000, 0));
 }

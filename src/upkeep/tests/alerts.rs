@@ -13,9 +13,8 @@ fn open(rig: &mut Rig, id: &str, is_open: bool) {
     let now = rig.world.now();
     let (_, backend, place) = rig.vm.router.places().find(|(_, backend, _)| *backend.id == *id).expect("known");
     let settings = backend.breaker.expect("a breaker");
-    let turn = |record: &mut Record| match is_open {
-        true => record.breaker.open_by_hand(&settings, now),
-        false => record.breaker.close_by_hand(now),
+    let turn = |record: &mut Record| {
+        if is_open { record.breaker.open_by_hand(&settings, now) } else { record.breaker.close_by_hand(now) }
     };
     rig.vm.view.change(&rig.world, place, now, turn).expect("changed");
 }
