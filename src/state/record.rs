@@ -212,7 +212,7 @@ impl Record {
 
     /// As bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Encoder::with_capacity(384 + 24 * self.columns.len());
+        let mut out = Encoder::with_capacity(512 + 24 * self.columns.len());
         out.u8(VERSION);
         self.breaker.encode(&mut out);
         let (micros, at) = self.response_time.parts();

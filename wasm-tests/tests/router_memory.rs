@@ -20,7 +20,7 @@ const PATHS: [&str; 6] =
 
 /// The `n`-th request: each names another model and another path of its own, if any, and is of one of many kinds.
 fn request(envoy: &Envoy, n: usize) -> Request<Full<Bytes>> {
-    let mut body = if n % 3 == 0 { streamed_chat("hello") } else { chat(&"word ".repeat(n % 40)) };
+    let mut body = if n.is_multiple_of(3) { streamed_chat("hello") } else { chat(&"word ".repeat(n % 40)) };
     body["model"] = format!("model-{n}").into();
     for field in ["query", "input", "prompt"] {
         body[field] = format!("question {n}").into();
@@ -39,7 +39,7 @@ fn request(envoy: &Envoy, n: usize) -> Request<Full<Bytes>> {
         1 => send(&Method::POST, &url, format!("{{\"messages\":[{n}")),
         2 => send(&Method::POST, &envoy.url(&format!("/unknown/{n}?id={n}")), body.to_string()),
         3 if n % 4 == 3 => send(&Method::POST, &url, chat(&"x".repeat(70_000)).to_string()),
-        4 if n % 4 == 0 => send(&Method::POST, &url, chat(&"a few words ".repeat(5_000)).to_string()),
+        4 if n.is_multiple_of(4) => send(&Method::POST, &url, chat(&"a few words ".repeat(5_000)).to_string()),
         5 => send(&Method::GET, &envoy.url(&format!("/models/{n}")), String::new()),
         6 => send(&[Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS][n % 4], &url, body.to_string()),
         _ => send(&Method::POST, &url, body.to_string()),
