@@ -1,6 +1,6 @@
 //! What is measured, on a real Envoy with four workers: all that the docs name is there, with its labels, and what the
 //! control API tells is what Envoy counts.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods, reason = "a test")]
 
 use std::collections::BTreeMap;
 
