@@ -4,6 +4,8 @@
 //! tree (`tree`), a reader walks it key by key and notes what is wrong (`reader`, `read`), and only a document without
 //! any error becomes a [`Config`]. Fractions become integers on the way: thousandths, milliseconds, pico-USD.
 
+mod alerts;
+mod amend;
 pub(crate) mod commands;
 mod errors;
 mod names;
@@ -16,7 +18,9 @@ mod suggest;
 mod tests;
 mod tree;
 
+pub use alerts::{Alerts, Webhook};
 pub use errors::{Errors, Problem};
+pub(crate) use read::MOST_BACKENDS;
 pub use strategy::Strategy;
 
 use std::time::Duration;
@@ -76,6 +80,8 @@ pub struct Config {
     pub retry: Retry,
     /// Where Envoy says how it sees the hosts of its clusters, if the router is to know.
     pub envoy_admin: Option<EnvoyAdmin>,
+    /// What is told of without being asked for.
+    pub alerts: Alerts,
     /// When fewer of the backends than this share may be asked, those that are merely ill may be, too.
     pub panic_threshold: PerMille,
     /// How requests wait for a place, if they do.
@@ -93,6 +99,8 @@ pub struct ClientHints {
     pub strategy: bool,
     /// `x-llm-min-quality`: only backends at least this good.
     pub min_quality: bool,
+    /// `x-llm-explain`: the answer says why.
+    pub explain: bool,
 }
 
 /// Envoy's admin interface.
@@ -127,8 +135,10 @@ pub struct Logging {
     pub format: LogFormat,
     /// The least level that is written.
     pub level: LogLevel,
-    /// Whether each decision is a line.
-    pub decisions: bool,
+    /// The share of decisions that are a line each.
+    pub decisions: PerMille,
+    /// Whether access logs find what was decided in Envoy's filter state.
+    pub filter_state: bool,
 }
 
 /// The shape of a log line.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::names::{Hint, Named, Role};
-use super::{ClientHints, Config};
-use crate::domain::{Backend, BreakerSettings, Price, ProbeSettings};
+use super::{ClientHints, Config, alerts};
+use crate::domain::{Backend, BreakerSettings, PerMille, Price, ProbeSettings};
 
 impl Config {
     /// The normalised document. Parsed again, it gives this very configuration.
@@ -26,6 +26,7 @@ impl Config {
                 "cluster": admin.cluster,
                 "interval_ms": admin.interval.as_millis() as u64,
             })),
+            "alerts": alerts::shown(&self.alerts),
             "panic_threshold": self.panic_threshold.ratio(),
             "queue": self.queue.map_or_else(|| json!({ "size": 0, "timeout_ms": 5_000 }), |queue| json!({
                 "size": queue.size,
@@ -34,7 +35,8 @@ impl Config {
             "logging": {
                 "format": self.logging.format.name(),
                 "level": self.logging.level.name(),
-                "decisions": self.logging.decisions,
+                "decisions": share(self.logging.decisions),
+                "filter_state": self.logging.filter_state,
             },
             "seed": self.seed,
         })
@@ -87,7 +89,16 @@ fn probe(settings: &ProbeSettings) -> Value {
     })
 }
 
-fn seconds(duration: Duration) -> f64 {
+/// None and all as the words that are usual for them.
+fn share(share: PerMille) -> Value {
+    match share.get() {
+        0 => json!(false),
+        1_000 => json!(true),
+        _ => json!(share.ratio()),
+    }
+}
+
+pub(super) fn seconds(duration: Duration) -> f64 {
     duration.as_millis() as f64 / 1_000.0
 }
 
@@ -95,6 +106,7 @@ fn hints(hints: ClientHints) -> Vec<&'static str> {
     let wanted = |hint| match hint {
         Hint::Strategy => hints.strategy,
         Hint::MinQuality => hints.min_quality,
+        Hint::Explain => hints.explain,
     };
     Hint::ALL.iter().copied().filter(|&hint| wanted(hint)).map(Named::name).collect()
 }

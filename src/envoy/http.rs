@@ -7,29 +7,36 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use super::host::EnvoyHost;
-use super::queue::{self, Entered};
-use super::root::Active;
+use super::line::{Active, Line};
+use super::queue::{self, Entered, Held};
 use crate::exchange::{self, Exchange, Flow, Refusal};
 
 /// One stream.
 pub(super) struct Http {
     /// None only where Envoy made a stream of a root that was never configured.
+    line: Option<Rc<Line>>,
+    /// What decides it, and then learns from it. Operators may change what decides until it has.
     active: Option<Rc<Active>>,
     id: u32,
     exchange: Exchange,
+    /// As long as it waits, or has just got a place.
+    held: Option<Rc<Held>>,
 }
 
 impl Http {
-    pub(super) fn new(active: Option<Rc<Active>>, id: u32) -> Self {
-        Self { active, id, exchange: Exchange::default() }
+    pub(super) fn new(line: Option<Rc<Line>>, id: u32) -> Self {
+        Self { line, active: None, id, exchange: Exchange::default(), held: None }
     }
 
     fn request(&mut self, step: impl FnOnce(&mut Exchange, &mut exchange::Context<'_, EnvoyHost>) -> Flow) -> Action {
+        if self.exchange.is_undecided() {
+            self.active = self.line.as_ref().map(|line| line.newest());
+        }
         let Some(active) = &self.active else { return Action::Continue };
         match active.with(|cx| step(&mut self.exchange, cx)) {
             Some(Flow::Continue) => Action::Continue,
             Some(Flow::Hold) => Action::Pause,
-            Some(Flow::Wait) => self.wait(active),
+            Some(Flow::Wait) => self.wait(),
             Some(Flow::Refuse(refusal)) => {
                 send(&refusal);
                 Action::Pause
@@ -41,9 +48,11 @@ impl Http {
         }
     }
 
-    fn wait(&self, active: &Rc<Active>) -> Action {
-        let Some(waiting) = self.exchange.waiting() else { return Action::Continue };
-        match queue::enter(active, self.id, waiting) {
+    fn wait(&mut self) -> Action {
+        let Some((line, waiting)) = self.line.as_ref().zip(self.exchange.waiting()) else { return Action::Continue };
+        let held = Rc::new(Held::new(Rc::clone(line), self.id, Rc::clone(waiting)));
+        self.held = Some(Rc::clone(&held));
+        match queue::enter(&held) {
             Entered::Waits => Action::Pause,
             Entered::Placed => Action::Continue,
             Entered::Refused(refusal) => {
@@ -54,6 +63,9 @@ impl Http {
     }
 
     fn response(&mut self, step: impl FnOnce(&mut Exchange, &mut exchange::Context<'_, EnvoyHost>)) -> Action {
+        if let Some(by) = self.held.as_ref().and_then(|held| held.placed_by()) {
+            self.active = Some(by);
+        }
         if let Some(active) = &self.active {
             active.with(|cx| step(&mut self.exchange, cx));
         }
@@ -91,10 +103,8 @@ impl HttpContext for Http {
     fn on_log(&mut self) {
         let position = self.exchange.waiting().and_then(|waiting| waiting.position());
         self.response(Exchange::log);
-        match (&self.active, position) {
-            (Some(active), Some(position)) => queue::leave(active, position),
-            (Some(active), None) => queue::ended(active),
-            (None, _) => {}
+        if let Some(active) = &self.active {
+            queue::ended(active, position);
         }
     }
 }
@@ -105,6 +115,9 @@ pub(super) fn send(refusal: &Refusal) {
     let mut headers = vec![("content-type", "application/json")];
     if let Some(seconds) = &retry_after {
         headers.push(("retry-after", seconds.as_str()));
+    }
+    if let Some(explanation) = &refusal.explanation {
+        headers.push(("x-llm-explain", explanation.as_str()));
     }
     let body = refusal.body();
     let _ = hostcalls::send_http_response(refusal.code.status().into(), headers, Some(body.as_bytes()));

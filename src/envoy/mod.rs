@@ -4,6 +4,7 @@
 mod control;
 mod host;
 mod http;
+mod line;
 mod queue;
 mod root;
 

@@ -11,20 +11,33 @@ use proxy_wasm::hostcalls;
 
 use super::host::EnvoyHost;
 use super::http::send;
-use super::root::Active;
+use super::line::{Active, Line};
 use crate::domain::{Decoder, Encoder};
 use crate::exchange::{self, Refusal, Waiting};
 use crate::host::Host;
 use crate::metrics::{Internal, Metric};
 use crate::queue::{Call, Passed, Placing, Room};
-use crate::state::Position;
+use crate::state::{Backends, Position};
 
 /// A stream that is held.
-#[derive(Debug, Clone)]
-struct Stream {
-    active: Rc<Active>,
+#[derive(Debug)]
+pub(super) struct Held {
+    /// What is in effect of it decides whether there is a place, as for a new request.
+    line: Rc<Line>,
     id: u32,
     waiting: Rc<Waiting>,
+    placed_by: RefCell<Option<Rc<Active>>>,
+}
+
+impl Held {
+    pub(super) fn new(line: Rc<Line>, id: u32, waiting: Rc<Waiting>) -> Self {
+        Self { line, id, waiting, placed_by: RefCell::default() }
+    }
+
+    /// What decided it in the end.
+    pub(super) fn placed_by(&self) -> Option<Rc<Active>> {
+        self.placed_by.take()
+    }
 }
 
 /// Where this VM hears calls.
@@ -35,7 +48,7 @@ struct Ear {
 }
 
 thread_local! {
-    static ROOM: RefCell<Room<Stream>> = RefCell::default();
+    static ROOM: RefCell<Room<Rc<Held>>> = RefCell::default();
     static EAR: Cell<Option<Ear>> = const { Cell::new(None) };
 }
 
@@ -49,14 +62,14 @@ pub(super) enum Entered {
 
 /// Lets the request of a stream wait. A place may have become free where this worker did not see it yet: so it looks
 /// again once its ticket is there for others to see.
-pub(super) fn enter(active: &Rc<Active>, id: u32, waiting: &Rc<Waiting>) -> Entered {
-    let stream = Stream { active: Rc::clone(active), id, waiting: Rc::clone(waiting) };
+pub(super) fn enter(held: &Rc<Held>) -> Entered {
+    let (active, waiting) = (held.line.newest(), &held.waiting);
     let refusal = active.with(|cx| {
         let now = cx.host.now();
         let entry = waiting.entry(cx);
         let seat = cx.view.seat(cx.host, now).ok();
         let entered = entry.zip(seat).and_then(|(entry, seat)| {
-            with_room(|room| room.enter(cx.host, seat as u16, entry, now, stream)).and_then(Result::ok)
+            with_room(|room| room.enter(cx.host, seat as u16, entry, now, Rc::clone(held))).and_then(Result::ok)
         });
         match entered {
             Some(Ok(position)) => {
@@ -71,18 +84,15 @@ pub(super) fn enter(active: &Rc<Active>, id: u32, waiting: &Rc<Waiting>) -> Ente
     if let Some(refusal) = refusal.flatten() {
         return Entered::Refused(refusal);
     }
-    round(active, Passed::default(), Some(id));
+    round(&active, Passed::default(), Some(held.id));
     if waiting.position().is_some() { Entered::Waits } else { Entered::Placed }
 }
 
-/// The stream is gone.
-pub(super) fn leave(active: &Active, position: Position) {
-    with_room(|room| room.leave(&active.host, position, active.host.now()));
-    round(active, Passed::default(), None);
-}
-
-/// A request has ended: its place may be another's.
-pub(super) fn ended(active: &Active) {
+/// A stream has ended: its place at a backend, or in the list, may be another's.
+pub(super) fn ended(active: &Active, waited_at: Option<Position>) {
+    if let Some(position) = waited_at {
+        with_room(|room| room.leave(&active.host, position, active.host.now()));
+    }
     if active.has_queue() {
         round(active, Passed::default(), None);
     }
@@ -96,10 +106,10 @@ pub(super) fn tick(active: &Active, root: u32) {
     }
     round(active, Passed::default(), None);
     let overdue = with_room(|room| room.overdue(&active.host, active.host.now())).unwrap_or_default();
-    for Stream { active, id, waiting } in overdue.into_iter().map(|guest| guest.request) {
-        let refusal = active.with(|cx| waiting.give_up(cx));
+    for held in overdue.into_iter().map(|guest| guest.request) {
+        let refusal = held.line.newest().with(|cx| held.waiting.give_up(cx));
         if let Some(refusal) = refusal
-            && hostcalls::set_effective_context(id).is_ok()
+            && hostcalls::set_effective_context(held.id).is_ok()
         {
             send(&refusal);
         }
@@ -127,15 +137,19 @@ pub(super) fn called(active: &Active, queue: u32) {
 fn round(active: &Active, passed: Passed, own: Option<u32>) {
     let (host, now) = (&active.host, active.host.now());
     let call = with_room(|room| {
-        let mut others: Vec<Rc<Active>> = Vec::new();
-        for other in room.requests().map(|stream| &stream.active) {
-            if !std::ptr::eq(&raw const **other, active) && !others.iter().any(|known| Rc::ptr_eq(known, other)) {
-                others.push(Rc::clone(other));
+        let mut lines: Vec<&Rc<Line>> = Vec::new();
+        for held in room.requests() {
+            if !lines.iter().any(|known| Rc::ptr_eq(known, &held.line)) {
+                lines.push(&held.line);
             }
         }
+        // More than one only while configurations are swapped.
+        let others: Vec<Rc<Active>> = lines.into_iter().map(|line| line.newest()).collect();
         let free = || {
-            let here = active.with(|cx| cx.free(now)).unwrap_or_default();
-            others.iter().fold(here, |all, other| all.with(other.with(|cx| cx.free(now)).unwrap_or_default()))
+            let others = others.iter().filter(|other| !std::ptr::eq(&***other, active));
+            std::iter::once(active)
+                .chain(others.map(|other| &**other))
+                .fold(Backends::NONE, |all, each| all.with(each.with(|cx| cx.free(now)).unwrap_or_default()))
         };
         let seat = active.with(|cx| cx.view.seat(host, now))?.ok()? as u16;
         room.round(host, seat, now, passed, free, |guest| place(&guest.request, own)).ok()?
@@ -145,13 +159,17 @@ fn round(active: &Active, passed: Passed, own: Option<u32>) {
     }
 }
 
-fn place(Stream { active, id, waiting }: &Stream, own: Option<u32>) -> Placing {
-    if hostcalls::set_effective_context(*id).is_err() {
+fn place(held: &Held, own: Option<u32>) -> Placing {
+    if hostcalls::set_effective_context(held.id).is_err() {
         return Placing::Gone;
     }
-    let placing = active.with(|cx| waiting.place(cx)).unwrap_or(Placing::Waits);
-    if placing == Placing::Placed && own != Some(*id) {
-        let _ = hostcalls::resume_http_request();
+    let active = held.line.newest();
+    let placing = active.with(|cx| held.waiting.place(cx)).unwrap_or(Placing::Waits);
+    if placing == Placing::Placed {
+        held.placed_by.replace(Some(active));
+        if own != Some(held.id) {
+            let _ = hostcalls::resume_http_request();
+        }
     }
     placing
 }
@@ -191,6 +209,6 @@ fn refresh(cx: &mut exchange::Context<'_, EnvoyHost>) {
 }
 
 /// None only where the room is in use already, which Envoy never causes: it puts off what is asked of other streams.
-fn with_room<T>(work: impl FnOnce(&mut Room<Stream>) -> T) -> Option<T> {
+fn with_room<T>(work: impl FnOnce(&mut Room<Rc<Held>>) -> T) -> Option<T> {
     ROOM.with(|room| room.try_borrow_mut().ok().map(|mut room| work(&mut room)))
 }

@@ -1,14 +1,14 @@
 //! From what the client sent to where it goes.
 
-use super::intake::{ATTEMPT_COUNT, ESTIMATED_TOKENS, Encoding, Intake};
-use super::router::{Held, Route};
+use super::decision::{Decision, Trace};
+use super::intake::{ATTEMPT_COUNT, ESTIMATED_TOKENS, Encoding, Intake, Wishes};
+use super::router::Route;
 use super::{Context, Refusal, Router};
-use crate::config::Strategy;
-use crate::domain::{PerMille, RequestFacts, Timestamp, Tokens};
+use crate::domain::{RequestFacts, Timestamp, Tokens};
 use crate::host::Host;
 use crate::metrics::Method;
 use crate::protocol::{self, InflateError, Unreadable};
-use crate::routing::{Ask, Attempts};
+use crate::routing::Ask;
 use crate::state::Backends;
 use crate::tokens;
 
@@ -16,36 +16,34 @@ use crate::tokens;
 const SLOTS: [&str; 4] = ["x-llm-try-0", "x-llm-try-1", "x-llm-try-2", "x-llm-try-3"];
 
 /// Reads the body, decides, and writes the headers by which Envoy routes.
-pub(super) fn decide<H: Host>(
-    cx: &mut Context<'_, H>,
-    intake: &Intake,
-    body: Option<Vec<u8>>,
-) -> Result<Decided, Refusal> {
+pub(super) fn decide<H: Host>(cx: &mut Context<'_, H>, intake: Intake, body: Option<Vec<u8>>) -> Decided {
     let whole = body.is_some() || intake.ended;
-    let Read { facts, text, understood, .. } = read(intake, body, cx.router.config().body_limit_bytes)?;
+    let read = match read(&intake, body, cx.router.config().body_limit_bytes) {
+        Ok(read) => read,
+        Err(refusal) => return Decided::Refused(refusal),
+    };
+    let Read { facts, text, understood, .. } = read;
+    let Intake { request_id, wishes, method, .. } = intake;
+    let petition = Petition { request_id, facts, text, understood, whole, wishes, method };
     let now = cx.host.now();
-    let strategy = intake.strategy.unwrap_or(cx.router.strategy());
-    let Intake { min_quality, method, .. } = *intake;
-    let petition = Petition { facts, text, understood, whole, strategy, min_quality, method };
     let reserved = cx.reserved(now);
-    match cx.decide(&petition.ask(cx.router, reserved), now) {
-        Ok(decided) => Ok(Decided::Routed(petition.depart(cx, decided, now))),
-        Err(refusal) if !cx.may_wait(&petition, reserved, now) => Err(refusal),
-        Err(_) => Ok(Decided::Waits(petition)),
-    }
+    petition.decide(cx, reserved, false, now)
 }
 
-/// What was decided of a request that is not refused.
+/// What was decided of a request.
 pub(super) enum Decided {
     /// It is on its way.
     Routed(Route),
     /// There is no place for it yet.
     Waits(Petition),
+    /// Nobody may serve it.
+    Refused(Refusal),
 }
 
 /// What a decision is made on.
 #[derive(Debug)]
 pub(super) struct Petition {
+    pub(super) request_id: Vec<u8>,
     pub(super) facts: RequestFacts,
     /// The estimate of its text.
     pub(super) text: Tokens,
@@ -53,46 +51,79 @@ pub(super) struct Petition {
     pub(super) understood: bool,
     /// Whether the client has sent all of it.
     pub(super) whole: bool,
-    pub(super) strategy: Strategy,
-    pub(super) min_quality: Option<PerMille>,
+    pub(super) wishes: Wishes,
     pub(super) method: Method,
 }
 
 impl Petition {
+    /// What it asks for now: operators may have chosen another strategy meanwhile.
     pub(super) fn ask(&self, router: &Router, reserved: Backends) -> Ask<'_> {
         Ask {
             facts: &self.facts,
             text: self.text,
-            strategy: self.strategy,
-            min_quality: self.min_quality,
+            strategy: self.wishes.strategy.unwrap_or(router.strategy()),
+            min_quality: self.wishes.min_quality,
             panic_threshold: router.config().panic_threshold,
             reserved,
         }
     }
 
-    /// Sends it where it was decided that it goes.
-    pub(super) fn depart<H: Host>(
-        self,
-        cx: &Context<'_, H>,
-        (attempts, held): (Attempts, Option<Held>),
+    /// Decides, and if it can be served sends it there. If it waits already, or may, that is neither noted nor told of:
+    /// what becomes of it in the end is.
+    pub(super) fn decide<H: Host>(
+        mut self,
+        cx: &mut Context<'_, H>,
+        reserved: Backends,
+        waits: bool,
         now: Timestamp,
-    ) -> Route {
-        let Self { facts, text, understood, whole, strategy, method, .. } = self;
+    ) -> Decided {
+        let request_id = std::mem::take(&mut self.request_id);
+        let ask = self.ask(cx.router, reserved);
+        let (id, is_noted) = (cx.view.journal().number(), cx.view.journal().has_room());
+        let mut found = (is_noted || self.wishes.explain).then(Vec::new);
+        let decided = cx.decide(&ask, now, found.as_mut());
+        if decided.is_err() && (waits || cx.may_wait(&self, reserved, now)) {
+            return Decided::Waits(Self { request_id, ..self });
+        }
+        let mut trace = Trace { id, request_id, is_noted, explanation: None };
+        if let Some(findings) = found {
+            let attempts = decided.as_ref().ok().map(|(attempts, _)| attempts);
+            let decision = Decision::new(&trace, now, &ask, attempts, findings);
+            if is_noted {
+                cx.view.journal().note(id, decision.encode());
+            }
+            trace.explanation = self.wishes.explain.then(|| Box::new(decision));
+        }
+        let strategy = ask.strategy;
+        let (attempts, held) = match decided {
+            Ok(decided) => decided,
+            Err(refusal) => return Decided::Refused(cx.report_refusal(trace, strategy, refusal)),
+        };
         let route = Route {
+            trace,
             strategy,
             departed_after: cx.ended(&attempts),
             attempts,
-            text,
-            understood,
-            asked: whole,
-            whole,
+            text: self.text,
+            understood: self.understood,
+            asked: self.whole,
+            whole: self.whole,
             departed: now,
             held,
-            method,
-            facts,
+            method: self.method,
+            facts: self.facts,
         };
         write_headers(cx, &route);
-        route
+        Decided::Routed(route)
+    }
+
+    /// Tells whoever wants to know that it is refused.
+    pub(super) fn refuse<H: Host>(self, cx: &mut Context<'_, H>, refusal: Refusal) -> Refusal {
+        let strategy = self.ask(cx.router, Backends::NONE).strategy;
+        let id = cx.view.journal().number();
+        let trace = Trace { id, request_id: self.request_id, is_noted: false, explanation: None };
+        cx.host.record(refusal.metric(), 1);
+        cx.report_refusal(trace, strategy, refusal)
     }
 }
 

@@ -14,6 +14,8 @@ use crate::state::{Place, Record, View};
 
 mod answers;
 mod breakers;
+mod decisions;
+mod figures;
 mod quota;
 mod routing;
 mod waiting;

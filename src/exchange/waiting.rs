@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::time::Duration;
 
-use super::request::Petition;
+use super::request::{Decided, Petition};
 use super::router::{Route, refuse};
 use super::{Context, Refusal, RefusalCode};
 use crate::domain::{RequestFacts, Timestamp, Tokens};
@@ -49,7 +49,7 @@ impl Waiting {
         let State::Waits(petition) = self.state.take() else { return None };
         let mut backends = Backends::NONE;
         for backend in &cx.router.config().backends {
-            if petition.min_quality.is_none_or(|least| backend.quality >= least) {
+            if petition.wishes.min_quality.is_none_or(|least| backend.quality >= least) {
                 backends.add(backend);
             }
         }
@@ -78,42 +78,52 @@ impl Waiting {
             }
         };
         let now = cx.host.now();
-        let Ok(decided) = cx.decide(&petition.ask(cx.router, Backends::NONE), now) else {
-            self.state.set(State::Waits(petition));
-            return Placing::Waits;
-        };
-        self.state.set(State::Placed(Box::new(petition.depart(cx, decided, now))));
-        self.count_wait(cx.host, now);
-        Placing::Placed
+        match petition.decide(cx, Backends::NONE, true, now) {
+            Decided::Routed(route) => {
+                self.state.set(State::Placed(Box::new(route)));
+                self.count_wait(cx.host, now);
+                Placing::Placed
+            }
+            Decided::Waits(petition) => {
+                self.state.set(State::Waits(Box::new(petition)));
+                Placing::Waits
+            }
+            Decided::Refused(_) => Placing::Gone,
+        }
     }
 
     /// It has waited long enough.
-    pub fn give_up<H: Host>(&self, cx: &Context<'_, H>) -> Refusal {
-        self.leave(cx);
-        let timeout = cx.router.config().queue.map(|queue| queue.timeout);
+    pub fn give_up<H: Host>(&self, cx: &mut Context<'_, H>) -> Refusal {
+        self.count_wait(cx.host, cx.host.now());
         let refusal = Refusal {
             code: RefusalCode::QueueTimeout,
             message: "no backend had room for this request while it waited".to_owned(),
-            retry_after: Some(timeout.unwrap_or_default()),
+            retry_after: cx.router.config().queue.map(|queue| queue.timeout),
+            explanation: None,
         };
-        cx.host.record(refusal.metric(), 1);
-        refusal
+        self.refuse(cx, refusal)
     }
 
     /// It may not wait: as many do as may, the first of them for so long; or shared data is out of order.
-    pub fn turn_away<H: Host>(&self, cx: &Context<'_, H>, longest: Option<Duration>) -> Refusal {
-        self.state.take();
+    pub fn turn_away<H: Host>(&self, cx: &mut Context<'_, H>, longest: Option<Duration>) -> Refusal {
         let refusal = match longest {
             Some(longest) => Refusal {
                 code: RefusalCode::QueueFull,
                 message: "every backend that could serve this request is busy, and as many requests wait as may"
                     .to_owned(),
                 retry_after: Some(longest),
+                explanation: None,
             },
             None => refuse(Nobody { at_limit: true, retry_at: None }, cx.host.now()),
         };
-        cx.host.record(refusal.metric(), 1);
-        refusal
+        self.refuse(cx, refusal)
+    }
+
+    fn refuse<H: Host>(&self, cx: &mut Context<'_, H>, refusal: Refusal) -> Refusal {
+        match self.state.take() {
+            State::Waits(petition) => petition.refuse(cx, refusal),
+            _ => refusal,
+        }
     }
 
     /// It waits no longer, since its client does not.

@@ -8,11 +8,12 @@ mod plan;
 pub mod strategy;
 #[cfg(test)]
 pub(crate) mod testing;
+mod why;
 
 pub use candidates::{Candidate, Exclusion, Terms, candidates};
 pub(crate) use candidates::{admits, limits};
 pub use plan::{Attempts, MAX_ATTEMPTS, Nobody, plan};
-pub use strategy::Strategy;
+pub use strategy::{Merit, Strategy, Term};
 
 use crate::domain::{Backend, BackendIndex, PerMille, RequestFacts, Tokens};
 use crate::state::{Backends, Place, Record, View};

@@ -37,6 +37,7 @@ pub(crate) fn backend(id: &str) -> Backend {
         }),
         probe: None,
         failure_domain: id.into(),
+        draining: false,
     }
 }
 

@@ -5,6 +5,8 @@
 //! breaker) is. Each VM keeps a [`View`]: its copy of all records, which deciding reads; the tick refreshes it, and so
 //! does every change that the VM makes itself.
 
+mod details;
+mod journal;
 mod members;
 mod memory;
 mod notice;
@@ -15,6 +17,8 @@ mod store;
 mod view;
 mod waiting;
 
+pub use details::{details, note_details};
+pub use journal::{Journal, Page};
 pub use members::Members;
 pub use memory::MemoryStore;
 pub use notice::{Notice, Signal};

@@ -50,9 +50,13 @@ fn a_configuration_with_every_key() {
         "client_hints": ["min_quality", "strategy"],
         "retry": { "max_attempts": 4 },
         "envoy_admin": { "cluster": "admin", "interval_ms": 250 },
+        "alerts": {
+            "webhook_cluster": "hooks", "webhook_path": "/services/x", "webhook_host": "hooks.slack.com",
+            "min_interval_seconds": 60, "thresholds": { "min_available": 0.75, "response_time_ms": 2500, "error_rate": 0.05 },
+        },
         "panic_threshold": 0.5,
         "queue": { "size": 200, "timeout_ms": 30_000 },
-        "logging": { "format": "text", "level": "debug", "decisions": true },
+        "logging": { "format": "text", "level": "debug", "decisions": 0.25, "filter_state": true },
         "seed": u64::MAX,
     }));
     assert_snapshot!(shown);
@@ -83,6 +87,10 @@ fn every_kind_of_error_at_once() {
         "seed": -1,
         "queue": { "size": 4_097, "timeout_ms": 0, "lenght": 1 },
         "envoy_admin": { "cluster": "dotted.id", "interval_ms": 1 },
+        "alerts": {
+            "webhook_cluster": "dotted.id", "webhook_path": "x", "min_interval_seconds": -1,
+            "thresholds": { "min_available": 1.1 },
+        },
         "response_header": true,
         "temperature": 1,
     }));

@@ -30,7 +30,7 @@ impl Rig {
 
     fn take_a_place(&mut self, room: &mut Room<Rc<Waiting>>, exchange: &Exchange) -> bool {
         let waiting = Rc::clone(exchange.waiting().expect("waits"));
-        let cx = self.cx();
+        let mut cx = self.cx();
         let (entry, now) = (waiting.entry(&cx).expect("may wait"), cx.host.now());
         match room.enter(cx.host, 0, entry, now, Rc::clone(&waiting)).expect("stored") {
             Ok(position) => {
@@ -38,7 +38,7 @@ impl Rig {
                 true
             }
             Err(longest) => {
-                let refusal = waiting.turn_away(&cx, Some(longest));
+                let refusal = waiting.turn_away(&mut cx, Some(longest));
                 assert_eq!((refusal.code.name(), refusal.code.status()), ("queue_full", 503));
                 false
             }
@@ -112,7 +112,7 @@ fn who_has_waited_long_enough_is_told_when_to_come_again_and_so_is_who_may_not_w
     let overdue = room.overdue(&rig.world, rig.world.now());
     assert_eq!((overdue.len(), rig.depth()), (2, 0));
     for guest in overdue {
-        let refusal = guest.request.give_up(&rig.cx());
+        let refusal = guest.request.give_up(&mut rig.cx());
         assert_eq!((refusal.code.status(), refusal.retry_after_seconds()), (503, Some(1)));
         assert_eq!(guest.request.place(&mut rig.cx()), Placing::Gone);
     }
