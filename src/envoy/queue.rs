@@ -146,7 +146,7 @@ fn round(active: &Active, passed: Passed, own: Option<u32>) {
         // More than one only while configurations are swapped.
         let others: Vec<Rc<Active>> = lines.into_iter().map(|line| line.newest()).collect();
         let free = || {
-            let others = others.iter().filter(|other| !std::ptr::eq(&***other, active));
+            let others = others.iter().filter(|other| !std::ptr::eq(Rc::as_ptr(other), active));
             std::iter::once(active)
                 .chain(others.map(|other| &**other))
                 .fold(Backends::NONE, |all, each| all.with(each.with(|cx| cx.free(now)).unwrap_or_default()))

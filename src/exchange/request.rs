@@ -9,7 +9,7 @@ use crate::host::Host;
 use crate::metrics::Method;
 use crate::protocol::{self, InflateError, Unreadable};
 use crate::routing::Ask;
-use crate::state::Backends;
+use crate::state::{Backends, Lane};
 use crate::tokens;
 
 /// The header of each attempt's cluster, for the matcher route.
@@ -24,7 +24,9 @@ pub(super) fn decide<H: Host>(cx: &mut Context<'_, H>, intake: Intake, body: Opt
     };
     let Read { facts, text, understood, .. } = read;
     let Intake { request_id, wishes, method, .. } = intake;
-    let petition = Petition { request_id, facts, text, understood, whole, wishes, method };
+    // Nobody is told apart by what a client says of itself.
+    let lane = Lane::of(None);
+    let petition = Petition { request_id, facts, text, understood, whole, wishes, method, lane };
     let now = cx.host.now();
     let reserved = cx.reserved(now);
     petition.decide(cx, reserved, false, now)
@@ -53,6 +55,8 @@ pub(super) struct Petition {
     pub(super) whole: bool,
     pub(super) wishes: Wishes,
     pub(super) method: Method,
+    /// Whose turn it takes, should it wait.
+    pub(super) lane: Lane,
 }
 
 impl Petition {

@@ -15,7 +15,7 @@ use crate::host::Host;
 use crate::metrics::Metric;
 use crate::queue::{Entry, Placing};
 use crate::routing::{Ask, Exclusion, Fleet, Nobody, admits, limits};
-use crate::state::{Backends, Lane, Position, WaitingList};
+use crate::state::{Backends, Position, WaitingList};
 
 /// A request that waits.
 pub struct Waiting {
@@ -53,7 +53,7 @@ impl Waiting {
                 backends.add(backend);
             }
         }
-        let lane = lane(&petition);
+        let lane = petition.lane;
         self.state.set(State::Waits(petition));
         Some(Entry { lane, backends, patience: queue.timeout, size: queue.size })
     }
@@ -149,11 +149,6 @@ impl Waiting {
             host.record(Metric::QueueWait, now.since(since).as_millis() as u64);
         }
     }
-}
-
-/// Whose turn it takes. Nobody is told apart by what a client says of itself.
-fn lane(_: &Petition) -> Lane {
-    Lane::default()
 }
 
 impl<H: Host> Context<'_, H> {

@@ -185,7 +185,7 @@ impl World {
                 return;
             }
         }
-        let entry = Entry { lane: Lane(lane), backends: here(), patience: PATIENCE, size: SIZE };
+        let entry = Entry { lane: Lane::of(Some(&[lane as u8])), backends: here(), patience: PATIENCE, size: SIZE };
         match self.workers[worker].room.enter(&self.store, worker as u16, entry, self.now, number) {
             Ok(Ok(position)) => {
                 self.requests[number].position = Some(position);

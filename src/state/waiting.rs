@@ -31,7 +31,7 @@ impl Backends {
 
     /// Adds one.
     pub fn add(&mut self, backend: &Backend) {
-        let hash = backend.id.bytes().fold(0x811C_9DC5_u32, |hash, b| (hash ^ u32::from(b)).wrapping_mul(0x0100_0193));
+        let hash = hash(backend.id.as_bytes());
         self.0 |= 1 << ((hash ^ (hash >> 15)) % 32);
     }
 
@@ -56,7 +56,19 @@ impl Backends {
 
 /// Whose requests take turns with others'.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Lane(pub u32);
+pub struct Lane(u32);
+
+impl Lane {
+    /// That of a tenant, or of all requests of which it is not known whose they are.
+    pub fn of(tenant: Option<&[u8]>) -> Self {
+        Self(tenant.map_or(0, hash))
+    }
+}
+
+/// FNV-1a.
+fn hash(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0x811C_9DC5, |hash, &b| (hash ^ u32::from(b)).wrapping_mul(0x0100_0193))
+}
 
 /// A place in the order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -316,6 +328,13 @@ mod tests {
         assert_eq!(read(&store, 3).tickets().len(), 2);
         WaitingList::clear(&store, &[1], at(3)).expect("stored");
         assert_eq!(read(&store, 3).tickets(), []);
+    }
+
+    #[test]
+    fn tenants_have_lanes_of_their_own() {
+        let lanes = [None, Some(&b"a"[..]), Some(b"b"), Some(b"\xff")].map(Lane::of);
+        assert!((0..4).all(|n| !lanes[..n].contains(&lanes[n])), "{lanes:?}");
+        assert_eq!(Lane::of(Some(b"a")), lanes[1]);
     }
 
     #[test]
