@@ -80,7 +80,14 @@ fn decision(strategy: Strategy, backends: usize) -> f64 {
         view.change(&store, place, now, learn).unwrap();
     }
     let facts = RequestFacts { max_output_tokens: Some(Tokens(400)), ..RequestFacts::default() };
-    let ask = Ask { facts: &facts, text: Tokens(900), strategy, min_quality: None, panic_threshold: PerMille::new(0) };
+    let ask = Ask {
+        facts: &facts,
+        text: Tokens(900),
+        strategy,
+        min_quality: None,
+        panic_threshold: PerMille::new(0),
+        barred: &[],
+    };
     let fleet = Fleet { backends: &config.backends, places: &places, view: &view };
     let (mut rng, mut turns) = (SplitMix64::new(7), OwnTurns::default());
     nanoseconds(|| {

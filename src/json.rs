@@ -118,6 +118,15 @@ impl Value for Thousandths {
     }
 }
 
+/// Millionths of a dollar, as dollars.
+pub(crate) struct MicroUsd(pub(crate) u64);
+
+impl Value for MicroUsd {
+    fn write(self, out: &mut String) {
+        fraction(out, self.0, 6);
+    }
+}
+
 /// In the unit of the configuration, US dollars for a thousand tokens.
 impl Value for Price {
     fn write(self, out: &mut String) {

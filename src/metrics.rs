@@ -3,7 +3,7 @@
 //! Labels are part of the name, as Envoy's `stats_tags` expect them (`envoy/envoy.yaml`). Names come from the
 //! configuration alone, never from a request, so that their number is fixed.
 
-use crate::domain::{Backend, BackendIndex, Ending};
+use crate::domain::{Backend, BackendIndex, Ending, Span};
 use crate::health::{BreakerPhase, TripReason};
 
 /// One metric with its labels.
@@ -57,6 +57,10 @@ pub enum Metric {
     ResponseTime(BackendIndex),
     /// Thousandths of its quota that a backend has left: `loadbalancer_quota_remaining_permille{backend_id}`.
     QuotaRemaining(BackendIndex),
+    /// Answers that were paid for by estimate: `loadbalancer_usage_estimated_total{backend_id}`.
+    UsageEstimated(BackendIndex),
+    /// Money spent in the present hour or day: `loadbalancer_budget_spent_micro_usd{window}`.
+    BudgetSpent(Span),
     /// Requests that the router refused: `loadbalancer_refusals_total{code}`.
     Refusals(&'static str),
     /// What went wrong in the router itself: `loadbalancer_internal_errors_total{kind}`.
@@ -169,12 +173,14 @@ impl Metric {
             | Self::Failovers(_)
             | Self::BreakerFailures(_)
             | Self::BreakerTransitions { .. }
+            | Self::UsageEstimated(_)
             | Self::Refusals(_)
             | Self::InternalErrors(_) => Kind::Counter,
             Self::InFlight(_)
             | Self::BreakerState(_)
             | Self::Health(_)
             | Self::ResponseTime(_)
+            | Self::BudgetSpent(_)
             | Self::QuotaRemaining(_) => Kind::Gauge,
             Self::Duration { .. } | Self::FirstToken(_) => Kind::Histogram,
         }
@@ -220,6 +226,8 @@ impl Metric {
             Self::QuotaRemaining(backend) => {
                 format!("loadbalancer_quota_remaining_permille.backend_id.{}", id(backend))
             }
+            Self::UsageEstimated(backend) => format!("loadbalancer_usage_estimated_total.backend_id.{}", id(backend)),
+            Self::BudgetSpent(span) => format!("loadbalancer_budget_spent_micro_usd.window.{}", span.name()),
             Self::Refusals(code) => format!("loadbalancer_refusals_total.code.{code}"),
             Self::InternalErrors(kind) => format!("loadbalancer_internal_errors_total.kind.{}", kind.name()),
         }

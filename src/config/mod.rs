@@ -5,6 +5,7 @@
 //! any error becomes a [`Config`]. Fractions become integers on the way: thousandths, milliseconds, pico-USD.
 
 pub(crate) mod commands;
+mod cost;
 mod errors;
 mod names;
 mod normal;
@@ -16,6 +17,7 @@ mod suggest;
 mod tests;
 mod tree;
 
+pub use cost::{Cost, OnExhausted, Tenant};
 pub use errors::{Errors, Problem};
 pub use strategy::Strategy;
 
@@ -74,6 +76,8 @@ pub struct Config {
     pub client_hints: ClientHints,
     /// How failures are retried.
     pub retry: Retry,
+    /// What may be spent, and by whom.
+    pub cost: Cost,
     /// Where Envoy says how it sees the hosts of its clusters, if the router is to know.
     pub envoy_admin: Option<EnvoyAdmin>,
     /// When fewer of the backends than this share may be asked, those that are merely ill may be, too.
@@ -91,6 +95,8 @@ pub struct ClientHints {
     pub strategy: bool,
     /// `x-llm-min-quality`: only backends at least this good.
     pub min_quality: bool,
+    /// `x-llm-tenant`: who is asking.
+    pub tenant: bool,
 }
 
 /// Envoy's admin interface.

@@ -68,16 +68,19 @@ pub(super) enum Hint {
     Strategy,
     /// `x-llm-min-quality`.
     MinQuality,
+    /// `x-llm-tenant`.
+    Tenant,
 }
 
 impl Named for Hint {
-    const ALL: &'static [Self] = &[Self::Strategy, Self::MinQuality];
-    const LATER: &'static [&'static str] = &["region", "tenant", "cache", "explain"];
+    const ALL: &'static [Self] = &[Self::Strategy, Self::MinQuality, Self::Tenant];
+    const LATER: &'static [&'static str] = &["region", "cache", "explain"];
 
     fn name(self) -> &'static str {
         match self {
             Self::Strategy => "strategy",
             Self::MinQuality => "min_quality",
+            Self::Tenant => "tenant",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::call::{Call, Endpoint, Turn};
 use super::json::object;
-use super::{Reply, explain, show};
+use super::{Reply, budget, explain, show};
 use crate::config::{LogLevel, commands};
 use crate::domain::{Backend, BreakerSettings, Timestamp};
 use crate::exchange::Context;
@@ -21,6 +21,7 @@ pub(super) fn answer<H: Host>(cx: &mut Context<'_, H>, call: &Call, body: Vec<u8
         Endpoint::Strategy => Reply::ok(show::strategy(cx.router)),
         Endpoint::SetStrategy => set_strategy(cx, &body, now),
         Endpoint::Backends => Reply::ok(show::backends(cx.router, cx.view, now)),
+        Endpoint::Budget => Reply::ok(budget::budget(cx.router, cx.view, now)),
         Endpoint::Explain => explain::explain(cx, call, body, now),
         Endpoint::Breaker { id, turn } => turn_breaker(cx, id, *turn, &body, now),
     }

@@ -12,6 +12,7 @@ pub(super) enum Endpoint {
     Strategy,
     SetStrategy,
     Backends,
+    Budget,
     Explain,
     Breaker { id: Box<str>, turn: Turn },
 }
@@ -41,6 +42,7 @@ impl Endpoint {
             ("metrics", None, ..) => Self::Metrics,
             ("strategy", None, ..) => Self::Strategy,
             ("backends", None, ..) => Self::Backends,
+            ("budget", None, ..) => Self::Budget,
             ("explain", None, ..) => Self::Explain,
             ("circuit-breaker", Some(id), Some("open"), None) => Self::Breaker { id: id.into(), turn: Turn::Open },
             ("circuit-breaker", Some(id), Some("close"), None) => Self::Breaker { id: id.into(), turn: Turn::Close },
@@ -50,7 +52,7 @@ impl Endpoint {
 
     const fn method(&self) -> &'static str {
         match self {
-            Self::Health | Self::Metrics | Self::Strategy | Self::Backends => "GET",
+            Self::Health | Self::Metrics | Self::Strategy | Self::Backends | Self::Budget => "GET",
             Self::SetStrategy => "PUT",
             Self::Explain | Self::Breaker { .. } => "POST",
         }
@@ -66,7 +68,7 @@ impl Endpoint {
 
     const fn changes_something(&self) -> bool {
         match self {
-            Self::Health | Self::Metrics | Self::Strategy | Self::Backends | Self::Explain => false,
+            Self::Health | Self::Metrics | Self::Strategy | Self::Backends | Self::Budget | Self::Explain => false,
             Self::SetStrategy | Self::Breaker { .. } => true,
         }
     }
@@ -163,6 +165,7 @@ mod tests {
             ("GET", "/health"),
             ("GET", "/metrics"),
             ("GET", "/backends"),
+            ("GET", "/budget"),
             ("POST", "/explain"),
             ("POST", "/circuit-breaker/a/open"),
             ("POST", "/circuit-breaker/a/close"),

@@ -74,6 +74,12 @@ fn exclusion(o: &mut Object<'_>, why: Exclusion) {
             ("max_concurrent_requests", "it has as many requests in flight as it may", None)
         }
         Exclusion::BelowMinQuality => ("min_quality", "its quality is below what is asked for", None),
+        Exclusion::OverBudget { retry_at } => {
+            ("budget", "there is no money left for the request there", Some(retry_at))
+        }
+        Exclusion::OverRate { retry_at } => {
+            ("rate", "there was as much in the last minute as there may be", Some(retry_at))
+        }
     };
     o.set("by", by).set("reason", reason).set("retry_at", retry_at);
 }

@@ -9,6 +9,7 @@
 //! answers, and all of them the same, give or take a tick.
 
 mod api;
+mod budget;
 mod call;
 mod explain;
 mod reply;

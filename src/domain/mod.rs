@@ -3,6 +3,7 @@
 mod backend;
 mod codec;
 mod facts;
+mod limits;
 mod outcome;
 mod quota;
 mod rng;
@@ -11,6 +12,7 @@ mod units;
 pub use backend::{Backend, BackendIndex, BackendType, BreakerSettings, Prices, ProbeSettings, Weight};
 pub use codec::{Decoder, Encoder};
 pub use facts::{Api, RequestFacts, TextSink};
+pub use limits::{Limits, Span};
 pub use outcome::{Ending, Failure, Usage};
 pub use quota::{Allowance, QuotaReport};
 pub use rng::{Rng, SplitMix64};

@@ -27,6 +27,8 @@ pub(super) struct Intake {
     pub(super) encoding: Encoding,
     pub(super) strategy: Option<Strategy>,
     pub(super) min_quality: Option<PerMille>,
+    /// Who is asking, where anybody wants to know.
+    pub(super) tenant: Option<Vec<u8>>,
     /// Bytes of the body that Envoy holds so far.
     pub(super) held: usize,
     content_length: Option<u64>,
@@ -63,6 +65,8 @@ impl Intake {
     pub(super) fn read<H: Host>(cx: &Context<'_, H>, ended: bool) -> Self {
         let mut intake = Self { json: true, ended, ..Self::default() };
         let hints = cx.router.config().client_hints;
+        let tenant_header = cx.router.config().cost.tenant_header.as_deref();
+        let mut trusted = None;
         let mut removed: Option<String> = None;
         for (name, value) in cx.host.request_headers() {
             match name.as_str() {
@@ -86,9 +90,12 @@ impl Intake {
                         removed = Some(name.to_owned());
                     }
                 }
+                // Of several the last: a filter that adds one adds it behind what the client sent.
+                name if tenant_header == Some(name) => trusted = Some(value),
                 _ => {}
             }
         }
+        intake.tenant = trusted.or(intake.tenant);
         intake
     }
 
@@ -111,6 +118,9 @@ impl Intake {
         }
         if hints.min_quality && name == "x-llm-min-quality" {
             self.min_quality = ratio(value);
+        }
+        if hints.tenant && name == "x-llm-tenant" {
+            self.tenant = Some(value.to_vec());
         }
     }
 

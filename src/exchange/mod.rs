@@ -11,6 +11,7 @@
 mod chosen;
 mod ending;
 mod intake;
+mod purse;
 mod refusal;
 mod rehearsal;
 mod request;

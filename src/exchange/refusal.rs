@@ -14,6 +14,8 @@ pub enum RefusalCode {
     RequestTooLarge,
     /// 429: every backend that might serve it has as much to do as it may have.
     RateLimited,
+    /// 429: there is no money left for it.
+    BudgetExceeded,
     /// 503: nothing may serve it now.
     NoBackendAvailable,
 }
@@ -35,7 +37,7 @@ impl RefusalCode {
         match self {
             Self::InvalidRequest => 400,
             Self::RequestTooLarge => 413,
-            Self::RateLimited => 429,
+            Self::RateLimited | Self::BudgetExceeded => 429,
             Self::NoBackendAvailable => 503,
         }
     }
@@ -46,6 +48,7 @@ impl RefusalCode {
             Self::InvalidRequest => "invalid_request",
             Self::RequestTooLarge => "request_too_large",
             Self::RateLimited => "rate_limited",
+            Self::BudgetExceeded => "budget_exceeded",
             Self::NoBackendAvailable => "no_backend_available",
         }
     }
@@ -54,7 +57,7 @@ impl RefusalCode {
     const fn kind(self) -> &'static str {
         match self {
             Self::InvalidRequest | Self::RequestTooLarge => "invalid_request_error",
-            Self::RateLimited => "rate_limit_error",
+            Self::RateLimited | Self::BudgetExceeded => "rate_limit_error",
             Self::NoBackendAvailable => "server_error",
         }
     }

@@ -1,6 +1,7 @@
 //! What would become of a request, were it sent now: the decision without any of its consequences.
 
 use super::intake::Intake;
+use super::purse::{Binding, Customer};
 use super::request::{Read, read};
 use super::router::refuse;
 use super::turns::{SharedTurns, Turnstile};
@@ -8,7 +9,7 @@ use super::{Context, Refusal, Router};
 use crate::cost::{Estimate, estimate};
 use crate::domain::{RequestFacts, Rng, SplitMix64, Timestamp, Tokens};
 use crate::host::Host;
-use crate::routing::{Ask, Attempts, Exclusion, Fleet, Strategy, Terms, admits, plan};
+use crate::routing::{Ask, Attempts, Exclusion, Fleet, Strategy, Terms, assess, plan};
 
 /// A decision that was not made.
 #[derive(Debug)]
@@ -50,9 +51,14 @@ impl<H: Host> Context<'_, H> {
         }
         let strategy = intake.strategy.unwrap_or(self.router.strategy());
         let (min_quality, panic_threshold) = (intake.min_quality, config.panic_threshold);
-        let ask = Ask { facts: &facts, text, strategy, min_quality, panic_threshold };
+        let ask = Ask { facts: &facts, text, strategy, min_quality, panic_threshold, barred: &[] };
+        let customer = Customer { tenant: config.cost.tenant(intake.tenant.as_deref()), pays: true };
+        let barred = self.barred(&ask, customer, Binding::All, now);
+        let ask = Ask { barred: &barred, ..ask };
         let fleet = Fleet { backends: &config.backends, places: &self.router.places, view: self.view };
-        let look = |(_, backend, record)| (estimate(backend, record, &facts, text), admits(backend, record, &ask, now));
+        let look = |(index, backend, record)| {
+            (estimate(backend, record, &facts, text), assess(index, backend, record, &ask, now))
+        };
         let backends = fleet.iter().map(look).collect();
         // As in a decision: one stream of chance for luck, one for turns.
         let mut rng = self.router.rng.clone();

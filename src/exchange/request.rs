@@ -1,10 +1,12 @@
 //! From what the client sent to where it goes.
 
 use super::intake::{ATTEMPT_COUNT, ESTIMATED_TOKENS, Encoding, Intake};
+use super::purse::Customer;
 use super::router::Route;
 use super::{Context, Refusal};
 use crate::domain::{RequestFacts, Tokens};
 use crate::host::Host;
+use crate::metrics::Method;
 use crate::protocol::{self, InflateError, Unreadable};
 use crate::routing::Ask;
 use crate::tokens;
@@ -28,8 +30,11 @@ pub(super) fn decide<H: Host>(
         strategy,
         min_quality: intake.min_quality,
         panic_threshold: cx.router.config().panic_threshold,
+        barred: &[],
     };
-    let (attempts, held) = cx.decide(&ask, now)?;
+    let tenant = cx.router.config().cost.tenant(intake.tenant.as_deref());
+    let customer = Customer { tenant, pays: intake.method == Method::Post };
+    let (attempts, held, reservation) = cx.decide(&ask, customer, now)?;
     let route = Route {
         strategy,
         departed_after: cx.ended(&attempts),
@@ -40,6 +45,8 @@ pub(super) fn decide<H: Host>(
         whole,
         departed: now,
         held,
+        customer,
+        reservation,
         method: intake.method,
         facts,
     };

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Context;
 use super::ending::{Details, Evidence, Flags, verdict};
 use super::intake::{ESTIMATED_TOKENS, is_own};
+use super::purse::Due;
 use super::router::{Held, Route};
 use crate::config::LogLevel;
 use crate::domain::{Api, BackendIndex, Ending, Failure, Timestamp, Tokens, Usage};
@@ -132,6 +133,9 @@ impl Answer {
         let answering = slot(failed);
         answer.backend = answering;
         answer.held = cx.enter_unasked(answering, &answer.route.facts, answer.route.text);
+        if answering != first {
+            cx.transfer(&mut answer.route, answering);
+        }
         answer
     }
 
@@ -213,6 +217,9 @@ impl Answer {
         let ending = self.ending(cx.host, &facts);
         let duration = now.since(self.route.departed);
         self.learn(cx, ending, &facts, now);
+        let (status, passed, complete) = (self.status, self.passed, self.complete);
+        let due = Due { ending, status, facts: &facts, passed, complete };
+        cx.settle(&mut self.route, self.backend, &due, now);
         self.count(cx.host, ending, &facts, duration);
         if cx.router.config().logging.decisions {
             self.log(cx, ending, duration);

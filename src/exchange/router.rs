@@ -3,16 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::purse::{Binding, Customer, is_limited};
 use super::turns::{SharedTurns, Turnstile};
 use super::{Context, Refusal, RefusalCode, chosen};
 use crate::config::Config;
 use crate::cost::{Estimate, estimate};
-use crate::domain::{Backend, BackendIndex, QuotaReport, RequestFacts, Rng, SplitMix64, Timestamp, Tokens};
+use crate::domain::{Backend, BackendIndex, PerMille, QuotaReport, RequestFacts, Rng, SplitMix64, Timestamp, Tokens};
 use crate::health::{BreakerPhase, Ended, Pass};
 use crate::host::Host;
 use crate::metrics::{Internal, Method, Metric};
-use crate::routing::{Ask, Attempts, Fleet, MAX_ATTEMPTS, Nobody, Strategy, admits, limits, plan};
-use crate::state::{Cursor, Leaving, Notice, Outcome, Place, Record, Signal, Smooth, Store, StoreError, View};
+use crate::routing::{Ask, Attempts, Fleet, MAX_ATTEMPTS, Nobody, Strategy, admits, cheapest, limits, plan};
+use crate::state::{
+    Cursor, Leaving, Notice, Outcome, Place, Record, Reservation, Signal, Smooth, Store, StoreError, View,
+};
 
 /// A configuration with all it needs to decide.
 #[derive(Debug)]
@@ -23,6 +26,8 @@ pub struct Router {
     pub(super) cursor: Cursor,
     pub(super) smooth: Smooth,
     pub(super) rng: SplitMix64,
+    /// Whether anything is to be counted against a budget or a rate.
+    pub(super) limited: bool,
 }
 
 /// A request on its way.
@@ -47,6 +52,9 @@ pub(super) struct Route {
     pub(super) departed_after: [Ended; MAX_ATTEMPTS],
     /// Where it is counted as in flight, if it could be.
     pub(super) held: Option<Held>,
+    pub(super) customer: Customer,
+    /// What is reserved for it, where anything is limited.
+    pub(super) reservation: Option<Reservation>,
 }
 
 /// A place in a backend's count of requests in flight.
@@ -63,6 +71,18 @@ pub(super) struct Held {
 }
 
 impl Route {
+    /// What it asked for.
+    pub(super) const fn ask(&self) -> Ask<'_> {
+        Ask {
+            facts: &self.facts,
+            text: self.text,
+            strategy: self.strategy,
+            min_quality: None,
+            panic_threshold: PerMille::ONE,
+            barred: &[],
+        }
+    }
+
     /// What the quota of one of the planned backends knew to have ended when the request was decided.
     fn departed_after(&self, index: BackendIndex) -> Option<Ended> {
         let planned = self.attempts.as_slice().iter().zip(self.departed_after);
@@ -80,7 +100,11 @@ impl Router {
         smooth.create(store)?;
         let strategy = chosen::begin(&config, store)?;
         let rng = SplitMix64::new(config.seed.unwrap_or(seed));
-        Ok(Self { config, strategy, places, cursor, smooth, rng })
+        let limited = is_limited(&config);
+        if limited {
+            view.open_books(store)?;
+        }
+        Ok(Self { config, strategy, places, cursor, smooth, rng, limited })
     }
 
     /// What the operator asked for.
@@ -116,29 +140,51 @@ impl Router {
 impl<H: Host> Context<'_, H> {
     /// Decides, and counts the request in where it goes first. A decision is made on this VM's view; whether it holds
     /// is asked of the record itself, so that limits and breakers are exact over all workers.
-    pub(super) fn decide(&mut self, ask: &Ask<'_>, now: Timestamp) -> Result<(Attempts, Option<Held>), Refusal> {
+    pub(super) fn decide(
+        &mut self,
+        ask: &Ask<'_>,
+        customer: Customer,
+        now: Timestamp,
+    ) -> Result<(Attempts, Option<Held>, Option<Reservation>), Refusal> {
         let wanted = usize::from(self.router.config.retry.max_attempts);
+        let mut binding = Binding::All;
         // A backend that turns out to have no room, or to be ill, is known to be so at the next try.
-        for _ in 0..=self.router.config.backends.len() {
+        for _ in 0..self.router.config.backends.len() + 2 {
+            let barred = self.barred(ask, customer, binding, now);
+            let ask = &Ask { barred: &barred, ..*ask };
             let Router { config, places, cursor, smooth, rng, .. } = &mut *self.router;
             let fleet = Fleet { backends: &config.backends, places, view: self.view };
             // Two streams of chance: turns need their own, for when shared data fails them.
             let mut luck = SplitMix64::new(rng.next_u64());
             let store = Turnstile { host: self.host, rehearses: false };
             let mut turns = SharedTurns { store, cursor, smooth, places: places.len(), rng };
-            let attempts = plan(&fleet, ask, wanted, now, &mut luck, &mut turns).map_err(|n| refuse(n, now))?;
+            let planned = match binding {
+                Binding::All => None,
+                Binding::Backend => cheapest(&fleet, ask, wanted, now),
+            };
+            let planned = planned.map_or_else(|| plan(&fleet, ask, wanted, now, &mut luck, &mut turns), Ok);
+            let attempts = match planned {
+                Ok(attempts) => attempts,
+                Err(nobody) if binding == Binding::All && self.overdraws(&nobody) => {
+                    binding = Binding::Backend;
+                    continue;
+                }
+                Err(nobody) => return Err(refuse(nobody, now)),
+            };
+            let Ok(reservation) = self.reserve(attempts.first(), ask, customer, binding, now) else { continue };
             match self.enter(attempts.first(), attempts.is_forced(), ask, now) {
-                Ok(Some(held)) => return Ok((attempts, Some(held))),
-                Ok(None) => {}
+                Ok(Some(held)) => return Ok((attempts, Some(held), reservation)),
+                Ok(None) => self.give_back(reservation, now),
                 Err(error) => {
                     self.note(error);
-                    return Ok((attempts, None));
+                    return Ok((attempts, None, reservation));
                 }
             }
         }
         self.host.record(Metric::InternalErrors(Internal::Undecided), 1);
         let default = self.router.config.default_backend;
-        Ok((Attempts::only(default), self.enter_unasked(default, ask.facts, ask.text)))
+        let reservation = self.reserve_unasked(default, ask, customer, now);
+        Ok((Attempts::only(default), self.enter_unasked(default, ask.facts, ask.text), reservation))
     }
 
     /// Counts a request in, if there is room and, unless it is `forced`, the breaker lets it.
@@ -242,7 +288,7 @@ impl<H: Host> Context<'_, H> {
         self.router.announce(self.view, self.host);
     }
 
-    fn note(&self, _: StoreError) {
+    pub(super) fn note(&self, _: StoreError) {
         self.host.record(Metric::InternalErrors(Internal::SharedData), 1);
     }
 }
@@ -274,6 +320,13 @@ pub(super) fn refuse(nobody: Nobody, now: Timestamp) -> Refusal {
             code: RefusalCode::RateLimited,
             message: "every backend that could serve this request has as much to do as it may have".to_owned(),
             retry_after: Some(nobody.retry_at.map_or(Duration::from_secs(1), |at| at.since(now))),
+        };
+    }
+    if nobody.over_budget {
+        return Refusal {
+            code: RefusalCode::BudgetExceeded,
+            message: "the budget for such requests is used up".to_owned(),
+            retry_after: nobody.retry_at.map(|at| at.since(now)),
         };
     }
     Refusal {

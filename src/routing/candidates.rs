@@ -56,6 +56,16 @@ pub enum Exclusion {
     AtConcurrencyLimit,
     /// Its quality is below what the client asks for.
     BelowMinQuality,
+    /// There is no money left for the request there: of its own budget, the tenant's, or that of all.
+    OverBudget {
+        /// When there may be.
+        retry_at: Timestamp,
+    },
+    /// It, or the tenant, had as many requests or tokens in the last minute as it may have.
+    OverRate {
+        /// When there is room again.
+        retry_at: Timestamp,
+    },
 }
 
 /// Says of every backend whether it may serve the request, or why not.
@@ -64,10 +74,24 @@ pub fn candidates<'a>(
     ask: &Ask<'_>,
     now: Timestamp,
 ) -> impl Iterator<Item = Result<Candidate<'a>, (BackendIndex, Exclusion)>> {
-    fleet.iter().map(move |(index, backend, record)| match admits(backend, record, ask, now) {
+    fleet.iter().map(move |(index, backend, record)| match assess(index, backend, record, ask, now) {
         Ok(terms) => Ok(Candidate { index, backend, record, terms }),
         Err(why) => Err((index, why)),
     })
+}
+
+/// Whether a backend may serve the request, and on what terms.
+pub(crate) fn assess(
+    index: BackendIndex,
+    backend: &Backend,
+    record: &Record,
+    ask: &Ask<'_>,
+    now: Timestamp,
+) -> Result<Terms, Exclusion> {
+    match ask.barred.get(index.get()) {
+        Some(Some(why)) => Err(*why),
+        _ => admits(backend, record, ask, now),
+    }
 }
 
 /// Whether a backend is good enough, has room and is well enough, and on what terms.

@@ -4,13 +4,15 @@
 //! [`strategy`] ranks the eligible ones; [`plan()`] puts them in the order in which they are tried.
 
 mod candidates;
+mod cheapest;
 mod plan;
 pub mod strategy;
 #[cfg(test)]
 pub(crate) mod testing;
 
 pub use candidates::{Candidate, Exclusion, Terms, candidates};
-pub(crate) use candidates::{admits, limits};
+pub(crate) use candidates::{admits, assess, limits};
+pub(crate) use cheapest::cheapest;
 pub use plan::{Attempts, MAX_ATTEMPTS, Nobody, plan};
 pub use strategy::Strategy;
 
@@ -50,6 +52,9 @@ pub struct Ask<'a> {
     pub min_quality: Option<PerMille>,
     /// When fewer of the backends than this share are eligible, those that are merely ill may be tried, too.
     pub panic_threshold: PerMille,
+    /// Of each backend why the request may not go there for want of money, or because it was asked too often; empty
+    /// where nothing is limited.
+    pub barred: &'a [Option<Exclusion>],
 }
 
 /// Whose turn it is, over all workers: what the strategies that deal in shares ask.

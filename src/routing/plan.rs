@@ -45,7 +45,7 @@ impl Attempts {
         self.slots.get(..usize::from(self.len)).unwrap_or(&self.slots)
     }
 
-    fn push(&mut self, backend: BackendIndex) {
+    pub(super) fn push(&mut self, backend: BackendIndex) {
         if let Some(slot) = self.slots.get_mut(usize::from(self.len)) {
             *slot = backend;
             self.len += 1;
@@ -55,7 +55,7 @@ impl Attempts {
     /// Repeats the last one until there are `wanted`: a retry at a backend that failed once beats none at all. Going
     /// round to the first one again would hide which of them was tried: on a route that cannot change its cluster, too,
     /// the last attempt is at the first backend.
-    fn repeat_until(mut self, wanted: usize) -> Self {
+    pub(super) fn repeat_until(mut self, wanted: usize) -> Self {
         while usize::from(self.len) < wanted.min(MAX_ATTEMPTS)
             && let Some(&last) = self.as_slice().last()
         {
@@ -70,6 +70,8 @@ impl Attempts {
 pub struct Nobody {
     /// Whether one would, had it room.
     pub at_limit: bool,
+    /// Whether one would, were there money left.
+    pub over_budget: bool,
     /// When the first of them may be asked again.
     pub retry_at: Option<Timestamp>,
 }
@@ -91,7 +93,7 @@ pub fn plan(
     turns: &mut impl Turns,
 ) -> Result<Attempts, Nobody> {
     let wanted = wanted.clamp(1, MAX_ATTEMPTS);
-    let mut nobody = Nobody { at_limit: false, retry_at: None };
+    let mut nobody = Nobody { at_limit: false, over_budget: false, retry_at: None };
     let mut eligible = Vec::with_capacity(fleet.backends.len());
     let mut ill = Vec::new();
     for verdict in candidates(fleet, ask, now) {
@@ -200,7 +202,13 @@ impl Nobody {
                 self.at_limit = true;
                 return;
             }
-            Exclusion::QuotaExhausted { retry_at } | Exclusion::NoHeadroom { retry_at } => {
+            Exclusion::OverBudget { retry_at } => {
+                self.over_budget = true;
+                retry_at
+            }
+            Exclusion::QuotaExhausted { retry_at }
+            | Exclusion::NoHeadroom { retry_at }
+            | Exclusion::OverRate { retry_at } => {
                 self.at_limit = true;
                 retry_at
             }

@@ -5,6 +5,8 @@
 //! breaker) is. Each VM keeps a [`View`]: its copy of all records, which deciding reads; the tick refreshes it, and so
 //! does every change that the VM makes itself.
 
+mod books;
+mod ledger;
 mod members;
 mod memory;
 mod notice;
@@ -14,6 +16,8 @@ mod rotation;
 mod store;
 mod view;
 
+pub use books::{Books, Reservation, Spent};
+pub use ledger::{AccountKey, Ledger, Line};
 pub use members::Members;
 pub use memory::MemoryStore;
 pub use notice::{Notice, Signal};

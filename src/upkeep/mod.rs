@@ -19,13 +19,13 @@ mod tests;
 pub use answer::Answer;
 
 use crate::config::{Config, LogLevel};
-use crate::domain::{PerMille, Timestamp, Tokens};
+use crate::domain::{PerMille, Span, Timestamp, Tokens};
 use crate::exchange::Router;
 use crate::health::BreakerPhase;
 use crate::host::Host;
 use crate::logging;
 use crate::metrics::{Internal, Metric};
-use crate::state::{Place, Record, View};
+use crate::state::{AccountKey, Place, Record, View};
 use lookout::Lookout;
 use rounds::Rounds;
 
@@ -80,8 +80,13 @@ impl Upkeep {
     }
 }
 
-/// Shows an operator how the backends stand.
+/// Shows an operator how the backends stand, and what is spent.
 fn show(router: &Router, view: &View, host: &impl Host, now: Timestamp) {
+    if let Some(account) = view.ledger().account(AccountKey::ALL) {
+        for span in Span::ALL {
+            host.record(Metric::BudgetSpent(span), account.spending(span, now).spent().micro_usd());
+        }
+    }
     for (index, backend, place) in router.places() {
         let record = view.record(place);
         host.record(Metric::InFlight(index), record.in_flight().into());

@@ -62,8 +62,14 @@ fn a_decision_follows_from_the_configuration_the_request_and_what_is_known() {
     let (store, mut view) = (MemoryStore::default(), View::new(1));
     let places: Vec<_> = config.backends.iter().map(|b| view.place(&store, &b.id).unwrap()).collect();
     let (facts, text) = read();
-    let ask =
-        Ask { facts: &facts, text, strategy: config.strategy, min_quality: None, panic_threshold: PerMille::new(0) };
+    let ask = Ask {
+        facts: &facts,
+        text,
+        strategy: config.strategy,
+        min_quality: None,
+        panic_threshold: PerMille::new(0),
+        barred: &[],
+    };
     let order = |view: &View| {
         let fleet = Fleet { backends: &config.backends, places: &places, view };
         let attempts = plan(&fleet, &ask, 3, now(), &mut SplitMix64::new(1), &mut OwnTurns(0)).unwrap();
@@ -90,7 +96,14 @@ fn each_strategy_plans_the_same_as_on_any_machine() {
     let firsts: Vec<usize> = Strategy::ALL
         .iter()
         .map(|&strategy| {
-            let ask = Ask { facts: &facts, text, strategy, min_quality: None, panic_threshold: PerMille::new(0) };
+            let ask = Ask {
+                facts: &facts,
+                text,
+                strategy,
+                min_quality: None,
+                panic_threshold: PerMille::new(0),
+                barred: &[],
+            };
             plan(&fleet, &ask, 1, now(), &mut SplitMix64::new(9), &mut OwnTurns(0)).unwrap().first().get()
         })
         .collect();
