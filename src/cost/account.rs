@@ -83,8 +83,11 @@ impl Account {
         self.day = self.day.with(amount, Span::Day, now);
     }
 
-    /// Takes note of a request, as far as the limits need it.
+    /// Takes note of a request, as far as the limits need it. The window that it was let into is the present one, even
+    /// if another worker's clock is still in the one before.
     pub fn admit(&mut self, limits: &Limits, claim: Claim, now: Timestamp) {
+        self.hour = self.hour.at(Span::Hour, now);
+        self.day = self.day.at(Span::Day, now);
         if limits.requests_per_minute.is_some() {
             self.requests.add(1, now);
         }

@@ -14,6 +14,7 @@ use crate::state::{Place, Record, View};
 
 mod answers;
 mod breakers;
+mod budget;
 mod quota;
 mod routing;
 

@@ -99,7 +99,8 @@ impl Books {
         Ok(result.map(|()| self.note(lines, now)))
     }
 
-    /// A request went to another backend than it was to: Envoy has sent it there, whatever the limits are.
+    /// A request went to another backend than it was to: Envoy has sent it there, whatever the limits are. What was
+    /// written off stays where it is.
     pub(super) fn transfer(
         &mut self,
         store: &impl Store,
@@ -108,19 +109,25 @@ impl Books {
         now: Timestamp,
     ) -> (Reservation, Result<(), StoreError>) {
         let known = before.map_or([None; LINES], |before| before.accounts);
-        if let Some(before) = &before {
-            self.release(before);
+        match &before {
+            Some(before) if before.life != self.life => return (*before, Ok(())),
+            Some(before) => self.release(before),
+            None => {}
         }
-        let written = self.write(store, now, |ledger, member, _| {
-            for line in lines {
+        let written = self.write(store, now, |ledger, member, is_dead| {
+            let is_spent = is_dead && before.is_some();
+            for line in lines.iter().filter(|_| !is_spent) {
                 if !known.contains(&Some(line.account)) {
                     ledger.admit(line, now);
                 }
                 ledger.reserve(member, line);
             }
-            Ok::<_, ()>(())
+            Ok::<_, ()>(is_spent)
         });
-        (self.note(lines, now), written.map(|_| ()))
+        match (before, &written) {
+            (Some(before), Ok(Ok(true))) => (before, Ok(())),
+            _ => (self.note(lines, now), written.map(|_| ())),
+        }
     }
 
     /// A request is over: what it cost is spent, and what was reserved for it is free.
@@ -240,3 +247,6 @@ impl Books {
         Ok(result)
     }
 }
+
+#[cfg(test)]
+mod tests;
