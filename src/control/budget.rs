@@ -45,6 +45,7 @@ fn account(o: &mut Object<'_>, ledger: &Ledger, key: AccountKey, limits: &Limits
     });
 }
 
+#[inline(never)]
 fn window(
     o: &mut Object<'_>,
     account: &Account,

@@ -64,6 +64,7 @@ impl Account {
         self.overdraft(limits, reserved, claim.cost, now).or(late.map(|retry_at| Shortage::Rate { retry_at }))
     }
 
+    #[inline(never)]
     fn overdraft(&self, limits: &Limits, reserved: PicoUsd, cost: PicoUsd, now: Timestamp) -> Option<Shortage> {
         if cost == PicoUsd(0) {
             return None;
@@ -78,6 +79,7 @@ impl Account {
     }
 
     /// Takes note of money spent.
+    #[inline(never)]
     pub fn spend(&mut self, amount: PicoUsd, now: Timestamp) {
         self.hour = self.hour.with(amount, Span::Hour, now);
         self.day = self.day.with(amount, Span::Day, now);

@@ -20,12 +20,14 @@ pub struct Minute(Vec<(u64, u32)>);
 
 impl Minute {
     /// All that came in the minute before a moment.
+    #[inline(never)]
     pub fn used(&self, now: Timestamp) -> u64 {
         self.live(now).map(|(_, amount)| amount).sum()
     }
 
     /// Whether so much more is within the limit; if not, when it will be. More than the limit is let through alone, or
     /// it would never be.
+    #[inline(never)]
     pub fn room(&self, next: u64, limit: u64, now: Timestamp) -> Result<(), Timestamp> {
         let mut used = self.used(now);
         for (slot, amount) in self.live(now) {
@@ -41,6 +43,7 @@ impl Minute {
     }
 
     /// Takes note of so much.
+    #[inline(never)]
     pub fn add(&mut self, amount: u64, now: Timestamp) {
         let slot = slot(now);
         self.0.retain(|&(past, _)| is_live(past, slot));
@@ -75,6 +78,7 @@ impl Minute {
     }
 
     /// Reads it.
+    #[inline(never)]
     pub(crate) fn decode(from: &mut Decoder<'_>) -> Option<Self> {
         let len = from.u8()?;
         (0..len).map(|_| Some((from.u64()?, from.u32()?))).collect::<Option<_>>().map(Self)

@@ -44,6 +44,7 @@ pub(super) fn is_limited(config: &Config) -> bool {
 impl Router {
     /// What a request asks of each account that it touches, were it to go to this backend. That of all requests is
     /// always among them, limited or not, so that it is known what is spent.
+    #[inline(never)]
     fn lines(
         &self,
         backend: &Backend,
@@ -70,6 +71,7 @@ impl Router {
 impl<H: Host> Context<'_, H> {
     /// Of each backend why this request may not go there for want of money, or because there were too many in the last
     /// minute. Empty where nothing is limited.
+    #[inline(never)]
     pub(super) fn barred(
         &self,
         ask: &Ask<'_>,
@@ -101,6 +103,7 @@ impl<H: Host> Context<'_, H> {
     /// # Errors
     ///
     /// Others were faster, and there is not enough left. Now this VM knows.
+    #[inline(never)]
     pub(super) fn reserve(
         &mut self,
         index: BackendIndex,
@@ -123,6 +126,7 @@ impl<H: Host> Context<'_, H> {
     }
 
     /// Reserves what a request may cost, whatever is left: it goes there in any case.
+    #[inline(never)]
     pub(super) fn reserve_unasked(
         &mut self,
         index: BackendIndex,
@@ -135,6 +139,7 @@ impl<H: Host> Context<'_, H> {
     }
 
     /// Notes what is reserved for a request where it is, after it left the backend that it was meant for.
+    #[inline(never)]
     pub(super) fn transfer(&mut self, route: &mut Route, index: BackendIndex) {
         if !self.router.limited {
             return;
@@ -147,6 +152,7 @@ impl<H: Host> Context<'_, H> {
     }
 
     /// The reservation of a request that does not leave after all.
+    #[inline(never)]
     pub(super) fn give_back(&mut self, reservation: Option<Reservation>, now: Timestamp) {
         if let Some(reservation) = reservation {
             let written = self.view.settle(self.host, &reservation, Spent::default(), now);
@@ -155,6 +161,7 @@ impl<H: Host> Context<'_, H> {
     }
 
     /// What a request cost is spent, instead of what was reserved for it.
+    #[inline(never)]
     pub(super) fn settle(&mut self, route: &mut Route, index: BackendIndex, due: &Due<'_>, now: Timestamp) {
         let Some(reservation) = route.reservation.take() else { return };
         let Some(backend) = self.router.backend(index) else { return self.give_back(Some(reservation), now) };

@@ -85,6 +85,7 @@ impl Ledger {
     }
 
     /// The limit that a request would go beyond in an account.
+    #[inline(never)]
     pub fn shortage(&self, line: &Line, now: Timestamp) -> Option<Shortage> {
         let empty = Account::default();
         let account = self.account(line.account).unwrap_or(&empty);
@@ -92,11 +93,13 @@ impl Ledger {
     }
 
     /// Takes note of a request and of its tokens.
+    #[inline(never)]
     pub(super) fn admit(&mut self, line: &Line, now: Timestamp) {
         self.change(line.account, now, |account| account.admit(&line.limits, line.claim, now));
     }
 
     /// Takes note of money spent.
+    #[inline(never)]
     pub(super) fn spend(&mut self, key: AccountKey, amount: PicoUsd, now: Timestamp) {
         if amount > PicoUsd(0) {
             self.change(key, now, |account| account.spend(amount, now));
@@ -135,6 +138,7 @@ impl Ledger {
     }
 
     /// Notes what a member has reserved in an account, all in all.
+    #[inline(never)]
     pub(super) fn set_reserved(&mut self, member: u64, account: AccountKey, amount: PicoUsd) {
         let is_its = |reserved: &Reserved| reserved.member == member && reserved.account == account;
         match self.reserved.iter().position(is_its) {
@@ -150,6 +154,7 @@ impl Ledger {
     }
 
     /// What those who are not among the living had reserved is spent. Says whether there was anybody.
+    #[inline(never)]
     pub(super) fn write_off(&mut self, living: &[u64], now: Timestamp) -> bool {
         let known = self.members.len();
         self.members.retain(|member| living.contains(member));
@@ -166,6 +171,7 @@ impl Ledger {
 
     /// Changes an account. Where a new one is opened, those in which nothing counts any more are closed, so that there
     /// are never more than configurations have had in a day.
+    #[inline(never)]
     fn change(&mut self, key: AccountKey, now: Timestamp, change: impl FnOnce(&mut Account)) {
         if let Some((_, account)) = self.accounts.iter_mut().find(|(other, _)| *other == key) {
             change(account);
@@ -180,6 +186,7 @@ impl Ledger {
     }
 
     /// As bytes.
+    #[inline(never)]
     pub fn encode(&self) -> Vec<u8> {
         let mut out =
             Encoder::with_capacity(64 * self.accounts.len() + 8 * self.members.len() + 24 * self.reserved.len());
@@ -199,6 +206,7 @@ impl Ledger {
     }
 
     /// From bytes, unless they are of another layout.
+    #[inline(never)]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let mut from = Decoder::new(bytes);
         if from.u8()? != VERSION {

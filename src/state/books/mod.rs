@@ -86,7 +86,7 @@ impl Books {
         lines: &[Line],
         now: Timestamp,
     ) -> Result<Result<Reservation, Shortage>, StoreError> {
-        let result = self.write(store, now, |ledger, member, _| {
+        let result = self.write(store, now, &mut |ledger, member, _| {
             if let Some(shortage) = lines.iter().find_map(|line| ledger.shortage(line, now)) {
                 return Err(shortage);
             }
@@ -114,7 +114,8 @@ impl Books {
             Some(before) => self.release(before),
             None => {}
         }
-        let written = self.write(store, now, |ledger, member, is_dead| {
+        let mut was_dead = false;
+        let written = self.write(store, now, &mut |ledger, member, is_dead| {
             let is_spent = is_dead && before.is_some();
             for line in lines.iter().filter(|_| !is_spent) {
                 if !known.contains(&Some(line.account)) {
@@ -122,10 +123,11 @@ impl Books {
                 }
                 ledger.reserve(member, line);
             }
-            Ok::<_, ()>(is_spent)
+            was_dead = is_dead;
+            Ok(())
         });
         match (before, &written) {
-            (Some(before), Ok(Ok(true))) => (before, Ok(())),
+            (Some(before), Ok(_)) if was_dead => (before, Ok(())),
             _ => (self.note(lines, now), written.map(|_| ())),
         }
     }
@@ -142,14 +144,14 @@ impl Books {
         let accounts = || reservation.accounts.into_iter().flatten();
         self.release(reservation);
         let was_dead = life != self.life;
-        let written = self.write(store, now, |ledger, _, is_dead| {
+        let written = self.write(store, now, &mut |ledger, _, is_dead| {
             for account in accounts() {
                 // What was written off is spent already.
                 let owed = if was_dead || is_dead { spent.cost.minus(claim.cost) } else { spent.cost };
                 ledger.spend(account, owed, now);
                 ledger.correct(account, claim.tokens, spent.tokens, at);
             }
-            Ok::<_, ()>(())
+            Ok(())
         });
         if written.is_err() {
             for account in accounts() {
@@ -170,7 +172,7 @@ impl Books {
         if self.mine.iter().all(is_written) {
             return Ok(());
         }
-        self.write(store, now, |_, _, _| Ok::<_, ()>(())).map(|_| ())
+        self.write(store, now, &mut |_, _, _| Ok(())).map(|_| ())
     }
 
     /// Counts what those who died had reserved as spent.
@@ -214,12 +216,13 @@ impl Books {
 
     /// Writes all that this VM knows, and what `change` makes of it, if that agrees. That is told this VM's name in the
     /// ledger, and whether it was taken for dead.
-    fn write<T, E>(
+    #[inline(never)]
+    fn write(
         &mut self,
         store: &impl Store,
         now: Timestamp,
-        mut change: impl FnMut(&mut Ledger, u64, bool) -> Result<T, E>,
-    ) -> Result<Result<T, E>, StoreError> {
+        change: &mut dyn FnMut(&mut Ledger, u64, bool) -> Result<(), Shortage>,
+    ) -> Result<Result<(), Shortage>, StoreError> {
         let (ledger, is_dead, result) = update(store, Ledger::KEY, |bytes| {
             let mut ledger = bytes.and_then(Ledger::decode).unwrap_or_default();
             let is_dead = self.joined && !ledger.knows(self.member);

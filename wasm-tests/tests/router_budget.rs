@@ -1,0 +1,279 @@
+//! Money and rates on a real Envoy with four workers: budgets hold however many ask at once, and are used up.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::needless_pass_by_value, reason = "a test")]
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
+
+use serde_json::{Value, json};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+use wasm_tests::{
+    backend::{Backend, Behaviour, Flavour, PromptTokens},
+    client::{Client, Reply},
+    envoy::{Envoy, Route},
+    load::{Load, load},
+    router::{chat, counted, news_travels, settled, streamed_chat, until},
+};
+
+const PATH: &str = "/v1/chat/completions";
+
+/// A dollar for a thousand tokens: a token is a thousandth of a dollar.
+const PRICE: f64 = 1.0;
+
+/// What a request of [`question`] costs, in thousandths of a dollar: its prompt, and the answer.
+const COST: u64 = PROMPT + 16;
+
+/// About what the router estimates for [`question`], too.
+const PROMPT: u64 = 100;
+
+/// Somebody asks something of so many tokens, and wants no more than the usual answer.
+fn question(mut request: Value) -> Value {
+    request["messages"][0]["content"] = "hello ".repeat(92).into();
+    request["max_tokens"] = 16.into();
+    request
+}
+
+async fn backend(name: &str) -> Backend {
+    let backend = Backend::start(name, Flavour::OpenAi).await;
+    backend.set(plain());
+    backend
+}
+
+fn plain() -> Behaviour {
+    Behaviour { prompt_tokens: PromptTokens::Exactly(PROMPT), ..Behaviour::default() }
+}
+
+async fn rig(backends: &[Backend], instances: Value, cost: Value) -> Envoy {
+    clear_of_midnight().await;
+    let router = json!({"strategy": "round_robin", "retry": {"max_attempts": 1},
+        "backend_instances": instances, "cost": cost});
+    Envoy::builder()
+        .concurrency(4)
+        .backends(backends)
+        .route(Route::ClusterHeader)
+        .router(router)
+        .control()
+        .start()
+        .await
+}
+
+/// A day's budget begins anew at midnight: no test is to be under way then.
+async fn clear_of_midnight() {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let left = 86_400 - since_epoch % 86_400;
+    if left < 120 {
+        sleep(Duration::from_secs(left + 1)).await;
+    }
+}
+
+async fn ask(envoy: &Envoy, headers: &[(&str, &str)]) -> Reply {
+    Client::new().post_json_with(&envoy.url(PATH), headers, &question(chat(""))).await.unwrap()
+}
+
+async fn ask_many(envoy: &Envoy, requests: usize, clients: usize) -> Load {
+    let body = question(chat(""));
+    load(&Client::new(), requests, clients, |_| Client::json_request(&envoy.url(PATH), &body)).await
+}
+
+fn code(reply: &Reply) -> (u16, String) {
+    (reply.status, reply.json()["error"]["code"].as_str().unwrap_or_default().to_owned())
+}
+
+fn exhausted() -> (u16, String) {
+    (429, "budget_exceeded".to_owned())
+}
+
+async fn budget(envoy: &Envoy) -> Value {
+    let reply = Client::new().get(&envoy.control_url("/budget")).await.unwrap();
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    reply.json()
+}
+
+/// Dollars, in thousandths.
+fn thousandths(value: &Value) -> u64 {
+    (value.as_f64().unwrap_or_else(|| panic!("{value}")) * 1e3).round() as u64
+}
+
+/// What was spent in the day, in thousandths of a dollar, once nothing is reserved any more and every worker knows it.
+async fn spent(envoy: &Envoy) -> u64 {
+    until("nothing is reserved", || async {
+        news_travels().await;
+        budget(envoy).await["overall"]["reserved_usd"] == 0
+    })
+    .await;
+    thousandths(&budget(envoy).await["overall"]["day"]["spent_usd"])
+}
+
+/// Asks until a request is refused for the rest of the day; how many were served.
+async fn use_up(envoy: &Envoy) -> u64 {
+    let mut served = 0;
+    loop {
+        let reply = ask(envoy, &[]).await;
+        if reply.status == 200 {
+            served += 1;
+            continue;
+        }
+        assert_eq!(code(&reply), exhausted());
+        let wait: u64 = reply.header("retry-after").unwrap().parse().unwrap();
+        // One that is told to come back in a second was faster than the end of the one before.
+        if wait > 1 {
+            return served;
+        }
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+fn assert_used_up(spent: u64, limit: u64) {
+    assert!(spent <= limit && spent * 100 >= limit * 99, "{spent} of {limit}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sixty_four_clients_at_once_spend_a_budget_and_not_more() {
+    let backends = [backend("alpha").await, backend("beta").await];
+    let limit = 500 * COST;
+    let instances = json!({"alpha": {"cost_per_1k_tokens": PRICE}, "beta": {"cost_per_1k_tokens": PRICE}});
+    let envoy = rig(&backends, instances, json!({"daily_budget_usd": limit as f64 / 1e3})).await;
+    let sent = ask_many(&envoy, 1_500, 64).await;
+    let by_status = sent.by_status();
+    assert!(by_status.keys().all(|status| [200, 429].contains(status)), "{by_status:?}");
+    for refused in sent.answers().filter(|reply| reply.status == 429) {
+        assert_eq!(code(refused), exhausted());
+        assert!(refused.header("retry-after").is_some());
+    }
+    let served = by_status[&200] as u64 + use_up(&envoy).await;
+    let spent = spent(&envoy).await;
+    assert_eq!(spent, served * COST, "each is paid once");
+    assert_used_up(spent, limit);
+    assert_eq!(backends.iter().map(|backend| backend.counters().prompts).sum::<u64>(), served);
+    let stats = settled(&envoy).await;
+    assert_eq!(counted(&stats, "budget_spent_micro_usd", &[("window", "day")]), spent * 1_000);
+    assert_eq!(counted(&stats, "usage_estimated_total", &[]), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_that_are_all_cut_halfway_are_paid_for_and_the_budget_holds() {
+    let backends = [backend("alpha").await];
+    backends[0].set(Behaviour { inter_token_ms: 4, ..plain() });
+    let limit = 500 * COST;
+    let envoy = rig(
+        &backends,
+        json!({"alpha": {"cost_per_1k_tokens": PRICE}}),
+        json!({"daily_budget_usd": limit as f64 / 1e3}),
+    )
+    .await;
+    let mut clients = JoinSet::new();
+    for _ in 0..64 {
+        let url = envoy.url(PATH);
+        clients.spawn(async move {
+            let (client, mut served) = (Client::new(), 0_u64);
+            for _ in 0..14 {
+                let mut stream = client.open(Client::json_request(&url, &question(streamed_chat("")))).await.unwrap();
+                if stream.status == 200 {
+                    // A few of its sixteen pieces.
+                    stream.read_at_least(1_200).await.unwrap();
+                    served += 1;
+                }
+                stream.cut();
+            }
+            served
+        });
+    }
+    let cut: u64 = clients.join_all().await.into_iter().sum();
+    assert!(cut > 400, "{cut}");
+    let by_streams = spent(&envoy).await;
+    assert!((cut * PROMPT * 95 / 100..=cut * COST * 110 / 100).contains(&by_streams), "{by_streams} for {cut}");
+    use_up(&envoy).await;
+    assert_used_up(spent(&envoy).await, limit);
+    let stats = settled(&envoy).await;
+    assert_eq!(counted(&stats, "usage_estimated_total", &[("backend_id", "alpha")]), cut);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn beyond_the_budget_the_cheapest_serves_where_the_operator_wants_that() {
+    let backends = [backend("cheap").await, backend("dear").await];
+    let instances = json!({"cheap": {"cost_per_1k_tokens": 0.5}, "dear": {"cost_per_1k_tokens": PRICE}});
+    let cost = json!({"hourly_budget_usd": 1_000, "daily_budget_usd": 2, "on_exhausted": "cheapest"});
+    let envoy = rig(&backends, instances, cost).await;
+    let sent = ask_many(&envoy, 200, 16).await;
+    assert_eq!(sent.failures(), 0, "{:?}", sent.first_failure());
+    let spent = spent(&envoy).await;
+    assert!(spent > 2_000, "{spent}");
+    let [cheap, dear] = [&backends[0], &backends[1]].map(|backend| backend.counters().prompts);
+    assert!(dear <= 20 && cheap >= 180, "{cheap} {dear}");
+    settled(&envoy).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backend_over_its_own_budget_is_left_out_and_others_serve() {
+    let backends = [backend("alpha").await, backend("beta").await];
+    let instances = json!({"alpha": {"cost_per_1k_tokens": PRICE, "daily_budget_usd": 2}, "beta": {}});
+    let envoy = rig(&backends, instances, json!({})).await;
+    let sent = ask_many(&envoy, 300, 16).await;
+    assert_eq!(sent.failures(), 0, "{:?}", sent.first_failure());
+    let alpha = backends[0].counters().prompts;
+    assert!(alpha * COST <= 2_000, "{alpha}");
+    spent(&envoy).await;
+    let own = &budget(&envoy).await["backends"][0];
+    assert_eq!((&own["id"], thousandths(&own["day"]["spent_usd"])), (&json!("alpha"), alpha * COST));
+    let body = question(chat("")).to_string();
+    let request = Client::request(&hyper::Method::POST, &envoy.control_url("/explain"), &[], body);
+    let explained = Client::new().send(request).await.unwrap().json();
+    let excluded = &explained["backends"][0]["excluded"];
+    assert_eq!(excluded["by"], "budget", "{excluded}");
+    settled(&envoy).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tenants_are_kept_apart() {
+    let backends = [backend("alpha").await];
+    let tenants = json!({"ann": {"daily_budget_usd": 0.5}, "bob": {"max_requests_per_minute": 7}});
+    let cost = json!({"tenant_header": "x-user", "tenants": tenants});
+    let envoy = rig(&backends, json!({"alpha": {"cost_per_1k_tokens": PRICE}}), cost).await;
+    let mut answers: BTreeMap<(&str, u16, String), usize> = BTreeMap::new();
+    for tenant in ["ann", "bob", "eve"] {
+        for _ in 0..12 {
+            let reply = ask(&envoy, &[("x-user", tenant)]).await;
+            let (status, code) = code(&reply);
+            *answers.entry((tenant, status, code)).or_default() += 1;
+            if status == 429 {
+                assert!(reply.header("retry-after").is_some());
+            }
+        }
+    }
+    let count = |tenant, status, code: &str| answers.get(&(tenant, status, code.to_owned())).copied().unwrap_or(0);
+    // Half a dollar is four requests and a bit.
+    assert_eq!((count("ann", 200, ""), count("ann", 429, "budget_exceeded")), (4, 8), "{answers:?}");
+    assert_eq!((count("bob", 200, ""), count("bob", 429, "rate_limited")), (7, 5), "{answers:?}");
+    assert_eq!(count("eve", 200, ""), 12, "{answers:?}");
+    settled(&envoy).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rate_is_held_over_all_workers() {
+    let backends = [backend("alpha").await, backend("beta").await];
+    let instances = json!({"alpha": {"max_requests_per_minute": 600}, "beta": {"priority": 2}});
+    let envoy = rig(&backends, instances, json!({"tenants": {"default": {"max_requests_per_minute": 900}}})).await;
+    let started = Instant::now();
+    let mut served = 0;
+    let mut refused = 0;
+    // Ten seconds, however fast the machine is: as long as no minute has passed, no more than a minute's go through.
+    while started.elapsed() < Duration::from_secs(10) || served + refused < 1_200 {
+        let sent = ask_many(&envoy, 150, 32).await;
+        assert!(sent.by_status().keys().all(|status| [200, 429].contains(status)));
+        served += sent.by_status().get(&200).copied().unwrap_or(0);
+        refused += sent.by_status().get(&429).copied().unwrap_or(0);
+    }
+    assert!(refused > 0);
+    if started.elapsed() < Duration::from_secs(60) {
+        assert_eq!((served, backends[0].counters().prompts), (900, 600), "{:?}", started.elapsed());
+    }
+    let last = ask(&envoy, &[]).await;
+    assert_eq!(code(&last), (429, "rate_limited".to_owned()));
+    let wait: u64 = last.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=61).contains(&wait), "{wait}");
+    settled(&envoy).await;
+}
