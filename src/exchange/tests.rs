@@ -15,6 +15,7 @@ use crate::state::{Place, Record, View};
 mod answers;
 mod breakers;
 mod budget;
+mod costs;
 mod quota;
 mod routing;
 
