@@ -86,7 +86,7 @@ fn decision(strategy: Strategy, backends: usize) -> f64 {
         strategy,
         min_quality: None,
         panic_threshold: PerMille::new(0),
-        barred: &[],
+        means: &[],
     };
     let fleet = Fleet { backends: &config.backends, places: &places, view: &view };
     let (mut rng, mut turns) = (SplitMix64::new(7), OwnTurns::default());

@@ -17,6 +17,8 @@ pub struct Cost {
     pub limits: Limits,
     /// What becomes of a request that no budget is left for.
     pub on_exhausted: OnExhausted,
+    /// Whether budgets land softly: the dearer backends get less as the money goes faster than the time.
+    pub pacing: bool,
     /// A header that says who is asking, set by a filter before this one.
     pub tenant_header: Option<Box<str>>,
     /// Those who have limits of their own, sorted by name.
@@ -69,11 +71,12 @@ impl Cost {
 }
 
 /// Keys of the full interface that this version does not serve yet.
-const LATER: &[&str] = &["alert_thresholds", "pacing", "target_efficiency", "tracking_window_hours"];
+const LATER: &[&str] = &["alert_thresholds", "target_efficiency", "tracking_window_hours"];
 
 pub(super) fn cost(reader: &mut Reader<'_, '_>) -> Cost {
     let limits = budgets(reader);
     let on_exhausted = reader.choice("on_exhausted", OnExhausted::default());
+    let pacing = reader.boolean("pacing", true);
     let tenant_header = reader.text("tenant_header");
     if tenant_header.is_some_and(|name| !is_header(name)) {
         reader.problem("tenant_header", NO_HEADER);
@@ -84,7 +87,7 @@ pub(super) fn cost(reader: &mut Reader<'_, '_>) -> Cost {
     }
     tenants.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     reader.later(LATER);
-    Cost { limits, on_exhausted, tenant_header: tenant_header.map(Into::into), tenants }
+    Cost { limits, on_exhausted, pacing, tenant_header: tenant_header.map(Into::into), tenants }
 }
 
 fn tenant(reader: &mut Reader<'_, '_>, name: &str) -> Tenant {

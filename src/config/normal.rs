@@ -102,6 +102,7 @@ fn cost(cost: &Cost) -> Value {
         "hourly_budget_usd": cost.limits.hourly_budget.map(usd),
         "daily_budget_usd": cost.limits.daily_budget.map(usd),
         "on_exhausted": cost.on_exhausted.name(),
+        "pacing": cost.pacing,
         "tenant_header": cost.tenant_header,
         "tenants": Value::Object(tenants),
     })

@@ -192,7 +192,9 @@ mod tests {
         #[test]
         fn it_survives_being_bytes(moments in prop::collection::vec(0..100_000_u64, 0..300)) {
             let mut minute = Minute::default();
-            moments.into_iter().for_each(|ms| minute.add(ms, at(ms)));
+            for ms in moments {
+                minute.add(ms, at(ms));
+            }
             let mut out = Encoder::with_capacity(0);
             minute.encode(&mut out);
             let bytes = out.finish();

@@ -4,6 +4,7 @@ mod account;
 mod bill;
 mod estimate;
 mod minute;
+pub mod pacing;
 mod spending;
 
 pub use account::{Account, Claim, Shortage};

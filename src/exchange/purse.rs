@@ -7,7 +7,7 @@
 use super::Context;
 use super::router::{Route, Router};
 use crate::config::{Config, OnExhausted};
-use crate::cost::{Bill, Claim, Heard, Shortage, estimate, most};
+use crate::cost::{self, Bill, Claim, Heard, Shortage, estimate, pacing};
 use crate::domain::{Api, Backend, BackendIndex, Ending, Failure, Limits, PicoUsd, Timestamp, Tokens};
 use crate::host::Host;
 use crate::metrics::Metric;
@@ -53,8 +53,8 @@ impl Router {
         customer: Customer,
         binding: Binding,
     ) -> Vec<Line> {
-        let cost = if customer.pays { most(backend, record, ask.facts, ask.text) } else { PicoUsd(0) };
-        let claim = Claim { cost, tokens: estimate(backend, record, ask.facts, ask.text).tokens() };
+        let most = if customer.pays { cost::most(backend, record, ask.facts, ask.text) } else { PicoUsd(0) };
+        let claim = Claim { cost: most, tokens: estimate(backend, record, ask.facts, ask.text).tokens() };
         let bound = |limits: &Limits| match binding {
             Binding::All => *limits,
             Binding::Backend => Limits { hourly_budget: None, daily_budget: None, ..*limits },
@@ -64,32 +64,46 @@ impl Router {
         let tenant = tenant.map(|tenant| (AccountKey::of_tenant(&tenant.name), bound(&tenant.limits)));
         let own = backend.limits.is_any().then(|| (AccountKey::of_backend(&backend.id), backend.limits));
         let accounts = [Some((AccountKey::ALL, bound(&cost.limits))), tenant, own];
-        accounts.into_iter().flatten().map(|(account, limits)| Line { account, limits, claim }).collect()
+        let paces = |account| cost.pacing && own.is_none_or(|(own, _)| own != account);
+        let line = |(account, limits)| Line { account, limits, claim, paces: paces(account) };
+        accounts.into_iter().flatten().map(line).collect()
     }
 }
 
 impl<H: Host> Context<'_, H> {
-    /// Of each backend why this request may not go there for want of money, or because there were too many in the last
-    /// minute. Empty where nothing is limited.
+    /// Of each backend the part of its traffic that budgets leave it, or why this request may not go there: for want of
+    /// money, or because there were too many in the last minute. Empty where nothing is limited.
     #[inline(never)]
-    pub(super) fn barred(
+    pub(super) fn means(
         &self,
         ask: &Ask<'_>,
         customer: Customer,
         binding: Binding,
         now: Timestamp,
-    ) -> Vec<Option<Exclusion>> {
+    ) -> Vec<Result<f64, Exclusion>> {
         if !self.router.limited {
             return Vec::new();
         }
-        let bar = |(_, backend, place)| {
+        let ledger = self.view.ledger();
+        let mut thrift = 0.0_f64;
+        let look = |(_, backend, place)| {
             let lines = self.router.lines(backend, self.view.record(place), ask, customer, binding);
-            lines.iter().find_map(|line| self.view.ledger().shortage(line, now)).map(|shortage| match shortage {
-                Shortage::Budget { retry_at } => Exclusion::OverBudget { retry_at },
-                Shortage::Rate { retry_at } => Exclusion::OverRate { retry_at },
-            })
+            match lines.iter().find_map(|line| ledger.shortage(line, now)) {
+                Some(Shortage::Budget { retry_at }) => Err(Exclusion::OverBudget { retry_at }),
+                Some(Shortage::Rate { retry_at }) => Err(Exclusion::OverRate { retry_at }),
+                None => {
+                    thrift = lines
+                        .iter()
+                        .filter(|line| line.paces)
+                        .map(|line| ledger.thrift(line, now))
+                        .fold(thrift, f64::max);
+                    Ok(estimate(backend, self.view.record(place), ask.facts, ask.text).cost)
+                }
+            }
         };
-        self.router.places().map(bar).collect()
+        let costs: Vec<_> = self.router.places().map(look).collect();
+        let cheapest = costs.iter().flatten().min().copied().unwrap_or_default();
+        costs.into_iter().map(|cost| cost.map(|cost| pacing::part(cost, cheapest, thrift))).collect()
     }
 
     /// Whether a request that nobody may serve is to be served beyond the budget.

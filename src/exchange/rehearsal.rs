@@ -51,10 +51,10 @@ impl<H: Host> Context<'_, H> {
         }
         let strategy = intake.strategy.unwrap_or(self.router.strategy());
         let (min_quality, panic_threshold) = (intake.min_quality, config.panic_threshold);
-        let ask = Ask { facts: &facts, text, strategy, min_quality, panic_threshold, barred: &[] };
+        let ask = Ask { facts: &facts, text, strategy, min_quality, panic_threshold, means: &[] };
         let customer = Customer { tenant: config.cost.tenant(intake.tenant.as_deref()), pays: true };
-        let barred = self.barred(&ask, customer, Binding::All, now);
-        let ask = Ask { barred: &barred, ..ask };
+        let means = self.means(&ask, customer, Binding::All, now);
+        let ask = Ask { means: &means, ..ask };
         let fleet = Fleet { backends: &config.backends, places: &self.router.places, view: self.view };
         let look = |(index, backend, record)| {
             (estimate(backend, record, &facts, text), assess(index, backend, record, &ask, now))

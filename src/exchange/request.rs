@@ -30,7 +30,7 @@ pub(super) fn decide<H: Host>(
         strategy,
         min_quality: intake.min_quality,
         panic_threshold: cx.router.config().panic_threshold,
-        barred: &[],
+        means: &[],
     };
     let tenant = cx.router.config().cost.tenant(intake.tenant.as_deref());
     let customer = Customer { tenant, pays: intake.method == Method::Post };

@@ -79,7 +79,7 @@ impl Route {
             strategy: self.strategy,
             min_quality: None,
             panic_threshold: PerMille::ONE,
-            barred: &[],
+            means: &[],
         }
     }
 
@@ -150,8 +150,8 @@ impl<H: Host> Context<'_, H> {
         let mut binding = Binding::All;
         // A backend that turns out to have no room, or to be ill, is known to be so at the next try.
         for _ in 0..self.router.config.backends.len() + 2 {
-            let barred = self.barred(ask, customer, binding, now);
-            let ask = &Ask { barred: &barred, ..*ask };
+            let means = self.means(ask, customer, binding, now);
+            let ask = &Ask { means: &means, ..*ask };
             let Router { config, places, cursor, smooth, rng, .. } = &mut *self.router;
             let fleet = Fleet { backends: &config.backends, places, view: self.view };
             // Two streams of chance: turns need their own, for when shared data fails them.

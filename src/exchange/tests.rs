@@ -16,6 +16,7 @@ mod answers;
 mod breakers;
 mod budget;
 mod costs;
+mod pacing;
 mod quota;
 mod routing;
 

@@ -88,10 +88,10 @@ pub(crate) fn assess(
     ask: &Ask<'_>,
     now: Timestamp,
 ) -> Result<Terms, Exclusion> {
-    match ask.barred.get(index.get()) {
-        Some(Some(why)) => Err(*why),
-        _ => admits(backend, record, ask, now),
-    }
+    let Some(means) = ask.means.get(index.get()) else { return admits(backend, record, ask, now) };
+    let means = (*means)?;
+    let Terms { probe, part } = admits(backend, record, ask, now)?;
+    Ok(Terms { probe, part: (part * means).max(LEAST_PART) })
 }
 
 /// Whether a backend is good enough, has room and is well enough, and on what terms.

@@ -52,9 +52,9 @@ pub struct Ask<'a> {
     pub min_quality: Option<PerMille>,
     /// When fewer of the backends than this share are eligible, those that are merely ill may be tried, too.
     pub panic_threshold: PerMille,
-    /// Of each backend why the request may not go there for want of money, or because it was asked too often; empty
-    /// where nothing is limited.
-    pub barred: &'a [Option<Exclusion>],
+    /// Of each backend the part of its traffic that budgets leave it, or why the request may not go there: for want of
+    /// money, or because it was asked too often. Empty where nothing is limited.
+    pub means: &'a [Result<f64, Exclusion>],
 }
 
 /// Whose turn it is, over all workers: what the strategies that deal in shares ask.

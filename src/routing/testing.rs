@@ -113,7 +113,7 @@ impl Rig {
             strategy,
             min_quality,
             panic_threshold: self.panic_threshold,
-            barred: &[],
+            means: &[],
         };
         plan(&fleet, &ask, wanted, now, &mut self.rng, &mut Shared(&self.store, self.backends.len()))
     }

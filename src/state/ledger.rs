@@ -4,7 +4,7 @@
 //! reserved is noted by member (`Members`), and written by that member alone, as a whole: so a lost write is made good
 //! by the next one. A member that died is written off: what it had reserved was most likely spent, and counts so.
 
-use crate::cost::{Account, Claim, Shortage};
+use crate::cost::{Account, Claim, Shortage, pacing};
 use crate::domain::{Decoder, Encoder, Limits, PicoUsd, Timestamp, Tokens};
 
 /// The layout's version: its first byte and part of its key.
@@ -47,6 +47,8 @@ pub struct Line {
     pub limits: Limits,
     /// What is asked.
     pub claim: Claim,
+    /// Whether its budget is to land softly.
+    pub paces: bool,
 }
 
 /// What one member has reserved in one account.
@@ -90,6 +92,12 @@ impl Ledger {
         let empty = Account::default();
         let account = self.account(line.account).unwrap_or(&empty);
         account.shortage(&line.limits, self.reserved(line.account), line.claim, now)
+    }
+
+    /// How much costs are to weigh, for the budget of this account to last as long as its window.
+    pub fn thrift(&self, line: &Line, now: Timestamp) -> f64 {
+        let reserved = self.reserved(line.account);
+        self.account(line.account).map_or(0.0, |account| pacing::thrift(account, &line.limits, reserved, now))
     }
 
     /// Takes note of a request and of its tokens.

@@ -370,7 +370,7 @@ impl View {
             })?;
         }
         if self.books.is_open() {
-            self.books.write_off(store, &Members::living(store, now)?, now)?;
+            Books::write_off(store, &Members::living(store, now)?, now)?;
         }
         self.members.free(store, &dead, now)
     }

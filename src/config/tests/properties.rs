@@ -130,12 +130,13 @@ prop_compose! {
     fn cost()(
         limits in limits(),
         on_exhausted in prop::sample::select(&[OnExhausted::Refuse, OnExhausted::Cheapest]),
+        pacing in any::<bool>(),
         tenant_header in option::of("[a-z][a-z0-9-]{0,60}"),
         tenants in btree_map("[!-~]{1,128}", limits(), 0..4),
     ) -> Cost {
         let limits = Limits { requests_per_minute: None, tokens_per_minute: None, ..limits };
         let tenants = tenants.into_iter().map(|(name, limits)| Tenant { name: name.into(), limits }).collect();
-        Cost { limits, on_exhausted, tenant_header: tenant_header.map(Into::into), tenants }
+        Cost { limits, on_exhausted, pacing, tenant_header: tenant_header.map(Into::into), tenants }
     }
 }
 

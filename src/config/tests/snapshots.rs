@@ -51,7 +51,7 @@ fn a_configuration_with_every_key() {
         "client_hints": ["min_quality", "strategy", "tenant"],
         "retry": { "max_attempts": 4 },
         "cost": {
-            "hourly_budget_usd": 1.25, "daily_budget_usd": 10.000_001, "on_exhausted": "cheapest", "tenant_header": "x-tenant",
+            "hourly_budget_usd": 1.25, "daily_budget_usd": 10.000_001, "on_exhausted": "cheapest", "pacing": false, "tenant_header": "x-tenant",
             "tenants": { "b@c.d": { "daily_budget_usd": 1 }, "default": { "max_requests_per_minute": 60 } },
         },
         "envoy_admin": { "cluster": "admin", "interval_ms": 250 },
@@ -88,7 +88,7 @@ fn every_kind_of_error_at_once() {
         "queue": { "size": 0 },
         "cost": {
             "daily_budget_usd": 0, "hourly_budget_usd": "1", "on_exhausted": "queue", "tenant_header": "X-LLM-Tenant",
-            "tenants": { "a b": { "max_requests_per_minute": 0.5 } }, "pacing": true,
+            "tenants": { "a b": { "max_requests_per_minute": 0.5 } }, "alert_thresholds": [0.5], "pacing": 1,
         },
         "envoy_admin": { "cluster": "dotted.id", "interval_ms": 1 },
         "response_header": true,

@@ -176,7 +176,7 @@ impl Books {
     }
 
     /// Counts what those who died had reserved as spent.
-    pub(super) fn write_off(&mut self, store: &impl Store, living: &[u64], now: Timestamp) -> Result<(), StoreError> {
+    pub(super) fn write_off(store: &impl Store, living: &[u64], now: Timestamp) -> Result<(), StoreError> {
         update(store, Ledger::KEY, |bytes| {
             let mut ledger = bytes.and_then(Ledger::decode).unwrap_or_default();
             let is_changed = ledger.write_off(living, now);

@@ -14,7 +14,7 @@ fn limits() -> Limits {
 }
 
 fn line(account: AccountKey, cost: u64) -> Line {
-    Line { account, limits: limits(), claim: Claim { cost: PicoUsd(cost), tokens: Tokens(1) } }
+    Line { account, limits: limits(), claim: Claim { cost: PicoUsd(cost), tokens: Tokens(1) }, paces: false }
 }
 
 fn views(store: &impl Store, number: u64) -> Vec<View> {
@@ -201,13 +201,17 @@ proptest! {
                     // The others show that they live, and find that this one does not.
                     for _ in 0..2 {
                         now += 10;
-                        views.iter_mut().for_each(|view| view.refresh(&store, at(now)).unwrap());
+                        for view in &mut views {
+ view.refresh(&store, at(now)).unwrap();
+}
                     }
                 }
                 Step::Clock { seconds } => {
                     clock_is_set = true;
                     now = now.saturating_add_signed(seconds);
-                    views.iter_mut().for_each(|view| view.refresh(&store, at(now)).unwrap());
+                    for view in &mut views {
+ view.refresh(&store, at(now)).unwrap();
+}
                 }
             }
             let ledger = shared(&store);
@@ -238,7 +242,9 @@ proptest! {
         let memory = MemoryStore::default();
         let store = Flaky(&memory, std::cell::Cell::new(seed));
         let mut views = views(&store, 3);
-        views.iter_mut().for_each(|view| while view.refresh(&store, at(0)).is_err() {});
+        for view in &mut views {
+ while view.refresh(&store, at(0)).is_err() {}
+}
         let mut open: Vec<Vec<Reservation>> = vec![Vec::new(); 3];
         let mut paid = 0;
         for (n, event, cost) in steps {

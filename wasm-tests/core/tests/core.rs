@@ -68,7 +68,7 @@ fn a_decision_follows_from_the_configuration_the_request_and_what_is_known() {
         strategy: config.strategy,
         min_quality: None,
         panic_threshold: PerMille::new(0),
-        barred: &[],
+        means: &[],
     };
     let order = |view: &View| {
         let fleet = Fleet { backends: &config.backends, places: &places, view };
@@ -96,14 +96,8 @@ fn each_strategy_plans_the_same_as_on_any_machine() {
     let firsts: Vec<usize> = Strategy::ALL
         .iter()
         .map(|&strategy| {
-            let ask = Ask {
-                facts: &facts,
-                text,
-                strategy,
-                min_quality: None,
-                panic_threshold: PerMille::new(0),
-                barred: &[],
-            };
+            let ask =
+                Ask { facts: &facts, text, strategy, min_quality: None, panic_threshold: PerMille::new(0), means: &[] };
             plan(&fleet, &ask, 1, now(), &mut SplitMix64::new(9), &mut OwnTurns(0)).unwrap().first().get()
         })
         .collect();
