@@ -160,8 +160,8 @@ impl<H: Host> Context<'_, H> {
         }
         let now = self.host.now();
         let lines = self.lines_at(index, &route.ask(), route.customer, Binding::All);
-        let (reservation, written) = self.view.transfer(self.host, route.reservation, &lines, now);
-        route.reservation = Some(reservation);
+        let (reservation, written) = self.view.transfer(self.host, route.reservation.as_deref().copied(), &lines, now);
+        route.reservation = Some(Box::new(reservation));
         self.note_written(written);
     }
 
@@ -178,7 +178,7 @@ impl<H: Host> Context<'_, H> {
     #[inline(never)]
     pub(super) fn settle(&mut self, route: &mut Route, index: BackendIndex, due: &Due<'_>, now: Timestamp) {
         let Some(reservation) = route.reservation.take() else { return };
-        let Some(backend) = self.router.backend(index) else { return self.give_back(Some(reservation), now) };
+        let Some(backend) = self.router.backend(index) else { return self.give_back(Some(*reservation), now) };
         let prompt = self.router.estimate(self.view, route, index).input;
         let bill = due.bill(backend, route, prompt);
         if bill.estimated {

@@ -46,7 +46,7 @@ pub(super) fn decide<H: Host>(
         departed: now,
         held,
         customer,
-        reservation,
+        reservation: reservation.map(Box::new),
         method: intake.method,
         facts,
     };

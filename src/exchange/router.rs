@@ -54,7 +54,7 @@ pub(super) struct Route {
     pub(super) held: Option<Held>,
     pub(super) customer: Customer,
     /// What is reserved for it, where anything is limited.
-    pub(super) reservation: Option<Reservation>,
+    pub(super) reservation: Option<Box<Reservation>>,
 }
 
 /// A place in a backend's count of requests in flight.
