@@ -2,6 +2,7 @@
 
 mod account;
 mod bill;
+mod crossing;
 mod estimate;
 mod minute;
 pub mod pacing;
@@ -9,6 +10,7 @@ mod spending;
 
 pub use account::{Account, Claim, Shortage};
 pub use bill::{Bill, Heard};
+pub use crossing::{Crossing, budget_alerts};
 pub use estimate::{Estimate, estimate, most, price_of};
 pub use minute::Minute;
 pub use spending::Spending;

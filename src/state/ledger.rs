@@ -103,14 +103,14 @@ impl Ledger {
     /// Takes note of a request and of its tokens.
     #[inline(never)]
     pub(super) fn admit(&mut self, line: &Line, now: Timestamp) {
-        self.change(line.account, now, |account| account.admit(&line.limits, line.claim, now));
+        self.change(line.account, now, &|account| account.admit(&line.limits, line.claim, now));
     }
 
     /// Takes note of money spent.
     #[inline(never)]
     pub(super) fn spend(&mut self, key: AccountKey, amount: PicoUsd, now: Timestamp) {
         if amount > PicoUsd(0) {
-            self.change(key, now, |account| account.spend(amount, now));
+            self.change(key, now, &|account| account.spend(amount, now));
         }
     }
 
@@ -180,7 +180,7 @@ impl Ledger {
     /// Changes an account. Where a new one is opened, those in which nothing counts any more are closed, so that there
     /// are never more than configurations have had in a day.
     #[inline(never)]
-    fn change(&mut self, key: AccountKey, now: Timestamp, change: impl FnOnce(&mut Account)) {
+    fn change(&mut self, key: AccountKey, now: Timestamp, change: &dyn Fn(&mut Account)) {
         if let Some((_, account)) = self.accounts.iter_mut().find(|(other, _)| *other == key) {
             change(account);
             return;
