@@ -57,3 +57,4 @@ pub mod envoy;
 pub mod load;
 mod ports;
 pub mod router;
+pub mod sabotage;

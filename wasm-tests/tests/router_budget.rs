@@ -3,20 +3,27 @@
 
 use std::{
     collections::BTreeMap,
+    convert::Infallible,
     time::{Duration, SystemTime},
 };
 
+use bytes::Bytes;
+use futures_util::stream;
+use http_body_util::StreamBody;
+use hyper::{HeaderMap, Request, body::Frame, client::conn::http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use tokio::{
     task::JoinSet,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 use wasm_tests::{
     backend::{Backend, Behaviour, Flavour, PromptTokens},
     client::{Client, Reply},
-    envoy::{Envoy, Route},
+    envoy::{self, Envoy, Route},
     load::{Load, load},
     router::{chat, counted, news_travels, settled, streamed_chat, until},
+    sabotage::trapping,
 };
 
 const PATH: &str = "/v1/chat/completions";
@@ -87,10 +94,17 @@ fn exhausted() -> (u16, String) {
     (429, "budget_exceeded".to_owned())
 }
 
+/// As a worker shows it that has a router: a VM that was made anew has none before the first request.
 async fn budget(envoy: &Envoy) -> Value {
-    let reply = Client::new().get(&envoy.control_url("/budget")).await.unwrap();
-    assert_eq!(reply.status, 200, "{}", reply.text());
-    reply.json()
+    for _ in 0..1_000 {
+        let reply = Client::new().get(&envoy.control_url("/budget")).await.unwrap();
+        if reply.status == 200 {
+            return reply.json();
+        }
+        assert_eq!(code(&reply), (503, "no_router".to_owned()));
+        sleep(Duration::from_millis(5)).await;
+    }
+    panic!("no worker has a router");
 }
 
 /// Dollars, in thousandths.
@@ -276,4 +290,63 @@ async fn a_rate_is_held_over_all_workers() {
     let wait: u64 = last.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=61).contains(&wait), "{wait}");
     settled(&envoy).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_whose_vm_traps_loses_no_money_and_leaks_none() {
+    clear_of_midnight().await;
+    let backends = [backend("alpha").await];
+    backends[0].set(Behaviour { latency_ms: 2_500, ..plain() });
+    let limit = 200 * COST;
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("trapping.wasm");
+    let module = std::fs::read(envoy::module().unwrap()).unwrap();
+    std::fs::write(&path, trapping(&module, "proxy_on_request_trailers").unwrap()).unwrap();
+    let router = json!({"retry": {"max_attempts": 1}, "backend_instances": {"alpha": {"cost_per_1k_tokens": PRICE}},
+        "cost": {"daily_budget_usd": limit as f64 / 1e3}});
+    let builder = Envoy::builder().concurrency(4).backends(&backends).route(Route::ClusterHeader).router(router);
+    let envoy = builder.control().module(path).start().await;
+    let url = envoy.url(PATH);
+    let under_way = tokio::spawn(async move {
+        let body = question(chat(""));
+        load(&Client::new(), 40, 40, |_| Client::json_request(&url, &body)).await
+    });
+    until("all are under way", || async { backends[0].counters().in_flight == 40 }).await;
+    // Four connections, so that hardly ever none of them meets a worker with requests under way.
+    for _ in 0..4 {
+        trap(&envoy).await;
+    }
+    let sent = under_way.await.unwrap();
+    let served = sent.by_status().get(&200).copied().unwrap_or(0) as u64;
+    backends[0].set(plain());
+    // The others believe that it is dead after fifteen seconds.
+    let started = Instant::now();
+    while budget(&envoy).await["overall"]["reserved_usd"] != 0 {
+        assert!(started.elapsed() < Duration::from_secs(60), "{}", budget(&envoy).await);
+        sleep(Duration::from_millis(100)).await;
+    }
+    let by_first = spent(&envoy).await;
+    let lost = 40 - served;
+    // What was reserved for each is all of it that could be known: a quarter more than its prompt may be.
+    let dearest = PROMPT * 5 / 4 + PROMPT / 5 + 16;
+    let range = served * COST + lost * (COST - 10)..=served * COST + lost * dearest;
+    assert!(range.contains(&by_first), "{by_first} for {served} and {lost}: {range:?}");
+    use_up(&envoy).await;
+    assert_used_up(spent(&envoy).await, limit);
+    let reloads: u64 = envoy.stats().await.matching(&["wasm.", "vm_reload_success"]).map(|(_, value)| value).sum();
+    assert!(reloads > 0, "no VM was made anew; {lost} requests lost");
+}
+
+/// Has the VM of one worker trap: HTTP/2 ends a request with trailers, which is where the sabotaged module does.
+async fn trap(envoy: &Envoy) {
+    let stream = tokio::net::TcpStream::connect(("127.0.0.1", envoy.port())).await.unwrap();
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let mut trailers = HeaderMap::new();
+    trailers.insert("x-checksum", "7".parse().unwrap());
+    let frames = [Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"{"))), Ok(Frame::trailers(trailers))];
+    let request = Request::post(envoy.url(PATH)).header("content-type", "application/json");
+    let request = request.body(StreamBody::new(stream::iter(frames))).unwrap();
+    // Whatever becomes of it.
+    let _ = timeout(Duration::from_secs(5), sender.send_request(request)).await;
 }
