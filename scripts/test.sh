@@ -10,8 +10,8 @@ source "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 
 # Side by side: what computes, and what mostly waits for the network. Then, one after the other, what needs both.
 COMPUTING=(format scripts clippy clippy_porch native documentation wasip1 module)
-FETCHING=(envoys python_client wasm_bindgen licences)
-TOGETHER=(examples wasm_unknown module_checks smoke openai_client envoy_tests)
+FETCHING=(envoys python_client monitoring_parts kubernetes_parts wasm_bindgen licences chromium)
+TOGETHER=(examples wasm_unknown module_checks smoke openai_client dashboard monitoring envoy_tests)
 
 # No stage may hang for ever.
 STAGE_SECONDS=1500
@@ -23,7 +23,7 @@ stage_format() { cargo fmt --all --check; }
 stage_scripts() {
   local file
   for file in scripts/*.sh wasm-tests/tests/*.sh .ci/run; do bash -n "$file"; done
-  for file in scripts/*.mjs; do node --check "$file"; done
+  for file in scripts/*.mjs wasm-tests/tests/*.mjs wasm-tests/tests/*/*.mjs src/control/dashboard/*.js; do node --check "$file"; done
   if have shellcheck; then shellcheck -x scripts/*.sh wasm-tests/tests/*.sh .ci/run; fi
 }
 
@@ -42,9 +42,19 @@ stage_module() { scripts/build.sh; }
 
 stage_envoys() { scripts/envoy.sh --all; }
 
-stage_python_client() { with_lock openai-client install_client; }
+stage_python_client() { python_environment "$CLIENT_HOME" openai "$CLIENT_REQUIREMENTS"; }
+
+stage_monitoring_parts() {
+  need openssl openssl
+  scripts/prometheus.sh
+  python_environment "$MONITORING_HOME" aiosmtpd "$MONITORING_REQUIREMENTS"
+}
+
+stage_kubernetes_parts() { python_environment "$KUBERNETES_HOME" kubernetes_validate "$KUBERNETES_REQUIREMENTS"; }
 
 stage_wasm_bindgen() { scripts/wasm-bindgen-runner.sh --install; }
+
+stage_chromium() { scripts/dashboard.sh --install; }
 
 stage_licences() { cargo metadata --locked --format-version 1 | scripts/check-licences.mjs; }
 
@@ -57,7 +67,7 @@ stage_examples() {
   for file in envoy/*.yaml; do
     case "$file" in
     *.ecds.yaml) continue ;; # a part of envoy.yaml: the stage `smoke` runs it, and a Rust test reads it
-    envoy/minimal.yaml) versions=("${ENVOY_VERSIONS[@]}") ;;
+    envoy/minimal.yaml | envoy/access-log.yaml) versions=("${ENVOY_VERSIONS[@]}") ;;
     *) versions=(1.39.3 "$ENVOY_DEFAULT_VERSION") ;;
     esac
     for version in "${versions[@]}"; do
@@ -65,9 +75,28 @@ stage_examples() {
       "$(scripts/envoy.sh "$version")" --mode validate --disable-hot-restart --log-level warning -c "$file"
     done
   done
+  printf 'envoy/kubernetes\n'
+  stage_kubernetes_parts
+  "$KUBERNETES_HOME/bin/kubernetes-validate" --strict envoy/kubernetes/envoy.yaml envoy/kubernetes/hpa.yaml
+  kubernetes_config "$WORK"
+  "$(scripts/envoy.sh "$ENVOY_DEFAULT_VERSION")" --mode validate --disable-hot-restart --log-level warning -c "$WORK/envoy.yaml"
   printf 'envoy/envoy.yaml as docker-compose runs it\n'
   compose_config >"$WORK/compose.yaml"
   "$(scripts/envoy.sh "$ENVOY_DEFAULT_VERSION")" --mode validate --disable-hot-restart --log-level warning -c "$WORK/compose.yaml"
+}
+
+# kubernetes_config DIRECTORY: the files of the ConfigMap, with the paths of here instead of the pod's.
+kubernetes_config() {
+  "$KUBERNETES_HOME/bin/python" - "$1" "$MODULE" <<'PYTHON'
+import pathlib, sys, yaml
+directory, module = sys.argv[1:]
+objects = yaml.safe_load_all(pathlib.Path("envoy/kubernetes/envoy.yaml").read_text())
+files = next(o for o in objects if o["kind"] == "ConfigMap")["data"]
+for name, text in files.items():
+    assert "/opt/llm-router/plugin.wasm" in text
+    text = text.replace("/opt/llm-router/plugin.wasm", module).replace("/etc/envoy", directory)
+    pathlib.Path(directory, name).write_text(text)
+PYTHON
 }
 
 # What envoy/Dockerfile makes of envoy.yaml; it must really have replaced every address.
@@ -93,20 +122,44 @@ stage_openai_client() {
   [ "$(grep -cE '^[1-9][0-9]* passed, 0 failed$' "$WORK/client")" = 2 ] || die "the client checked nothing"
 }
 
+stage_dashboard() { with_free_ports scripts/dashboard.sh; }
+
 stage_envoy_tests() {
   stage_module
   stage_envoys
   cargo test --locked -p wasm-tests
 }
 
+# The files as they are shipped, and then Prometheus and Alertmanager at work with them.
+stage_monitoring() {
+  local tools
+  stage_monitoring_parts
+  tools="$(scripts/prometheus.sh)"
+  "$tools/promtool" check config envoy/prometheus/prometheus.yml
+  "$tools/promtool" check rules envoy/prometheus/alerts.yml
+  "$tools/promtool" test rules envoy/prometheus/alerts.test.yml
+  "$tools/amtool" check-config envoy/alertmanager/alertmanager.yml
+  with_free_ports scripts/run.sh --with "$MONITORING_HOME/bin/python" wasm-tests/tests/monitoring.py "$tools" | tee "$WORK/monitoring"
+  grep -qE '^[1-9][0-9]* passed, 0 failed$' "$WORK/monitoring" || die "nothing was checked"
+}
+
 # A Python environment for each state of the requirements.
+environment_for() { printf '%s/%s-%s' "$TOOLS" "$1" "$(cksum <"$2" | cut -d ' ' -f 1)"; }
+
 CLIENT_REQUIREMENTS=wasm-tests/tests/openai_client.requirements.txt
-CLIENT_HOME="$TOOLS/openai-client-$(cksum <"$CLIENT_REQUIREMENTS" | cut -d ' ' -f 1)"
+CLIENT_HOME="$(environment_for openai-client "$CLIENT_REQUIREMENTS")"
 CLIENT_PYTHON="$CLIENT_HOME/bin/python"
 
-install_client() {
-  "$CLIENT_PYTHON" -c 'import openai' 2>/dev/null || make_venv "$CLIENT_HOME" -r "$CLIENT_REQUIREMENTS"
-}
+MONITORING_REQUIREMENTS=wasm-tests/tests/monitoring.requirements.txt
+MONITORING_HOME="$(environment_for monitoring "$MONITORING_REQUIREMENTS")"
+
+KUBERNETES_REQUIREMENTS=wasm-tests/tests/kubernetes.requirements.txt
+KUBERNETES_HOME="$(environment_for kubernetes "$KUBERNETES_REQUIREMENTS")"
+
+# python_environment HOME MODULE REQUIREMENTS: it is there afterwards, and has the module.
+python_environment() { with_lock "$(basename -- "$1")" install_python "$@"; }
+
+install_python() { "$1/bin/python" -c "import $2" 2>/dev/null || make_venv "$1" -r "$3"; }
 
 with_free_ports() {
   local ports

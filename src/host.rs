@@ -44,9 +44,17 @@ pub trait Host: Store {
     /// Something that Envoy knows of this exchange; see [`Property`].
     fn property(&self, property: Property) -> Option<Vec<u8>>;
 
+    /// Leaves a text where Envoy's access logs find it: `%FILTER_STATE(wasm.<name>:PLAIN)%`.
+    fn leave_word(&self, name: &str, text: &str);
+
     /// Asks a cluster, pseudo-headers among the headers, and does not wait for the answer. None where that cannot even be
     /// begun: there is no such cluster, or none of its hosts is there to be asked.
-    fn call(&self, cluster: &str, headers: &[(&str, &str)], timeout: Duration) -> Option<CallId>;
+    fn call(&self, cluster: &str, headers: &[(&str, &str)], timeout: Duration) -> Option<CallId> {
+        self.call_with(cluster, headers, b"", timeout)
+    }
+
+    /// The same with a body.
+    fn call_with(&self, cluster: &str, headers: &[(&str, &str)], body: &[u8], timeout: Duration) -> Option<CallId>;
 
     /// The headers of the answer to a call. Only while it is handed over, and only if it has any.
     fn call_headers(&self) -> Vec<(String, Vec<u8>)>;
@@ -56,6 +64,10 @@ pub trait Host: Store {
 
     /// Adds to a counter, sets a gauge, or takes a sample, whichever the metric is.
     fn record(&self, metric: Metric, value: u64);
+
+    /// Where a counter or a gauge stands, over all workers and configurations; 0 if nothing was recorded. It makes the
+    /// metric, so it is only for those that would come to be in time. None for histograms, which only Envoy can read.
+    fn read(&self, metric: Metric) -> Option<u64>;
 
     /// Writes a log line.
     fn log(&self, level: LogLevel, line: &str);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::domain::{PerMille, Price, Timestamp};
+use crate::domain::{PerMille, PicoUsd, Price, Timestamp};
 
 /// A text as a JSON string.
 pub(crate) fn quoted(text: &str) -> String {
@@ -118,10 +118,10 @@ impl Value for Thousandths {
     }
 }
 
-/// Millionths of a dollar, as dollars.
-pub(crate) struct MicroUsd(pub(crate) u64);
+/// A number of millionths, as a fraction.
+pub(crate) struct Millionths(pub(crate) u64);
 
-impl Value for MicroUsd {
+impl Value for Millionths {
     fn write(self, out: &mut String) {
         fraction(out, self.0, 6);
     }
@@ -149,6 +149,37 @@ impl Value for PerMille {
     #[inline(never)]
     fn write(self, out: &mut String) {
         Thousandths(self.get().into()).write(out);
+    }
+}
+
+/// A number with a fraction, to seven digits or so; `null` where it is none.
+pub(crate) struct Rounded(pub(crate) f64);
+
+impl Value for Rounded {
+    fn write(self, out: &mut String) {
+        let size = self.0.abs();
+        if !size.is_finite() {
+            out.push_str("null");
+            return;
+        }
+        // Beyond 15 places it is nothing, and beyond 19 digits more than anybody counts.
+        let (mut scaled, mut places) = (size, 0);
+        while places < 15 && scaled < 1e6 {
+            scaled *= 10.0;
+            places += 1;
+        }
+        let digits = (scaled + 0.5) as u64;
+        if self.0 < 0.0 && digits > 0 {
+            out.push('-');
+        }
+        fraction(out, digits, places);
+    }
+}
+
+/// In US dollars.
+impl Value for PicoUsd {
+    fn write(self, out: &mut String) {
+        fraction(out, self.0, 12);
     }
 }
 
@@ -213,6 +244,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use serde_json::Value as Read;
 
     fn written(value: impl Value) -> String {
         let mut out = String::new();
@@ -249,6 +281,14 @@ mod tests {
             prop_assert!(!text.contains('.') || !text.ends_with('0'), "{}", text);
             let price = written(Price(thousandths.into()));
             prop_assert_eq!((price.parse::<f64>().unwrap() * 1e9).round() as u32, thousandths);
+        }
+
+        #[test]
+        fn rounded_numbers_keep_seven_digits(value in any::<f64>(), small in -1e6..1e6_f64) {
+            let read: Read = serde_json::from_str(&written(Rounded(value))).unwrap();
+            prop_assert_eq!(read.is_null(), !value.is_finite());
+            let near: f64 = written(Rounded(small)).parse().unwrap();
+            prop_assert!((near - small).abs() <= 1e-6 * small.abs() + 1e-15, "{} {}", near, small);
         }
 
         #[test]

@@ -13,14 +13,17 @@
 //! | [`routing`] | who may serve it, who is best, in what order? |
 //! | [`exchange`] | one request from its headers to its log |
 //! | [`upkeep`] | what is done besides, at each tick: checks, and what they show |
+//! | [`alerts`] | what is an operator told of without asking? |
 //! | [`control`] | what does an operator see, and do? |
 //! | [`state`] | what every worker knows of every backend |
+//! | `steering` | what did operators change at run time? |
 //! | [`config`] | what the operator asked for |
 //! | [`domain`] | the words that all of them use |
 //!
 //! Only the porch (`src/envoy/`) knows that Envoy exists; it is compiled for `wasm32-wasip1` alone. Everything else is
 //! a pure core: no clock, no entropy, no globals, so that the same trace and seed give the same decisions anywhere.
 
+pub mod alerts;
 pub mod config;
 pub mod control;
 pub mod cost;
@@ -37,5 +40,6 @@ pub mod metrics;
 pub mod protocol;
 pub mod routing;
 pub mod state;
+pub(crate) mod steering;
 pub mod tokens;
 pub mod upkeep;

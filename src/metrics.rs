@@ -3,10 +3,12 @@
 //! Labels are part of the name, as Envoy's `stats_tags` expect them (`envoy/envoy.yaml`). Names come from the
 //! configuration alone, never from a request, so that their number is fixed.
 
+use crate::alerts::AlertKind;
+use crate::config::Strategy;
 use crate::domain::{Backend, BackendIndex, Ending, Span};
 use crate::health::{BreakerPhase, TripReason};
 
-/// One metric with its labels.
+/// One metric with its labels. What each means is told in `docs/metrics.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Metric {
     /// Requests that ended: `loadbalancer_requests_total{backend_id,status,method}`.
@@ -25,8 +27,12 @@ pub enum Metric {
         /// How it ended.
         status: Status,
     },
+    /// Microseconds from the request's body to its decision: `loadbalancer_routing_decision_us{strategy}`.
+    Decision(Strategy),
     /// Milliseconds from decision to the first content: `loadbalancer_time_to_first_token_ms{backend_id}`.
     FirstToken(BackendIndex),
+    /// Microseconds from one token of a stream to the next: `loadbalancer_time_per_output_token_us{backend_id}`.
+    PerToken(BackendIndex),
     /// Tokens as providers reported them: `loadbalancer_tokens_total{backend_id,kind}`.
     Tokens {
         /// Who answered.
@@ -34,8 +40,18 @@ pub enum Metric {
         /// Which tokens.
         kind: TokenKind,
     },
+    /// How far estimates of prompts were off: `loadbalancer_token_estimate_error_permille{backend_id}`.
+    EstimateError(BackendIndex),
+    /// What answers cost: `loadbalancer_request_cost_micro_usd_total{backend_id,backend_type}`.
+    Cost(BackendIndex),
     /// Requests that left this backend, which failed, for another: `loadbalancer_failovers_total{backend_id}`.
     Failovers(BackendIndex),
+    /// Of those, the ones that the other answered well: `loadbalancer_failovers_succeeded_total{backend_id}`.
+    FailoversSucceeded(BackendIndex),
+    /// Milliseconds that they took until that answer came: `loadbalancer_failover_time_ms_total{backend_id}`.
+    FailoverTime(BackendIndex),
+    /// When a request last left this backend: `loadbalancer_last_failover_timestamp_seconds{backend_id}`.
+    LastFailover(BackendIndex),
     /// Requests in flight: `loadbalancer_in_flight{backend_id}`.
     InFlight(BackendIndex),
     /// 0 closed, 1 half-open, 2 open: `loadbalancer_circuit_breaker_state{backend_id}`.
@@ -55,6 +71,12 @@ pub enum Metric {
     Health(BackendIndex),
     /// Latency as routing sees it: `loadbalancer_backend_response_time_ms{backend_id}`.
     ResponseTime(BackendIndex),
+    /// Thousandths of its latest answers that failed: `loadbalancer_backend_error_rate{backend_id}`.
+    ErrorRate(BackendIndex),
+    /// How good its answers are, in thousandths: `loadbalancer_response_quality_score{backend_id}`.
+    Quality(BackendIndex),
+    /// Requests that it should have room for at once: `loadbalancer_desired_capacity{backend_id}`.
+    DesiredCapacity(BackendIndex),
     /// Thousandths of its quota that a backend has left: `loadbalancer_quota_remaining_permille{backend_id}`.
     QuotaRemaining(BackendIndex),
     /// Answers that were paid for by estimate: `loadbalancer_usage_estimated_total{backend_id}`.
@@ -63,6 +85,19 @@ pub enum Metric {
     BudgetSpent(Span),
     /// Requests that the router refused: `loadbalancer_refusals_total{code}`.
     Refusals(&'static str),
+    /// Requests a minute, at the pace of the last seconds: `loadbalancer_requests_per_minute`.
+    RequestsPerMinute,
+    /// The most memory that a VM has taken: `loadbalancer_wasm_memory_bytes`.
+    Memory,
+    /// Alerts that were raised or cleared: `loadbalancer_alerts_total{alert,state}`.
+    Alerts {
+        /// What for.
+        alert: AlertKind,
+        /// Whether it was raised.
+        raised: bool,
+    },
+    /// What became of calls to the webhook, or of news for it: `loadbalancer_alert_deliveries_total{result}`.
+    AlertDeliveries(DeliveryResult),
     /// What went wrong in the router itself: `loadbalancer_internal_errors_total{kind}`.
     InternalErrors(Internal),
 }
@@ -82,16 +117,40 @@ pub enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Status(&'static str);
 
+impl Status {
+    /// Every way to end, in the order of the documentation.
+    pub const ALL: [Self; 6] =
+        [Self::SUCCESS, Self::CLIENT_ERROR, Self::RATE_LIMITED, Self::CLIENT_ABORT, Self::FAILURE, Self::NOT_SENT];
+
+    /// Answered in full.
+    pub const SUCCESS: Self = Self("success");
+    /// Answered 4xx.
+    pub const CLIENT_ERROR: Self = Self("client_error");
+    /// Answered 429.
+    pub const RATE_LIMITED: Self = Self("rate_limited");
+    /// The client went away.
+    pub const CLIENT_ABORT: Self = Self("client_abort");
+    /// The backend failed.
+    pub const FAILURE: Self = Self("failure");
+    /// It never reached a backend.
+    pub const NOT_SENT: Self = Self("not_sent");
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        self.0
+    }
+}
+
 impl From<Ending> for Status {
     fn from(ending: Ending) -> Self {
-        Self(match ending {
-            Ending::Success => "success",
-            Ending::ClientError => "client_error",
-            Ending::RateLimited => "rate_limited",
-            Ending::ClientAbort => "client_abort",
-            Ending::Failed(_) => "failure",
-            Ending::NotSent => "not_sent",
-        })
+        match ending {
+            Ending::Success => Self::SUCCESS,
+            Ending::ClientError => Self::CLIENT_ERROR,
+            Ending::RateLimited => Self::RATE_LIMITED,
+            Ending::ClientAbort => Self::CLIENT_ABORT,
+            Ending::Failed(_) => Self::FAILURE,
+            Ending::NotSent => Self::NOT_SENT,
+        }
     }
 }
 
@@ -108,6 +167,9 @@ pub enum Method {
 }
 
 impl Method {
+    /// Every label that there is.
+    pub const ALL: [Self; 3] = [Self::Get, Self::Post, Self::Other];
+
     /// From the pseudo-header.
     pub fn from_bytes(name: &[u8]) -> Self {
         match name {
@@ -135,6 +197,41 @@ pub enum TokenKind {
     CachedInput,
     /// Of answers.
     Output,
+}
+
+impl TokenKind {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::CachedInput => "cached_input",
+            Self::Output => "output",
+        }
+    }
+}
+
+/// What became of news for the webhook, as a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DeliveryResult {
+    /// A call was answered well.
+    Delivered,
+    /// A call was not, and is made again.
+    Failed,
+    /// A call was answered by a 4xx, and is not made again.
+    Refused,
+    /// News had to make room for later news before it could be sent.
+    Lost,
+}
+
+impl DeliveryResult {
+    /// Its name in metrics and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+            Self::Refused => "refused",
+            Self::Lost => "lost",
+        }
+    }
 }
 
 /// What can go wrong in the router itself. None of it fails a request.
@@ -170,66 +267,146 @@ impl Metric {
         match self {
             Self::Requests { .. }
             | Self::Tokens { .. }
+            | Self::Cost(_)
             | Self::Failovers(_)
+            | Self::FailoversSucceeded(_)
+            | Self::FailoverTime(_)
             | Self::BreakerFailures(_)
             | Self::BreakerTransitions { .. }
             | Self::UsageEstimated(_)
             | Self::Refusals(_)
+            | Self::Alerts { .. }
+            | Self::AlertDeliveries(_)
             | Self::InternalErrors(_) => Kind::Counter,
-            Self::InFlight(_)
+            Self::LastFailover(_)
+            | Self::InFlight(_)
             | Self::BreakerState(_)
             | Self::Health(_)
             | Self::ResponseTime(_)
+            | Self::ErrorRate(_)
+            | Self::Quality(_)
+            | Self::DesiredCapacity(_)
+            | Self::QuotaRemaining(_)
             | Self::BudgetSpent(_)
-            | Self::QuotaRemaining(_) => Kind::Gauge,
-            Self::Duration { .. } | Self::FirstToken(_) => Kind::Histogram,
+            | Self::RequestsPerMinute
+            | Self::Memory => Kind::Gauge,
+            Self::Duration { .. }
+            | Self::Decision(_)
+            | Self::FirstToken(_)
+            | Self::PerToken(_)
+            | Self::EstimateError(_) => Kind::Histogram,
+        }
+    }
+
+    /// Its name without labels.
+    const fn base(self) -> &'static str {
+        match self {
+            Self::Requests { .. } => "requests_total",
+            Self::Duration { .. } => "request_duration_ms",
+            Self::Decision(_) => "routing_decision_us",
+            Self::FirstToken(_) => "time_to_first_token_ms",
+            Self::PerToken(_) => "time_per_output_token_us",
+            Self::Tokens { .. } => "tokens_total",
+            Self::EstimateError(_) => "token_estimate_error_permille",
+            Self::Cost(_) => "request_cost_micro_usd_total",
+            Self::Failovers(_) => "failovers_total",
+            Self::FailoversSucceeded(_) => "failovers_succeeded_total",
+            Self::FailoverTime(_) => "failover_time_ms_total",
+            Self::LastFailover(_) => "last_failover_timestamp_seconds",
+            Self::InFlight(_) => "in_flight",
+            Self::BreakerState(_) => "circuit_breaker_state",
+            Self::BreakerFailures(_) => "circuit_breaker_failures_total",
+            Self::BreakerTransitions { .. } => "circuit_breaker_transitions_total",
+            Self::Health(_) => "backend_health",
+            Self::ResponseTime(_) => "backend_response_time_ms",
+            Self::ErrorRate(_) => "backend_error_rate",
+            Self::Quality(_) => "response_quality_score",
+            Self::DesiredCapacity(_) => "desired_capacity",
+            Self::QuotaRemaining(_) => "quota_remaining_permille",
+            Self::UsageEstimated(_) => "usage_estimated_total",
+            Self::BudgetSpent(_) => "budget_spent_micro_usd",
+            Self::Refusals(_) => "refusals_total",
+            Self::RequestsPerMinute => "requests_per_minute",
+            Self::Memory => "wasm_memory_bytes",
+            Self::Alerts { .. } => "alerts_total",
+            Self::AlertDeliveries(_) => "alert_deliveries_total",
+            Self::InternalErrors(_) => "internal_errors_total",
+        }
+    }
+
+    /// The backend that it is about.
+    const fn backend(self) -> Option<BackendIndex> {
+        match self {
+            Self::Requests { backend, .. }
+            | Self::Duration { backend, .. }
+            | Self::Tokens { backend, .. }
+            | Self::BreakerTransitions { backend, .. }
+            | Self::FirstToken(backend)
+            | Self::PerToken(backend)
+            | Self::EstimateError(backend)
+            | Self::Cost(backend)
+            | Self::UsageEstimated(backend)
+            | Self::Failovers(backend)
+            | Self::FailoversSucceeded(backend)
+            | Self::FailoverTime(backend)
+            | Self::LastFailover(backend)
+            | Self::InFlight(backend)
+            | Self::BreakerState(backend)
+            | Self::BreakerFailures(backend)
+            | Self::Health(backend)
+            | Self::ResponseTime(backend)
+            | Self::ErrorRate(backend)
+            | Self::Quality(backend)
+            | Self::DesiredCapacity(backend)
+            | Self::QuotaRemaining(backend) => Some(backend),
+            Self::Decision(_)
+            | Self::BudgetSpent(_)
+            | Self::Refusals(_)
+            | Self::RequestsPerMinute
+            | Self::Memory
+            | Self::Alerts { .. }
+            | Self::AlertDeliveries(_)
+            | Self::InternalErrors(_) => None,
         }
     }
 
     /// Its name with its labels, as Envoy wants it.
     pub fn name(self, backends: &[Backend]) -> String {
-        let id = |backend: BackendIndex| backends.get(backend.get()).map_or("unknown", |backend| &*backend.id);
-        match self {
-            Self::Requests { backend, status: Status(status), method } => {
-                let (id, method) = (id(backend), method.name());
-                format!("loadbalancer_requests_total.backend_id.{id}.status.{status}.method.{method}")
+        let mut name = format!("loadbalancer_{}", self.base());
+        let mut label = |key: &str, value: &str| {
+            for part in [".", key, ".", value] {
+                name.push_str(part);
             }
-            Self::Duration { backend, status: Status(status) } => {
-                format!("loadbalancer_request_duration_ms.backend_id.{}.status.{status}", id(backend))
-            }
-            Self::FirstToken(backend) => format!("loadbalancer_time_to_first_token_ms.backend_id.{}", id(backend)),
-            Self::Tokens { backend, kind } => {
-                let kind = match kind {
-                    TokenKind::Input => "input",
-                    TokenKind::CachedInput => "cached_input",
-                    TokenKind::Output => "output",
-                };
-                format!("loadbalancer_tokens_total.backend_id.{}.kind.{kind}", id(backend))
-            }
-            Self::Failovers(backend) => format!("loadbalancer_failovers_total.backend_id.{}", id(backend)),
-            Self::InFlight(backend) => format!("loadbalancer_in_flight.backend_id.{}", id(backend)),
-            Self::BreakerState(backend) => format!("loadbalancer_circuit_breaker_state.backend_id.{}", id(backend)),
-            Self::BreakerFailures(backend) => {
-                format!("loadbalancer_circuit_breaker_failures_total.backend_id.{}", id(backend))
-            }
-            Self::BreakerTransitions { backend, state, reason } => {
-                let (id, state, reason) = (id(backend), state.name(), reason.name());
-                format!("loadbalancer_circuit_breaker_transitions_total.backend_id.{id}.state.{state}.reason.{reason}")
-            }
-            Self::Health(backend) => {
-                let kind = backends.get(backend.get()).map_or("unknown", |backend| backend.kind.name());
-                format!("loadbalancer_backend_health.backend_id.{}.backend_type.{kind}", id(backend))
-            }
-            Self::ResponseTime(backend) => {
-                format!("loadbalancer_backend_response_time_ms.backend_id.{}", id(backend))
-            }
-            Self::QuotaRemaining(backend) => {
-                format!("loadbalancer_quota_remaining_permille.backend_id.{}", id(backend))
-            }
-            Self::UsageEstimated(backend) => format!("loadbalancer_usage_estimated_total.backend_id.{}", id(backend)),
-            Self::BudgetSpent(span) => format!("loadbalancer_budget_spent_micro_usd.window.{}", span.name()),
-            Self::Refusals(code) => format!("loadbalancer_refusals_total.code.{code}"),
-            Self::InternalErrors(kind) => format!("loadbalancer_internal_errors_total.kind.{}", kind.name()),
+        };
+        let about = self.backend().map(|index| backends.get(index.get()));
+        if let Some(backend) = about {
+            label("backend_id", backend.map_or("unknown", |backend| &*backend.id));
         }
+        match self {
+            Self::Requests { status, method, .. } => {
+                label("status", status.name());
+                label("method", method.name());
+            }
+            Self::Duration { status, .. } => label("status", status.name()),
+            Self::Decision(strategy) => label("strategy", strategy.name()),
+            Self::Tokens { kind, .. } => label("kind", kind.name()),
+            Self::BreakerTransitions { state, reason, .. } => {
+                label("state", state.name());
+                label("reason", reason.name());
+            }
+            Self::Cost(_) | Self::Health(_) => {
+                label("backend_type", about.flatten().map_or("unknown", |backend| backend.kind.name()));
+            }
+            Self::BudgetSpent(span) => label("window", span.name()),
+            Self::Refusals(code) => label("code", code),
+            Self::Alerts { alert, raised } => {
+                label("alert", alert.name());
+                label("state", if raised { "raised" } else { "cleared" });
+            }
+            Self::AlertDeliveries(result) => label("result", result.name()),
+            Self::InternalErrors(kind) => label("kind", kind.name()),
+            _ => {}
+        }
+        name
     }
 }

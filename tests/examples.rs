@@ -12,25 +12,33 @@ use std::fs;
 use std::path::Path;
 
 use llm_router::config;
+use serde::Deserialize;
 use serde_json::Value;
 
-/// The router configurations anywhere inside a document: of a Wasm plugin whose root is `router`.
+/// The router configurations anywhere inside a document: of a Wasm plugin whose root is `router`, be it Envoy's or Envoy
+/// Gateway's, and in the files of a `ConfigMap`.
 fn routers(document: &Value, found: &mut Vec<Value>) {
     if document["root_id"] == "router" {
         found.push(document["configuration"]["value"].clone());
     }
+    if document["rootID"] == "router" {
+        found.push(document["config"].clone());
+    }
     match document {
         Value::Object(fields) => fields.values().for_each(|value| routers(value, found)),
         Value::Array(values) => values.iter().for_each(|value| routers(value, found)),
+        Value::String(file) if file.contains("root_id: router") => found.extend(documents(file)),
         _ => {}
     }
 }
 
 fn documents(yaml: &str) -> Vec<Value> {
-    let mut document: serde_yaml_ng::Value = serde_yaml_ng::from_str(yaml).expect("YAML");
-    document.apply_merge().expect("merge keys");
     let mut found = Vec::new();
-    routers(&serde_json::to_value(document).expect("a document"), &mut found);
+    for document in serde_yaml_ng::Deserializer::from_str(yaml) {
+        let mut document = serde_yaml_ng::Value::deserialize(document).expect("YAML");
+        document.apply_merge().expect("merge keys");
+        routers(&serde_json::to_value(document).expect("a document"), &mut found);
+    }
     found
 }
 
@@ -42,9 +50,10 @@ fn is_taken(name: &str, router: &Value) {
 
 #[test]
 fn every_example_of_an_envoy_has_a_router_that_is_taken() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let envoy = Path::new(env!("CARGO_MANIFEST_DIR")).join("envoy");
     let mut count = 0;
-    for entry in fs::read_dir(root.join("envoy")).unwrap() {
+    let directories = [envoy.clone(), envoy.join("kubernetes")];
+    for entry in directories.iter().flat_map(|directory| fs::read_dir(directory).unwrap()) {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "yaml") {
             for router in documents(&fs::read_to_string(&path).unwrap()) {
@@ -53,7 +62,7 @@ fn every_example_of_an_envoy_has_a_router_that_is_taken() {
             }
         }
     }
-    assert!(count >= 2, "only {count} routers were found");
+    assert!(count >= 4, "only {count} routers were found");
 }
 
 #[test]

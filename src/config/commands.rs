@@ -1,9 +1,14 @@
 //! The bodies of the control API's commands, read as a configuration is: all mistakes at once, each with its path.
 
 use super::Strategy;
-use super::errors::{Errors, Problem, echo};
+use super::errors::{Errors, Problem};
+use super::read;
 use super::reader::Reader;
 use super::tree::Tree;
+use crate::domain::{Backend, Weight};
+
+/// The longest reason, in characters: some are kept.
+const LONGEST: usize = 200;
 
 /// Reads the body of a command that needs none but may say why: nothing, or `{"reason": "…"}`.
 ///
@@ -14,7 +19,13 @@ pub(crate) fn reason(body: &[u8]) -> Result<Option<String>, Errors> {
     if body.trim_ascii().is_empty() {
         return Ok(None);
     }
-    command(body, |reader| reader.text("reason").map(echo))
+    command(body, |reader| {
+        let reason = reader.text("reason");
+        if reason.is_some_and(|reason| reason.chars().nth(LONGEST).is_some()) {
+            reader.problem("reason", format!("longer than {LONGEST} characters"));
+        }
+        reason.map(str::to_owned)
+    })
 }
 
 /// Reads the body of a command that names a strategy: `{"strategy": "…"}`.
@@ -32,11 +43,59 @@ pub(crate) fn strategy(body: &[u8]) -> Result<Strategy, Errors> {
     strategy.ok_or_else(|| Errors::document("no strategy".to_owned()))
 }
 
-fn command<T>(body: &[u8], read: impl FnOnce(&mut Reader<'_, '_>) -> T) -> Result<T, Errors> {
-    let tree: Tree = serde_json::from_slice(body).map_err(|error| Errors::document(format!("not JSON: {error}")))?;
+/// Reads the body of a command that registers a backend: what stands under `backend_instances.<id>`.
+///
+/// # Errors
+///
+/// Everything that is wrong with it.
+pub(crate) fn backend(id: &str, body: &[u8]) -> Result<Backend, Errors> {
+    command(body, |reader| read::backend(reader, id))
+}
+
+/// Reads the body of a command that changes weights: `{"<id>": 0.7, …}`.
+///
+/// # Errors
+///
+/// Everything that is wrong with it.
+pub(crate) fn weights(body: &[u8]) -> Result<Vec<(Box<str>, Weight)>, Errors> {
+    command(body, |reader| {
+        let ids = reader.keys();
+        if ids.is_empty() {
+            reader.problem_here("no weight");
+        }
+        for id in ids.iter().filter(|id| !read::is_id(id)) {
+            reader.problem(id, "no id of a backend");
+        }
+        ids.into_iter().map(|id| (id.into(), read::weight(reader, id))).collect()
+    })
+}
+
+/// Reads the body of a command that rehearses a failure: which backend, by the key that the command has for it, and
+/// whether it fails at all.
+///
+/// # Errors
+///
+/// Everything that is wrong with it.
+pub(crate) fn rehearsal(body: &[u8], key: &'static str) -> Result<(String, bool), Errors> {
+    let (backend, fails) = command(body, |reader| {
+        if reader.value(key).is_none() {
+            reader.problem(key, "missing");
+        }
+        (reader.text(key).map(str::to_owned), reader.boolean("simulate_failure", true))
+    })?;
+    Ok((backend.unwrap_or_default(), fails))
+}
+
+fn command<T>(body: &[u8], read: impl for<'t> FnOnce(&mut Reader<'t, '_>) -> T) -> Result<T, Errors> {
+    let tree = tree(body)?;
     let mut problems: Vec<Problem> = Vec::new();
     match Reader::read(String::new(), &tree, &mut problems, read) {
         Some(read) if problems.is_empty() => Ok(read),
         _ => Err(Errors::new(problems)),
     }
+}
+
+#[inline(never)]
+fn tree(body: &[u8]) -> Result<Tree, Errors> {
+    serde_json::from_slice(body).map_err(|error| Errors::document(format!("not JSON: {error}")))
 }

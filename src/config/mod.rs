@@ -4,6 +4,8 @@
 //! tree (`tree`), a reader walks it key by key and notes what is wrong (`reader`, `read`), and only a document without
 //! any error becomes a [`Config`]. Fractions become integers on the way: thousandths, milliseconds, pico-USD.
 
+mod alerts;
+mod amend;
 pub(crate) mod commands;
 mod cost;
 mod errors;
@@ -17,8 +19,10 @@ mod suggest;
 mod tests;
 mod tree;
 
+pub use alerts::{Alerts, Webhook};
 pub use cost::{Cost, OnExhausted, Tenant};
 pub use errors::{Errors, Problem};
+pub(crate) use read::MOST_BACKENDS;
 pub use strategy::Strategy;
 
 use std::time::Duration;
@@ -80,6 +84,8 @@ pub struct Config {
     pub cost: Cost,
     /// Where Envoy says how it sees the hosts of its clusters, if the router is to know.
     pub envoy_admin: Option<EnvoyAdmin>,
+    /// What is told of without being asked for.
+    pub alerts: Alerts,
     /// When fewer of the backends than this share may be asked, those that are merely ill may be, too.
     pub panic_threshold: PerMille,
     /// What is logged.
@@ -97,6 +103,8 @@ pub struct ClientHints {
     pub min_quality: bool,
     /// `x-llm-tenant`: who is asking.
     pub tenant: bool,
+    /// `x-llm-explain`: the answer says why.
+    pub explain: bool,
 }
 
 /// Envoy's admin interface.
@@ -122,8 +130,10 @@ pub struct Logging {
     pub format: LogFormat,
     /// The least level that is written.
     pub level: LogLevel,
-    /// Whether each decision is a line.
-    pub decisions: bool,
+    /// The share of decisions that are a line each.
+    pub decisions: PerMille,
+    /// Whether access logs find what was decided in Envoy's filter state.
+    pub filter_state: bool,
 }
 
 /// The shape of a log line.

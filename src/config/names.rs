@@ -70,17 +70,20 @@ pub(super) enum Hint {
     MinQuality,
     /// `x-llm-tenant`.
     Tenant,
+    /// `x-llm-explain`.
+    Explain,
 }
 
 impl Named for Hint {
-    const ALL: &'static [Self] = &[Self::Strategy, Self::MinQuality, Self::Tenant];
-    const LATER: &'static [&'static str] = &["region", "cache", "explain"];
+    const ALL: &'static [Self] = &[Self::Strategy, Self::MinQuality, Self::Tenant, Self::Explain];
+    const LATER: &'static [&'static str] = &["region", "cache"];
 
     fn name(self) -> &'static str {
         match self {
             Self::Strategy => "strategy",
             Self::MinQuality => "min_quality",
             Self::Tenant => "tenant",
+            Self::Explain => "explain",
         }
     }
 }

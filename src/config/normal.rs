@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::names::{Hint, Named, Role};
-use super::{ClientHints, Config, Cost};
-use crate::domain::{Backend, BreakerSettings, Limits, PicoUsd, Price, ProbeSettings};
+use super::{ClientHints, Config, Cost, alerts};
+use crate::domain::{Backend, BreakerSettings, Limits, PerMille, PicoUsd, Price, ProbeSettings};
 
 impl Config {
     /// The normalised document. Parsed again, it gives this very configuration.
@@ -27,11 +27,13 @@ impl Config {
                 "cluster": admin.cluster,
                 "interval_ms": admin.interval.as_millis() as u64,
             })),
+            "alerts": alerts::shown(&self.alerts),
             "panic_threshold": self.panic_threshold.ratio(),
             "logging": {
                 "format": self.logging.format.name(),
                 "level": self.logging.level.name(),
-                "decisions": self.logging.decisions,
+                "decisions": share(self.logging.decisions),
+                "filter_state": self.logging.filter_state,
             },
             "seed": self.seed,
         })
@@ -112,7 +114,16 @@ fn usd(amount: PicoUsd) -> f64 {
     amount.micro_usd() as f64 / 1e6
 }
 
-fn seconds(duration: Duration) -> f64 {
+/// None and all as the words that are usual for them.
+fn share(share: PerMille) -> Value {
+    match share.get() {
+        0 => json!(false),
+        1_000 => json!(true),
+        _ => json!(share.ratio()),
+    }
+}
+
+pub(super) fn seconds(duration: Duration) -> f64 {
     duration.as_millis() as f64 / 1_000.0
 }
 
@@ -121,6 +132,7 @@ fn hints(hints: ClientHints) -> Vec<&'static str> {
         Hint::Strategy => hints.strategy,
         Hint::MinQuality => hints.min_quality,
         Hint::Tenant => hints.tenant,
+        Hint::Explain => hints.explain,
     };
     Hint::ALL.iter().copied().filter(|&hint| wanted(hint)).map(Named::name).collect()
 }

@@ -9,23 +9,24 @@ use super::names::{Hint, Role};
 use super::reader::Reader;
 use super::suggest::closest;
 use super::tree::Tree;
-use super::{ClientHints, Config, EnvoyAdmin, LogFormat, LogLevel, Logging, Parsed, Retry, Strategy};
+use super::{ClientHints, Config, EnvoyAdmin, LogFormat, LogLevel, Logging, Parsed, Retry, Strategy, alerts};
 use crate::domain::{
     Backend, BackendIndex, BackendType, BreakerSettings, PerMille, Price, Prices, ProbeSettings, Weight,
 };
 
 /// Backends that a router may have: a decision looks at each of them.
-const MOST_BACKENDS: usize = 256;
+pub(crate) const MOST_BACKENDS: usize = 256;
 
 /// An answer that takes so many times the expected time is slow, unless the operator says what is.
 const SLOW_TIMES: u64 = 5;
 
-const CLUSTER_NAME: &str = "a cluster's name is 1 to 255 visible ASCII characters, without spaces and commas";
+pub(super) const CLUSTER_NAME: &str =
+    "a cluster's name is 1 to 255 visible ASCII characters, without spaces and commas";
 
 /// Keys of the full interface that this version does not serve yet, by the object that they belong to.
 mod later {
     pub(super) const ROUTER: &[&str] =
-        &["alerts", "cache", "discovery", "learning", "quality", "queue", "region", "rollout", "state"];
+        &["cache", "discovery", "learning", "quality", "queue", "region", "rollout", "state"];
     pub(super) const BACKEND: &[&str] = &["capabilities", "context_window_tokens", "model", "region"];
 }
 
@@ -67,6 +68,7 @@ fn router(reader: &mut Reader<'_, '_>) -> Option<Config> {
     let retry = reader.object("retry", retry);
     let cost = reader.object("cost", cost::cost);
     let envoy_admin = reader.object("envoy_admin", |reader| envoy_admin(reader, &backends));
+    let alerts = reader.object("alerts", |reader| alerts::read(reader, envoy_admin.as_ref()));
     let panic_threshold = reader.number("panic_threshold", 0.0..=1.0, 0.0);
     let logging = reader.object("logging", logging);
     let seed = reader.optional_integer("seed", 0..=u64::MAX);
@@ -82,10 +84,12 @@ fn router(reader: &mut Reader<'_, '_>) -> Option<Config> {
             strategy: hints.contains(&Hint::Strategy),
             min_quality: hints.contains(&Hint::MinQuality),
             tenant: hints.contains(&Hint::Tenant),
+            explain: hints.contains(&Hint::Explain),
         },
         retry,
         cost,
         envoy_admin,
+        alerts,
         panic_threshold: PerMille::from_ratio(panic_threshold),
         logging,
         seed,
@@ -117,6 +121,12 @@ fn backends(reader: &mut Reader<'_, '_>) -> Vec<Backend> {
     reader.map(KEY, backend)
 }
 
+/// The first by priority, then by id: backends are sorted by that. One that is draining comes last.
+pub(super) fn first(backends: &[Backend]) -> Option<usize> {
+    let order = |(_, backend): &(usize, &Backend)| (backend.draining, backend.priority);
+    backends.iter().enumerate().min_by_key(order).map(|(index, _)| index)
+}
+
 fn default_backend(reader: &mut Reader<'_, '_>, backends: &[Backend]) -> Option<BackendIndex> {
     const KEY: &str = "default_backend";
     let index = match reader.text(KEY) {
@@ -129,13 +139,13 @@ fn default_backend(reader: &mut Reader<'_, '_>, backends: &[Backend]) -> Option<
             }
             index
         }
-        // The first of the smallest: backends are sorted by id.
-        None => backends.iter().enumerate().min_by_key(|(_, backend)| backend.priority).map(|(index, _)| index),
+        None => first(backends),
     };
     index.and_then(|index| u16::try_from(index).ok()).map(BackendIndex)
 }
 
-fn backend(reader: &mut Reader<'_, '_>, id: &str) -> Backend {
+/// What stands under `backend_instances.<id>`.
+pub(super) fn backend(reader: &mut Reader<'_, '_>, id: &str) -> Backend {
     if !is_id(id) {
         reader.problem_here("an id is 1 to 64 characters of A-Z, a-z, 0-9, _ and -");
     }
@@ -147,7 +157,7 @@ fn backend(reader: &mut Reader<'_, '_>, id: &str) -> Backend {
         reader.problem("cluster", CLUSTER_NAME);
     }
     let kind = reader.choice("backend_type", BackendType::OpenAi);
-    let weight = weight(reader);
+    let weight = weight(reader, "weight");
     let priority = reader.integer("priority", 0..=100, 1) as u32;
     let prices = prices(reader);
     let expected_ms = reader.integer("expected_response_time_ms", 1..=600_000, 1_000);
@@ -175,27 +185,29 @@ fn backend(reader: &mut Reader<'_, '_>, id: &str) -> Backend {
         breaker,
         probe,
         failure_domain: failure_domain.into(),
+        draining: false,
     }
 }
 
 /// An id becomes a metric's label and a header's value: no dots, no spaces.
-fn is_id(id: &str) -> bool {
+pub(super) fn is_id(id: &str) -> bool {
     (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
 /// A cluster's name travels in a header's value.
-fn is_cluster(name: &str) -> bool {
+pub(super) fn is_cluster(name: &str) -> bool {
     (1..=255).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic() && b != b',')
 }
 
-fn weight(reader: &mut Reader<'_, '_>) -> Weight {
-    if let Some(Tree::Number(value)) = reader.value("weight")
+/// The share that `key` gives a backend.
+pub(super) fn weight<'t>(reader: &mut Reader<'t, '_>, key: &'t str) -> Weight {
+    if let Some(Tree::Number(value)) = reader.value(key)
         && value.as_f64() == Some(0.0)
     {
-        reader.problem("weight", "0 is not in 0.001..=1000; to send a backend nothing, remove it");
+        reader.problem(key, "0 is not in 0.001..=1000; to send a backend nothing, remove it");
         return Weight::ONE;
     }
-    let weight = reader.number("weight", 0.001..=1_000.0, 1.0);
+    let weight = reader.number(key, 0.001..=1_000.0, 1.0);
     Weight::from_thousandths((weight * 1_000.0).round() as u32)
 }
 
@@ -252,20 +264,14 @@ fn breaker(reader: &mut Reader<'_, '_>, expected_ms: u64) -> Option<BreakerSetti
 
 /// None without a path: then there is no probe.
 fn probe(reader: &mut Reader<'_, '_>, cluster: &str) -> Option<ProbeSettings> {
-    let path = reader.text("path");
-    if path.is_some_and(|path| !is_path(path)) {
-        reader.problem("path", "a path begins with / and is 1 to 1024 visible ASCII characters, without spaces");
-    }
-    let host = reader.text("host").unwrap_or(cluster);
-    if host != cluster && !is_host(host) {
-        reader.problem("host", "a host is 1 to 255 visible ASCII characters");
-    }
+    let path = path(reader, "path");
+    let host = host(reader, "host", cluster);
     let interval = reader.number("interval_seconds", 0.1..=3_600.0, 30.0);
     let timeout = reader.number("timeout_seconds", 0.05..=600.0, 10.0);
     let failures = reader.integer("consecutive_failures_threshold", 1..=1_000, 3) as u32;
     let successes = reader.integer("consecutive_successes_threshold", 1..=1_000, 2) as u32;
     let (interval, timeout) = (milliseconds(interval), milliseconds(timeout));
-    path.map(|path| ProbeSettings { path: path.into(), host: host.into(), interval, timeout, failures, successes })
+    path.map(|path| ProbeSettings { path: path.into(), host, interval, timeout, failures, successes })
 }
 
 /// None without a cluster: then Envoy's own health checks are not looked at.
@@ -283,6 +289,23 @@ fn envoy_admin(reader: &mut Reader<'_, '_>, backends: &[Backend]) -> Option<Envo
     Some(EnvoyAdmin { cluster: cluster.into(), interval })
 }
 
+pub(super) fn path<'t>(reader: &mut Reader<'t, '_>, key: &'static str) -> Option<&'t str> {
+    let path = reader.text(key);
+    if path.is_some_and(|path| !is_path(path)) {
+        reader.problem(key, "a path begins with / and is 1 to 1024 visible ASCII characters, without spaces");
+    }
+    path
+}
+
+/// An `:authority`; unless there is one, the cluster's name.
+pub(super) fn host(reader: &mut Reader<'_, '_>, key: &'static str, cluster: &str) -> Box<str> {
+    let host = reader.text(key).unwrap_or(cluster);
+    if host != cluster && !is_host(host) {
+        reader.problem(key, "a host is 1 to 255 visible ASCII characters");
+    }
+    host.into()
+}
+
 fn is_path(path: &str) -> bool {
     path.starts_with('/') && path.len() <= 1_024 && path.bytes().all(|b| b.is_ascii_graphic())
 }
@@ -291,7 +314,7 @@ fn is_host(host: &str) -> bool {
     (1..=255).contains(&host.len()) && host.bytes().all(|b| b.is_ascii_graphic())
 }
 
-fn milliseconds(seconds: f64) -> Duration {
+pub(super) fn milliseconds(seconds: f64) -> Duration {
     Duration::from_millis((seconds * 1_000.0).round() as u64)
 }
 
@@ -305,6 +328,7 @@ fn logging(reader: &mut Reader<'_, '_>) -> Logging {
     Logging {
         format: reader.choice("format", LogFormat::default()),
         level: reader.choice("level", LogLevel::default()),
-        decisions: reader.boolean("decisions", false),
+        decisions: reader.share("decisions"),
+        filter_state: reader.boolean("filter_state", false),
     }
 }

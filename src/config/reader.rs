@@ -13,6 +13,7 @@ use super::errors::{Problem, echo};
 use super::names::Named;
 use super::suggest::closest;
 use super::tree::{Tree, number};
+use crate::domain::PerMille;
 
 /// Why a key or a name of the full interface is refused for now.
 const LATER: &str = "not available in this version";
@@ -21,7 +22,7 @@ const LATER: &str = "not available in this version";
 pub(super) struct Reader<'t, 'p> {
     path: String,
     fields: &'t [(String, Tree)],
-    known: Vec<&'static str>,
+    known: Vec<&'t str>,
     refused: Vec<&'static str>,
     problems: &'p mut Vec<Problem>,
 }
@@ -34,14 +35,19 @@ impl<'t, 'p> Reader<'t, 'p> {
         problems: &'p mut Vec<Problem>,
         read: impl FnOnce(&mut Reader<'t, '_>) -> T,
     ) -> Option<T> {
-        let Tree::Object(fields) = tree else {
-            problems.push(Problem { path, message: unexpected("an object", tree) });
-            return None;
-        };
-        let mut reader = Reader { path, fields, known: Vec::new(), refused: Vec::new(), problems };
+        let mut reader = Reader::of(path, tree, problems)?;
         let value = read(&mut reader);
         reader.note_unknown_keys();
         Some(value)
+    }
+
+    #[inline(never)]
+    fn of(path: String, tree: &'t Tree, problems: &'p mut Vec<Problem>) -> Option<Self> {
+        if let Tree::Object(fields) = tree {
+            return Some(Self { path, fields, known: Vec::new(), refused: Vec::new(), problems });
+        }
+        problems.push(Problem { path, message: unexpected("an object", tree) });
+        None
     }
 
     /// Notes that something is wrong with `key`.
@@ -56,9 +62,14 @@ impl<'t, 'p> Reader<'t, 'p> {
     }
 
     /// The value of `key`, unless it is absent or null.
-    pub(super) fn value(&mut self, key: &'static str) -> Option<&'t Tree> {
+    pub(super) fn value(&mut self, key: &'t str) -> Option<&'t Tree> {
         self.known.push(key);
         self.peek(key)
+    }
+
+    /// Every key that the object has, where they are the operator's own.
+    pub(super) fn keys(&self) -> Vec<&'t str> {
+        self.fields.iter().map(|(key, _)| key.as_str()).collect()
     }
 
     /// Refuses each of `keys` for a reason of its own, without a look at its value.
@@ -93,6 +104,18 @@ impl<'t, 'p> Reader<'t, 'p> {
         }
     }
 
+    /// A share of them: `true` is all, `false` none, as is no value.
+    pub(super) fn share(&mut self, key: &'static str) -> PerMille {
+        match self.peek(key) {
+            Some(Tree::Bool(_)) => PerMille::new(if self.boolean(key, false) { 1_000 } else { 0 }),
+            _ => match self.number(key, 0.0..=1.0, 0.0) {
+                none if none <= 0.0 => PerMille::new(0),
+                // Few is not none.
+                share => PerMille::from_ratio(share.max(0.001)),
+            },
+        }
+    }
+
     /// A whole number in `range`, if there is one.
     pub(super) fn optional_integer(&mut self, key: &'static str, range: RangeInclusive<u64>) -> Option<u64> {
         let value = self.numeric(key, "a whole number")?;
@@ -105,7 +128,7 @@ impl<'t, 'p> Reader<'t, 'p> {
     }
 
     /// A number in `range`, if there is one.
-    pub(super) fn optional_number(&mut self, key: &'static str, range: RangeInclusive<f64>) -> Option<f64> {
+    pub(super) fn optional_number(&mut self, key: &'t str, range: RangeInclusive<f64>) -> Option<f64> {
         let value = self.numeric(key, "a number")?;
         let inside = value.as_f64().filter(|value| range.contains(value));
         if inside.is_none() {
@@ -116,7 +139,7 @@ impl<'t, 'p> Reader<'t, 'p> {
 
     /// The number at `key`, if there is one. Where Envoy reads a `Struct` from YAML, it keeps whole numbers but hands
     /// over `0.05` as the text "0.05" [seen in 1.40]; so a text that is a number is one.
-    fn numeric(&mut self, key: &'static str, expected: &str) -> Option<Cow<'t, Number>> {
+    fn numeric(&mut self, key: &'t str, expected: &str) -> Option<Cow<'t, Number>> {
         let tree = self.value(key)?;
         let number = match tree {
             Tree::Number(number) => Some(Cow::Borrowed(number)),
@@ -130,7 +153,7 @@ impl<'t, 'p> Reader<'t, 'p> {
     }
 
     /// A number in `range`.
-    pub(super) fn number(&mut self, key: &'static str, range: RangeInclusive<f64>, default: f64) -> f64 {
+    pub(super) fn number(&mut self, key: &'t str, range: RangeInclusive<f64>, default: f64) -> f64 {
         self.optional_number(key, range).unwrap_or(default)
     }
 
@@ -222,6 +245,7 @@ impl<'t, 'p> Reader<'t, 'p> {
         self.fields.iter().find(|(name, _)| name == key).map(|(_, value)| value).filter(|value| **value != Tree::Null)
     }
 
+    #[inline(never)]
     fn note_unknown_keys(mut self) {
         note_duplicates(&self.path, self.fields, self.problems);
         for (key, _) in self.fields {

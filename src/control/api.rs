@@ -2,7 +2,7 @@
 
 use super::call::{Call, Endpoint, Turn};
 use super::json::object;
-use super::{Reply, budget, explain, show};
+use super::{Reply, alerts, analytics, budget, decisions, explain, rehearse, show, steer, traffic};
 use crate::config::{LogLevel, commands};
 use crate::domain::{Backend, BreakerSettings, Timestamp};
 use crate::exchange::Context;
@@ -10,48 +10,38 @@ use crate::host::{Host, Property};
 use crate::logging;
 use crate::state::{Place, Record};
 
-const UNWRITTEN: &str = "shared data could not be written; nothing was changed";
+const UNREAD: &str = "shared data could not be read";
+pub(super) const UNWRITTEN: &str = "shared data could not be written; nothing was changed";
 
 /// Answers a call that is allowed.
 pub(super) fn answer<H: Host>(cx: &mut Context<'_, H>, call: &Call, body: Vec<u8>) -> Reply {
     let now = cx.host.now();
     match &call.endpoint {
-        Endpoint::Health => Reply::ok(show::health(cx.router, cx.view, now)),
-        Endpoint::Metrics => Reply::ok(show::metrics(cx.router, cx.view, now)),
+        Endpoint::Dashboard => Reply::dashboard(call.coding()),
+        Endpoint::Favicon => Reply::nothing(),
+        Endpoint::Health => Reply::ok(show::health(cx.router, cx.view, cx.host, now)),
+        Endpoint::Metrics => Reply::ok(traffic::metrics(cx, now)),
+        Endpoint::Analytics => Reply::ok(analytics::analytics(cx, now)),
         Endpoint::Strategy => Reply::ok(show::strategy(cx.router)),
-        Endpoint::SetStrategy => set_strategy(cx, &body, now),
+        Endpoint::SetStrategy => either(steer::choose(cx, &body, now)),
         Endpoint::Backends => Reply::ok(show::backends(cx.router, cx.view, now)),
         Endpoint::Budget => Reply::ok(budget::budget(cx.router, cx.view, now)),
+        Endpoint::SetBackend(id) => either(steer::set(cx, id, &body, now)),
+        Endpoint::RemoveBackend(id) => either(steer::remove(cx, id, now)),
+        Endpoint::Drain { id, drains } => either(steer::drain(cx, id, *drains, &body, now)),
+        Endpoint::Weights => either(steer::weigh(cx, &body, now)),
+        Endpoint::Alerts => alerts::alerts(cx.host).map_or_else(|_| Reply::unavailable(UNREAD), Reply::ok),
         Endpoint::Explain => explain::explain(cx, call, body, now),
+        Endpoint::Decisions => decisions::decisions(cx, call),
+        Endpoint::TestBreaker => rehearse::breaker(cx, &body, now),
+        Endpoint::TestFailover => rehearse::failover(cx, &body, now),
         Endpoint::Breaker { id, turn } => turn_breaker(cx, id, *turn, &body, now),
     }
 }
 
-/// Chooses another strategy, for all workers.
-fn set_strategy<H: Host>(cx: &mut Context<'_, H>, body: &[u8], now: Timestamp) -> Reply {
-    let strategy = match commands::strategy(body) {
-        Ok(strategy) => strategy,
-        Err(errors) => return Reply::invalid(&errors.listed()),
-    };
-    let before = cx.router.strategy();
-    if cx.router.choose(cx.host, strategy).is_err() {
-        return Reply::unavailable(UNWRITTEN);
-    }
-    log_change(cx, "strategy", ("strategy", strategy.name()), None);
-    Reply::ok(object(|o| {
-        o.object("strategy_change", |o| {
-            o.set("previous_strategy", before.name()).set("new_strategy", strategy.name());
-            o.set("change_timestamp", now);
-            o.object("active_connections", |o| {
-                for (_, backend, place) in cx.router.places() {
-                    o.set(&backend.id, cx.view.record(place).in_flight());
-                }
-            });
-            o.set("strategy_applied", true);
-            o.set("holds", "until the configuration's own strategy changes or is chosen here, or Envoy restarts");
-            o.set("outlives_configuration", strategy != cx.router.config().strategy);
-        });
-    }))
+/// What is said of success is as good an answer as what is said of failure.
+fn either(reply: Result<Reply, Reply>) -> Reply {
+    reply.unwrap_or_else(|reply| reply)
 }
 
 /// Opens or closes a breaker by hand, for all workers.
@@ -87,7 +77,7 @@ fn turn_breaker<H: Host>(cx: &mut Context<'_, H>, id: &str, turn: Turn, body: &[
         o.object("circuit_breaker_change", |o| {
             o.set("backend", id).set("previous_state", before.name()).set("new_state", breaker.phase.name());
             o.set("change_timestamp", now).set("retry_at", (turn == Turn::Open).then_some(breaker.retry_at));
-            o.set("holds", holds).set("outlives_configuration", true);
+            o.set("holds_until", holds).set("outlives_configuration", true);
         });
     }))
 }
@@ -99,7 +89,13 @@ fn breaker_of<H>(cx: &Context<'_, H>, id: &str) -> Option<(Option<BreakerSetting
 }
 
 /// Says who changed what. A warning, so that it is there where little is logged.
-fn log_change<H: Host>(cx: &Context<'_, H>, action: &str, (key, value): (&'static str, &str), reason: Option<String>) {
+#[inline(never)]
+pub(super) fn log_change<H: Host>(
+    cx: &Context<'_, H>,
+    action: &str,
+    (key, value): (&'static str, &str),
+    reason: Option<String>,
+) {
     let source = cx.host.property(Property::SourceAddress).unwrap_or_default();
     let mut fields = vec![
         ("event", "control".to_owned()),

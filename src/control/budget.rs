@@ -1,6 +1,6 @@
 //! `GET /budget`: what was spent, what is reserved, and what is left.
 
-use super::json::{MicroUsd, Object, object};
+use super::json::{Millionths, Object, object};
 use crate::cost::Account;
 use crate::domain::{Limits, PerMille, PicoUsd, Span, Timestamp};
 use crate::exchange::Router;
@@ -28,7 +28,7 @@ fn account(o: &mut Object<'_>, ledger: &Ledger, key: AccountKey, limits: &Limits
     let empty = Account::default();
     let account = ledger.account(key).unwrap_or(&empty);
     let reserved = ledger.reserved(key);
-    o.set("reserved_usd", MicroUsd(reserved.micro_usd()));
+    o.set("reserved_usd", Millionths(reserved.micro_usd()));
     for span in Span::ALL {
         o.object(span.name(), |o| window(o, account, span, limits.budget(span), reserved, now));
     }
@@ -56,12 +56,12 @@ fn window(
 ) {
     let spending = account.spending(span, now);
     let spent = spending.spent();
-    let usd = |amount: PicoUsd| MicroUsd(amount.micro_usd());
+    let usd = |amount: PicoUsd| Millionths(amount.micro_usd());
     o.set("limit_usd", limit.map(usd)).set("spent_usd", usd(spent));
     o.set("remaining_usd", limit.map(|limit| usd(limit.minus(spent).minus(reserved))));
     o.set("used", limit.map(|limit| PerMille::from_ratio(spent.0 as f64 / limit.0.max(1) as f64)));
     let passed = now.since(spending.starts_at(span)).as_secs().max(1);
     let an_hour = u128::from(spent.micro_usd()) * u128::from(Span::Hour.length().as_secs()) / u128::from(passed);
-    o.set("burn_usd_per_hour", MicroUsd(u64::try_from(an_hour).unwrap_or(u64::MAX)));
+    o.set("burn_usd_per_hour", Millionths(u64::try_from(an_hour).unwrap_or(u64::MAX)));
     o.set("resets_at", spending.resets_at(span));
 }

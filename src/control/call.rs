@@ -1,5 +1,6 @@
 //! Which endpoint is called, and whether the caller may.
 
+use super::dashboard::Coding;
 use super::{Reply, Token};
 
 const PREFIX: &[u8] = b"/api/v1/router/";
@@ -7,13 +8,24 @@ const PREFIX: &[u8] = b"/api/v1/router/";
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Endpoint {
+    Dashboard,
+    Favicon,
     Health,
     Metrics,
+    Analytics,
     Strategy,
     SetStrategy,
     Backends,
     Budget,
+    SetBackend(Box<str>),
+    RemoveBackend(Box<str>),
+    Drain { id: Box<str>, drains: bool },
+    Weights,
+    Alerts,
     Explain,
+    Decisions,
+    TestBreaker,
+    TestFailover,
     Breaker { id: Box<str>, turn: Turn },
 }
 
@@ -34,27 +46,62 @@ pub(super) struct Call {
 
 impl Endpoint {
     fn of(path: &[u8]) -> Option<Self> {
+        match path {
+            b"/" => return Some(Self::Dashboard),
+            b"/favicon.ico" => return Some(Self::Favicon),
+            _ => {}
+        }
         let name = std::str::from_utf8(path.strip_prefix(PREFIX)?).ok()?;
         let mut parts = name.split('/');
         let (first, id, last, rest) = (parts.next()?, parts.next(), parts.next(), parts.next());
         Some(match (first, id, last, rest) {
             ("health", None, ..) => Self::Health,
             ("metrics", None, ..) => Self::Metrics,
+            ("analytics", None, ..) => Self::Analytics,
             ("strategy", None, ..) => Self::Strategy,
             ("backends", None, ..) => Self::Backends,
             ("budget", None, ..) => Self::Budget,
+            ("backends", Some(id), None, _) => Self::SetBackend(id.into()),
+            ("backends", Some(id), Some("drain"), None) => Self::Drain { id: id.into(), drains: true },
+            ("backends", Some(id), Some("undrain"), None) => Self::Drain { id: id.into(), drains: false },
+            ("weights", None, ..) => Self::Weights,
+            ("alerts", None, ..) => Self::Alerts,
             ("explain", None, ..) => Self::Explain,
+            ("decisions", None, ..) => Self::Decisions,
+            ("circuit-breaker", Some("test"), None, _) => Self::TestBreaker,
+            ("failover", Some("test"), None, _) => Self::TestFailover,
             ("circuit-breaker", Some(id), Some("open"), None) => Self::Breaker { id: id.into(), turn: Turn::Open },
             ("circuit-breaker", Some(id), Some("close"), None) => Self::Breaker { id: id.into(), turn: Turn::Close },
             _ => return None,
         })
     }
 
+    /// What its path stands for by another method.
+    fn by(self, method: Option<&[u8]>) -> Self {
+        match (self, method) {
+            (Self::Strategy, Some(b"PUT")) => Self::SetStrategy,
+            (Self::SetBackend(id), Some(b"DELETE")) => Self::RemoveBackend(id),
+            (endpoint, _) => endpoint,
+        }
+    }
+
     const fn method(&self) -> &'static str {
         match self {
-            Self::Health | Self::Metrics | Self::Strategy | Self::Backends | Self::Budget => "GET",
-            Self::SetStrategy => "PUT",
-            Self::Explain | Self::Breaker { .. } => "POST",
+            Self::Dashboard
+            | Self::Favicon
+            | Self::Health
+            | Self::Metrics
+            | Self::Analytics
+            | Self::Strategy
+            | Self::Backends
+            | Self::Alerts
+            | Self::Budget
+            | Self::Decisions => "GET",
+            Self::SetStrategy | Self::SetBackend(_) | Self::Weights => "PUT",
+            Self::RemoveBackend(_) => "DELETE",
+            Self::Explain | Self::TestBreaker | Self::TestFailover | Self::Breaker { .. } | Self::Drain { .. } => {
+                "POST"
+            }
         }
     }
 
@@ -62,15 +109,15 @@ impl Endpoint {
     const fn allow(&self) -> &'static str {
         match self {
             Self::Strategy | Self::SetStrategy => "GET, PUT",
+            Self::SetBackend(_) | Self::RemoveBackend(_) => "PUT, DELETE",
             other => other.method(),
         }
     }
 
-    const fn changes_something(&self) -> bool {
-        match self {
-            Self::Health | Self::Metrics | Self::Strategy | Self::Backends | Self::Budget | Self::Explain => false,
-            Self::SetStrategy | Self::Breaker { .. } => true,
-        }
+    /// Those that rehearse do so on copies.
+    fn changes_something(&self) -> bool {
+        let rehearses = matches!(self, Self::Explain | Self::TestBreaker | Self::TestFailover);
+        self.method() != "GET" && !rehearses
     }
 }
 
@@ -86,12 +133,12 @@ impl Call {
         let endpoint = Endpoint::of(before_query(&path))
             .ok_or_else(|| Reply::not_found("there is no such endpoint under /api/v1/router"))?;
         let method = header(":method");
-        let endpoint = match endpoint {
-            Endpoint::Strategy if method == Some(b"PUT") => Endpoint::SetStrategy,
-            endpoint => endpoint,
-        };
+        let endpoint = endpoint.by(method);
         if method != Some(endpoint.method().as_bytes()) {
             return Err(Reply::not_allowed(endpoint.allow()));
+        }
+        if endpoint.changes_something() && is_foreign(&headers) {
+            return Err(Reply::foreign());
         }
         if endpoint.changes_something() && !token.admits(header("authorization")) {
             return Err(Reply::unauthorized());
@@ -99,22 +146,44 @@ impl Call {
         Ok(Self { endpoint, path, headers })
     }
 
+    /// How the caller takes the dashboard.
+    pub(super) fn coding(&self) -> Coding {
+        Coding::accepted(find(&self.headers, "accept-encoding"))
+    }
+
     /// The length that the body is said to have.
     pub(super) fn announced_bytes(&self) -> Option<u64> {
         std::str::from_utf8(find(&self.headers, "content-length")?).ok()?.parse().ok()
     }
 
+    /// A field of the query, by its name with the `=` behind it, as it was written.
+    pub(super) fn query(&self, field: &[u8]) -> Option<&[u8]> {
+        let query = self.path.split(|&b| b == b'?').nth(1).unwrap_or_default();
+        query.split(|&b| b == b'&').find_map(|given| given.strip_prefix(field))
+    }
+
     /// The path of the API that a body is explained for: the header `x-llm-path`, else the query's `path`, else that of
     /// chat completions.
     pub(super) fn explained_path(&self) -> Vec<u8> {
-        let query = self.path.split(|&b| b == b'?').nth(1).unwrap_or_default();
-        let from_query = query.split(|&b| b == b'&').find_map(|field| field.strip_prefix(b"path="));
-        match (find(&self.headers, "x-llm-path"), from_query) {
+        match (find(&self.headers, "x-llm-path"), self.query(b"path=")) {
             (Some(header), _) => header.to_vec(),
             (None, Some(encoded)) => decoded(encoded),
             (None, None) => b"/v1/chat/completions".to_vec(),
         }
     }
+}
+
+/// Whether it comes from a page that was not served here. Without a token anybody who reaches the listener may change
+/// something, and the browser of an operator does, on behalf of whatever page is open in it. Browsers say where a page is
+/// from when it sends anything but a GET; other clients say nothing.
+fn is_foreign(headers: &[(String, Vec<u8>)]) -> bool {
+    let origin = find(headers, "origin").map(|origin| match origin.split(|&b| b == b':').next() {
+        Some(scheme @ (b"http" | b"https")) => origin.get(scheme.len() + b"://".len()..).unwrap_or_default(),
+        _ => b"",
+    });
+    let own = find(headers, ":authority").unwrap_or_default();
+    origin.is_some_and(|origin| origin.is_empty() || !origin.eq_ignore_ascii_case(own))
+        || find(headers, "sec-fetch-site").is_some_and(|site| site == b"cross-site")
 }
 
 fn find<'a>(headers: &'a [(String, Vec<u8>)], wanted: &str) -> Option<&'a [u8]> {
@@ -164,11 +233,19 @@ mod tests {
         let endpoints = [
             ("GET", "/health"),
             ("GET", "/metrics"),
+            ("GET", "/analytics"),
             ("GET", "/backends"),
             ("GET", "/budget"),
+            ("GET", "/alerts"),
             ("POST", "/explain"),
+            ("GET", "/decisions"),
+            ("POST", "/circuit-breaker/test"),
+            ("POST", "/failover/test"),
             ("POST", "/circuit-breaker/a/open"),
             ("POST", "/circuit-breaker/a/close"),
+            ("POST", "/backends/a/drain"),
+            ("POST", "/backends/a/undrain"),
+            ("PUT", "/weights"),
         ];
         for (method, path) in endpoints {
             let path = format!("/api/v1/router{path}");
@@ -191,10 +268,71 @@ mod tests {
     }
 
     #[test]
+    fn the_dashboard_is_outside_of_the_prefix() {
+        for path in ["/", "/?a=b", "/favicon.ico"] {
+            assert_eq!(status("GET", path), (200, None));
+            for other in ["POST", "PUT", "DELETE", "HEAD"] {
+                assert_eq!(status(other, path), (405, Some("GET")), "{other} {path}");
+            }
+        }
+        assert_eq!(read("GET", b"/").unwrap().endpoint, Endpoint::Dashboard);
+    }
+
+    #[test]
+    fn a_backend_is_set_by_put_and_removed_by_delete() {
+        let endpoint = |method| read(method, b"/api/v1/router/backends/a").unwrap().endpoint;
+        assert_eq!(
+            (endpoint("PUT"), endpoint("DELETE")),
+            (Endpoint::SetBackend("a".into()), Endpoint::RemoveBackend("a".into()))
+        );
+        for method in ["GET", "POST", ""] {
+            assert_eq!(status(method, "/api/v1/router/backends/a"), (405, Some("PUT, DELETE")));
+        }
+    }
+
+    #[test]
+    fn what_a_page_of_another_origin_sends_changes_nothing() {
+        let status = |path: &str, header: &str, value: &[u8]| {
+            let base = [(":method", &b"POST"[..]), (":path", path.as_bytes()), (":authority", b"127.0.0.1:8888")];
+            let headers = base.into_iter().chain([(header, value)]);
+            let headers = headers.map(|(name, value)| (name.to_owned(), value.to_vec())).collect();
+            Call::read(headers, &Token::default()).map_or_else(|reply| reply.status, |_| 200)
+        };
+        let drain = "/api/v1/router/backends/a/drain";
+        for own in ["http://127.0.0.1:8888", "https://127.0.0.1:8888"] {
+            assert_eq!(status(drain, "origin", own.as_bytes()), 200, "{own}");
+        }
+        for other in [
+            &b"http://127.0.0.1:8889"[..],
+            b"http://localhost:8888",
+            b"http://127.0.0.1",
+            b"http://127.0.0.1:8888.example.org",
+            b"ftp://127.0.0.1:8888",
+            b"127.0.0.1:8888",
+            b"http:",
+            b"null",
+            b"",
+            b"\xff",
+        ] {
+            assert_eq!(status(drain, "origin", other), 403, "{other:?}");
+            assert_eq!(status("/api/v1/router/explain", "origin", other), 200, "it changes nothing");
+        }
+        assert_eq!(status(drain, "sec-fetch-site", b"cross-site"), 403);
+        assert_eq!(status(drain, "sec-fetch-site", b"same-origin"), 200);
+    }
+
+    #[test]
     fn what_is_no_endpoint_is_not_found() {
-        for path in
-            ["", "/", "health", "/api/v1/router", "/api/v1/router/", "/api/v1/router/health/", "/api/v2/router/health"]
-        {
+        for path in [
+            "",
+            "//",
+            "/index.html",
+            "health",
+            "/api/v1/router",
+            "/api/v1/router/",
+            "/api/v1/router/health/",
+            "/api/v2/router/health",
+        ] {
             assert_eq!(status("GET", path).0, 404, "{path}");
         }
         for name in [
@@ -204,6 +342,13 @@ mod tests {
             "circuit-breaker/a/open/b",
             "circuit-breaker/a/b/open",
             "explain/a",
+            "backends/a/b",
+            "backends/a/drain/b",
+            "weights/a",
+            "failover",
+            "failover/a",
+            "failover/test/a",
+            "circuit-breaker/test/a",
         ] {
             assert_eq!(status("POST", &format!("/api/v1/router/{name}")).0, 404, "{name}");
         }

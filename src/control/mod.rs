@@ -8,16 +8,23 @@
 //! what it changes it changes in the shared records, from which all workers take it at their next tick. So any worker
 //! answers, and all of them the same, give or take a tick.
 
+mod alerts;
+mod analytics;
 mod api;
 mod budget;
 mod call;
+mod dashboard;
+mod decisions;
 mod explain;
+mod rehearse;
 mod reply;
 mod session;
 mod show;
+mod steer;
 #[cfg(test)]
 mod tests;
 mod token;
+mod traffic;
 
 use crate::json;
 pub use reply::Reply;

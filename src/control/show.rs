@@ -3,15 +3,15 @@
 use super::json::{Object, Thousandths, object};
 use crate::domain::{Backend, BackendType, PerMille, Prices, Timestamp, Tokens};
 use crate::exchange::Router;
-use crate::health::{BreakerPhase, Component, Condition};
+use crate::health::{BreakerPhase, Component, Condition, Details};
 use crate::routing::Strategy;
-use crate::state::{Record, View};
+use crate::state::{Place, Record, Store, View, details as details_of};
 
 /// Below this a backend that may be asked is called degraded.
 const WELL: f64 = 0.9;
 
 /// `GET /health`.
-pub(super) fn health(router: &Router, view: &View, now: Timestamp) -> String {
+pub(super) fn health(router: &Router, view: &View, store: &impl Store, now: Timestamp) -> String {
     let all: Vec<_> = router.places().map(|(_, backend, place)| (backend, view.record(place))).collect();
     let count = |wanted| all.iter().filter(|(backend, record)| condition(backend, record, now) == wanted).count();
     let [healthy, degraded, unhealthy] = [Condition::Healthy, Condition::Degraded, Condition::Unhealthy].map(count);
@@ -29,7 +29,10 @@ pub(super) fn health(router: &Router, view: &View, now: Timestamp) -> String {
                 if of_kind().next().is_some() {
                     o.object(kind.name(), |o| {
                         for (backend, record) in of_kind() {
-                            o.object(&backend.id, |o| backend_health(o, backend, record, now));
+                            o.object(&backend.id, |o| {
+                                backend_health(o, backend, record, now);
+                                o.object("details", |o| details(o, backend, record, store, now));
+                            });
                         }
                     });
                 }
@@ -68,7 +71,31 @@ fn backend_health(o: &mut Object<'_>, backend: &Backend, record: &Record, now: T
             }
         });
     }
-    breaker(o, "breaker", backend, record);
+    breaker(o, "breaker", backend, record, None);
+}
+
+/// What a backend said of itself when it was last asked how it is.
+fn details(o: &mut Object<'_>, backend: &Backend, record: &Record, store: &impl Store, now: Timestamp) {
+    if backend.probe.is_none() || !record.probes.is_valid(now) {
+        return;
+    }
+    let Details { api_version, core_version, knowledge_base_size, memory_usage_mb } = details_of(store, &backend.id);
+    for (name, text) in [("api_version", api_version), ("core_version", core_version)] {
+        if let Some(text) = text {
+            o.set(name, &*text);
+        }
+    }
+    let models = record.probes.models.map(u64::from);
+    let numbers = [
+        ("models_available", models),
+        ("knowledge_base_size", knowledge_base_size),
+        ("memory_usage_mb", memory_usage_mb),
+    ];
+    for (name, number) in numbers {
+        if let Some(number) = number {
+            o.set(name, number);
+        }
+    }
 }
 
 /// How a backend is in a word: unhealthy is one that may not be asked because it is ill.
@@ -84,40 +111,9 @@ fn condition(backend: &Backend, record: &Record, now: Timestamp) -> Condition {
     record.probes.condition(now).unwrap_or(Condition::Healthy)
 }
 
-/// `GET /metrics`: of what the records hold. Totals since the start are Envoy's to tell (`/stats/prometheus`).
-pub(super) fn metrics(router: &Router, view: &View, now: Timestamp) -> String {
-    let all: Vec<_> = router.places().map(|(_, backend, place)| (backend, view.record(place))).collect();
-    let sum = |figure: &dyn Fn(&Record) -> u64| all.iter().map(|(_, record)| figure(record)).sum::<u64>();
-    let answers = sum(&|record| record.window.len().into());
-    let failures = sum(&|record| record.window.failures().into());
-    let in_flight = sum(&|record| record.in_flight().into());
-    object(|o| {
-        o.object("routing_metrics", |o| {
-            o.set("recent_answers", answers).set("recent_failures", failures);
-            let good = answers.saturating_sub(failures);
-            o.set("recent_success_rate", (good * 100_000).checked_div(answers).map(Thousandths));
-            o.set("in_flight", in_flight);
-        });
-        o.object("load_balancing", |o| {
-            o.set("strategy", router.strategy().name());
-            o.object("backend_distribution", |o| {
-                for (backend, record) in &all {
-                    o.object(&backend.id, |o| {
-                        let requests = u64::from(record.in_flight());
-                        o.set("in_flight", requests);
-                        o.set("in_flight_percentage", (requests * 100_000).checked_div(in_flight).map(Thousandths));
-                        o.set("recent_answers", record.window.len()).set("recent_failures", record.window.failures());
-                        o.set("response_time_ms", response_time(backend, record, now));
-                    });
-                }
-            });
-        });
-        o.object("circuit_breakers", |o| {
-            for (backend, record) in &all {
-                breaker(o, &backend.id, backend, record);
-            }
-        });
-    })
+/// Where the record of the backend of that id lies.
+pub(super) fn place_of(router: &Router, id: &str) -> Option<Place> {
+    router.places().find(|(_, backend, _)| *backend.id == *id).map(|(.., place)| place)
 }
 
 /// `GET /strategy`.
@@ -136,6 +132,20 @@ pub(super) fn backends(router: &Router, view: &View, now: Timestamp) -> String {
         o.list("backends", router.places(), |o, (index, backend, place)| {
             let record = view.record(place);
             about(o, backend);
+            let steering = router.steering();
+            o.set("source", steering.source(&backend.id).name());
+            match steering.drain(&backend.id) {
+                None => _ = o.set("draining", None::<u64>),
+                Some(drain) => {
+                    o.object("draining", |o| {
+                        o.set("reason", &*drain.reason).set("since", drain.since).set("by", &*drain.by);
+                    });
+                }
+            }
+            let configured = steering.configured_backend(&backend.id).map(|configured| configured.weight);
+            if let Some(weight) = configured.filter(|weight| *weight != backend.weight) {
+                o.set("configured_weight", Thousandths(weight.thousandths().into()));
+            }
             o.set("default", index == router.config().default_backend);
             let Prices { input, output, cached_input } = backend.prices;
             o.set("input_cost_per_1k_tokens", input).set("output_cost_per_1k_tokens", output);
@@ -145,18 +155,19 @@ pub(super) fn backends(router: &Router, view: &View, now: Timestamp) -> String {
             o.set("status", condition(backend, record, now).name());
             figures(o, backend, record, now);
         });
+        o.set("removed", &router.steering().removed()[..]);
     })
 }
 
 /// Who a backend is.
-pub(super) fn about(o: &mut Object<'_>, backend: &Backend) {
+fn about(o: &mut Object<'_>, backend: &Backend) {
     o.set("id", &*backend.id).set("backend_type", backend.kind.name()).set("cluster", &*backend.cluster);
     o.set("priority", backend.priority).set("weight", Thousandths(backend.weight.thousandths().into()));
     o.set("quality_score", backend.quality);
 }
 
 /// How a backend stands.
-pub(super) fn figures(o: &mut Object<'_>, backend: &Backend, record: &Record, now: Timestamp) {
+fn figures(o: &mut Object<'_>, backend: &Backend, record: &Record, now: Timestamp) {
     o.set("health_score", score(backend, record, now)).set("response_time_ms", response_time(backend, record, now));
     let load = record.load();
     o.object("in_flight", |o| _ = o.set("requests", load.requests).set("tokens", load.tokens.0));
@@ -164,10 +175,11 @@ pub(super) fn figures(o: &mut Object<'_>, backend: &Backend, record: &Record, no
     o.set("quota_headroom", headroom.map(PerMille::from_ratio));
     o.set("quota_refused_until", record.quota.refused_until(now));
     o.set("capacity_tokens", record.capacity.tokens(now).map(|tokens| tokens.0));
-    breaker(o, "circuit_breaker", backend, record);
+    breaker(o, "circuit_breaker", backend, record, None);
 }
 
-fn breaker(o: &mut Object<'_>, key: &str, backend: &Backend, record: &Record) {
+/// A backend's circuit breaker, and how many attempts failed so far where that was looked up.
+pub(super) fn breaker(o: &mut Object<'_>, key: &str, backend: &Backend, record: &Record, failures: Option<u64>) {
     if backend.breaker.is_none() {
         o.set(key, None::<u64>);
         return;
@@ -177,7 +189,11 @@ fn breaker(o: &mut Object<'_>, key: &str, backend: &Backend, record: &Record) {
     o.object(key, |o| {
         o.set("status", breaker.phase.name()).set("reason", breaker.reason.name()).set("since", breaker.since);
         o.set("retry_at", (!is_closed).then_some(breaker.retry_at));
-        o.set("failure_count", breaker.consecutive_failures).set("openings", u32::from(breaker.openings));
+        o.set("failure_count", breaker.consecutive_failures).set("last_failure", record.last_failure);
+        o.set("openings", u32::from(breaker.openings));
+        if failures.is_some() {
+            o.set("total_failures", failures);
+        }
     });
 }
 
@@ -186,6 +202,6 @@ fn score(backend: &Backend, record: &Record, now: Timestamp) -> PerMille {
 }
 
 /// Milliseconds, to the thousandth.
-fn response_time(backend: &Backend, record: &Record, now: Timestamp) -> Thousandths {
+pub(super) fn response_time(backend: &Backend, record: &Record, now: Timestamp) -> Thousandths {
     Thousandths((record.response_time_ms(backend, now) * 1e3) as u64)
 }

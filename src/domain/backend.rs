@@ -68,7 +68,7 @@ impl Weight {
 }
 
 /// What a backend charges.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Prices {
     /// Per prompt token.
     pub input: Price,
@@ -79,7 +79,7 @@ pub struct Prices {
 }
 
 /// When a backend's circuit breaker opens, and how it closes again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct BreakerSettings {
     /// Failures in a row that open it.
     pub failure_threshold: u32,
@@ -104,7 +104,7 @@ pub struct BreakerSettings {
 }
 
 /// The router's own check of a backend, besides Envoy's.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ProbeSettings {
     /// What is asked for, by GET.
     pub path: Box<str>,
@@ -121,7 +121,7 @@ pub struct ProbeSettings {
 }
 
 /// A backend as the operator configured it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Backend {
     /// Its name: in headers, metrics, logs and the control API.
     pub id: Box<str>,
@@ -151,4 +151,7 @@ pub struct Backend {
     pub probe: Option<ProbeSettings>,
     /// Backends of one domain fail together: a request that failed at one of them is better tried elsewhere.
     pub failure_domain: Box<str>,
+    /// Whether it gets no new requests, because an operator wants that. No key of the
+    /// configuration.
+    pub draining: bool,
 }

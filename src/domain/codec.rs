@@ -48,6 +48,34 @@ impl<'a> Decoder<'a> {
         self.u64().map(Timestamp::from_micros)
     }
 
+    /// Reads a number that took as many bytes as it needs, if there is one.
+    #[inline(never)]
+    pub fn number(&mut self) -> Option<u64> {
+        let mut number = 0;
+        for shift in (0..u64::BITS).step_by(7) {
+            let byte = self.u8()?;
+            number |= u64::from(byte & 0x7F) << shift;
+            if byte < 0x80 {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    /// Reads bytes of their own number, if there are any.
+    #[inline(never)]
+    pub fn bytes(&mut self) -> Option<&'a [u8]> {
+        let len = usize::try_from(self.number()?).ok()?;
+        let (head, tail) = self.0.split_at_checked(len)?;
+        self.0 = tail;
+        Some(head)
+    }
+
+    /// Reads a text, if there is one.
+    pub fn text(&mut self) -> Option<&'a str> {
+        std::str::from_utf8(self.bytes()?).ok()
+    }
+
     /// Whether all has been read.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -99,8 +127,66 @@ impl Encoder {
         self.u64(value.as_micros())
     }
 
+    /// Appends a number with a fraction.
+    pub fn f64(&mut self, value: f64) -> &mut Self {
+        self.u64(value.to_bits())
+    }
+
+    /// Appends a number in as many bytes as it needs: seven bits in each.
+    #[inline(never)]
+    pub fn number(&mut self, value: u64) -> &mut Self {
+        let mut rest = value;
+        while rest >= 0x80 {
+            self.0.push(rest as u8 | 0x80);
+            rest >>= 7;
+        }
+        self.u8(rest as u8)
+    }
+
+    /// Appends bytes and their number.
+    #[inline(never)]
+    pub fn bytes(&mut self, value: &[u8]) -> &mut Self {
+        self.number(value.len() as u64).0.extend_from_slice(value);
+        self
+    }
+
+    /// Appends a text.
+    #[inline(never)]
+    pub fn text(&mut self, value: &str) -> &mut Self {
+        self.bytes(value.as_bytes())
+    }
+
     /// What was appended.
     pub fn finish(self) -> Vec<u8> {
         self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn numbers_and_texts_are_read_as_they_were_written(numbers: Vec<u64>, text: String, bytes: Vec<u8>) {
+            let mut out = Encoder::with_capacity(0);
+            for &number in &numbers {
+                out.number(number);
+            }
+            let written = out.text(&text).bytes(&bytes);
+            let written = std::mem::replace(written, Encoder(Vec::new())).finish();
+            let mut from = Decoder::new(&written);
+            prop_assert!(numbers.iter().all(|&number| from.number() == Some(number)));
+            prop_assert_eq!((from.text(), from.bytes()), (Some(&*text), Some(&*bytes)));
+            prop_assert!(from.is_empty());
+        }
+
+        #[test]
+        fn any_bytes_are_numbers_and_texts_or_none(bytes: Vec<u8>) {
+            let mut from = Decoder::new(&bytes);
+            while from.number().is_some() && from.text().is_some() {}
+        }
     }
 }

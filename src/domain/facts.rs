@@ -22,6 +22,21 @@ pub enum Api {
     Other,
 }
 
+impl Api {
+    /// Its name, for operators.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ChatCompletions => "chat_completions",
+            Self::Responses => "responses",
+            Self::Completions => "completions",
+            Self::Embeddings => "embeddings",
+            Self::Messages => "messages",
+            Self::LightRagQuery => "lightrag_query",
+            Self::Other => "other",
+        }
+    }
+}
+
 /// What was read in a request's body, besides its text, which went to a [`TextSink`] as it was met.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RequestFacts {

@@ -49,7 +49,7 @@ impl Span {
 }
 
 /// What a backend, a tenant, or all of them together may spend and ask for; none: without limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Limits {
     /// Money in an hour of UTC.
     pub hourly_budget: Option<PicoUsd>,

@@ -3,17 +3,21 @@
 mod backend;
 mod codec;
 mod facts;
+mod fnv;
 mod limits;
 mod outcome;
 mod quota;
 mod rng;
+mod thresholds;
 mod units;
 
 pub use backend::{Backend, BackendIndex, BackendType, BreakerSettings, Prices, ProbeSettings, Weight};
 pub use codec::{Decoder, Encoder};
 pub use facts::{Api, RequestFacts, TextSink};
+pub use fnv::Fnv;
 pub use limits::{Limits, Span};
 pub use outcome::{Ending, Failure, Usage};
 pub use quota::{Allowance, QuotaReport};
 pub use rng::{Rng, SplitMix64};
+pub use thresholds::Thresholds;
 pub use units::{PerMille, PicoUsd, Price, Timestamp, Tokens};

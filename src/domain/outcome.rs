@@ -50,3 +50,24 @@ pub enum Ending {
     /// Never left Envoy, through no fault of the backend: another filter answered, or Envoy's own limits were reached.
     NotSent,
 }
+
+impl Ending {
+    /// Its name: of a failure, which one.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::ClientError => "client_error",
+            Self::RateLimited => "rate_limited",
+            Self::ClientAbort => "client_abort",
+            Self::NotSent => "not_sent",
+            Self::Failed(Failure::Connect) => "connect",
+            Self::Failed(Failure::Reset) => "reset",
+            Self::Failed(Failure::Timeout) => "timeout",
+            Self::Failed(Failure::ServerError) => "server_error",
+            Self::Failed(Failure::InBandError) => "in_band_error",
+            Self::Failed(Failure::Truncated) => "truncated",
+            Self::Failed(Failure::Stalled) => "stalled",
+            Self::Failed(Failure::Retried) => "retried",
+        }
+    }
+}

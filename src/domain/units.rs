@@ -73,6 +73,11 @@ impl PicoUsd {
         self.0.saturating_add(500_000) / 1_000_000
     }
 
+    /// The whole millionths of a dollar in it, and what is left.
+    pub const fn split_micro_usd(self) -> (u64, Self) {
+        (self.0 / 1_000_000, Self(self.0 % 1_000_000))
+    }
+
     /// The sum, held at the largest amount there is.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {

@@ -7,7 +7,7 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use super::host::EnvoyHost;
-use super::root::Active;
+use super::line::Line;
 use crate::control::{Flow, Reply, Session, Token};
 use crate::exchange;
 
@@ -22,14 +22,14 @@ pub(super) fn token() -> Token {
 /// One stream.
 pub(super) struct Control {
     /// None as long as there is no router.
-    router: Option<Rc<Active>>,
+    line: Option<Rc<Line>>,
     token: Rc<Token>,
     session: Session,
 }
 
 impl Control {
-    pub(super) fn new(router: Option<Rc<Active>>, token: Rc<Token>) -> Self {
-        Self { router, token, session: Session::default() }
+    pub(super) fn new(line: Option<Rc<Line>>, token: Rc<Token>) -> Self {
+        Self { line, token, session: Session::default() }
     }
 
     /// Nothing goes further than this filter.
@@ -37,13 +37,18 @@ impl Control {
         &mut self,
         step: impl FnOnce(&mut Session, &mut exchange::Context<'_, EnvoyHost>, &Token) -> Flow,
     ) -> Action {
-        let flow = match &self.router {
+        let flow = match &self.line {
             None => Flow::Answer(Reply::no_router()),
-            Some(router) => router
+            Some(line) => line
+                .newest()
                 .with(|cx| step(&mut self.session, cx, &self.token))
                 .unwrap_or_else(|| Flow::Answer(Reply::unavailable("the router is busy"))),
         };
         if let Flow::Answer(reply) = flow {
+            // What was changed is in effect here when the answer says so; elsewhere at the next tick.
+            if let Some(line) = &self.line {
+                line.follow();
+            }
             send(&reply);
         }
         Action::Pause
@@ -68,11 +73,5 @@ impl HttpContext for Control {
 
 /// If even this is refused, the paused stream ends by the listener's timeouts.
 fn send(reply: &Reply) {
-    let mut headers = vec![
-        ("content-type", "application/json"),
-        ("cache-control", "no-store"),
-        ("x-content-type-options", "nosniff"),
-    ];
-    headers.extend(reply.allow.map(|method| ("allow", method)));
-    let _ = hostcalls::send_http_response(reply.status.into(), headers, Some(reply.body.as_bytes()));
+    let _ = hostcalls::send_http_response(reply.status.into(), reply.headers(), Some(&reply.bytes()));
 }

@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::hash::Hasher;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -11,10 +12,19 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, MapType, MetricType, Status};
 
 use crate::config::{Config, LogLevel};
-use crate::domain::Timestamp;
+use crate::domain::{Fnv, Timestamp};
 use crate::host::{CallId, Host, Property};
 use crate::metrics::{Internal, Kind, Metric};
 use crate::state::{Cas, Store, StoreError};
+
+/// A page of a wasm module's memory, in bytes.
+const PAGE: u64 = 64 << 10;
+
+thread_local! {
+    /// All metrics that this VM has defined, by the hash of their names, in the order of those. Envoy keeps one more for
+    /// each definition, even of the same name.
+    static DEFINED: RefCell<Vec<(u64, u32)>> = RefCell::default();
+}
 
 /// Envoy, as seen by one configuration.
 #[derive(Debug)]
@@ -37,19 +47,43 @@ impl EnvoyHost {
         })
     }
 
+    /// Shows the most memory that any VM has taken; none ever gives any back.
+    pub(super) fn show_memory(&self) {
+        let taken = core::arch::wasm32::memory_size(0) as u64 * PAGE;
+        if self.read(Metric::Memory).is_none_or(|most| taken > most) {
+            self.record(Metric::Memory, taken);
+        }
+    }
+
     fn metric_id(&self, metric: Metric) -> Option<u32> {
         if let Some(&id) = self.metrics.try_borrow().ok()?.get(&metric) {
             return Some(id);
         }
-        let kind = match metric.kind() {
+        let id = define(&metric.name(&self.config.backends), metric.kind())?;
+        self.metrics.try_borrow_mut().ok()?.insert(metric, id);
+        Some(id)
+    }
+}
+
+fn define(name: &str, kind: Kind) -> Option<u32> {
+    let mut fnv = Fnv::default();
+    fnv.write(name.as_bytes());
+    let hash = fnv.finish();
+    DEFINED.with(|defined| {
+        let mut defined = defined.try_borrow_mut().ok()?;
+        let place = match defined.binary_search_by_key(&hash, |&(hash, _)| hash) {
+            Ok(place) => return defined.get(place).map(|&(_, id)| id),
+            Err(place) => place,
+        };
+        let kind = match kind {
             Kind::Counter => MetricType::Counter,
             Kind::Gauge => MetricType::Gauge,
             Kind::Histogram => MetricType::Histogram,
         };
-        let id = hostcalls::define_metric(kind, &metric.name(&self.config.backends)).ok()?;
-        self.metrics.try_borrow_mut().ok()?.insert(metric, id);
+        let id = hostcalls::define_metric(kind, name).ok()?;
+        defined.insert(place, (hash, id));
         Some(id)
-    }
+    })
 }
 
 impl Store for EnvoyHost {
@@ -115,9 +149,14 @@ impl Host for EnvoyHost {
         hostcalls::get_property(property.path().to_vec()).ok().flatten()
     }
 
-    fn call(&self, cluster: &str, headers: &[(&str, &str)], timeout: Duration) -> Option<CallId> {
+    fn leave_word(&self, name: &str, text: &str) {
+        self.checked(hostcalls::set_property(vec![name], Some(text.as_bytes())));
+    }
+
+    fn call_with(&self, cluster: &str, headers: &[(&str, &str)], body: &[u8], timeout: Duration) -> Option<CallId> {
         // What is refused here is for the caller to count: it is the cluster that is at fault, not the call.
-        hostcalls::dispatch_http_call(cluster, headers.to_vec(), None, Vec::new(), timeout).ok().map(CallId)
+        let body = Some(body).filter(|body| !body.is_empty());
+        hostcalls::dispatch_http_call(cluster, headers.to_vec(), body, Vec::new(), timeout).ok().map(CallId)
     }
 
     fn call_headers(&self) -> Vec<(String, Vec<u8>)> {
@@ -135,6 +174,11 @@ impl Host for EnvoyHost {
             Kind::Counter => hostcalls::increment_metric(id, i64::try_from(value).unwrap_or(i64::MAX)),
             Kind::Gauge | Kind::Histogram => hostcalls::record_metric(id, value),
         };
+    }
+
+    fn read(&self, metric: Metric) -> Option<u64> {
+        // Envoy keeps one value a process for each name, whichever VM defined it.
+        hostcalls::get_metric(self.metric_id(metric).filter(|_| metric.kind() != Kind::Histogram)?).ok()
     }
 
     fn log(&self, level: LogLevel, line: &str) {

@@ -7,22 +7,27 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use super::host::EnvoyHost;
-use super::root::Active;
+use super::line::{Active, Line};
 use crate::exchange::{self, Exchange, Flow, Refusal};
 
 /// One stream.
 pub(super) struct Http {
     /// None only where Envoy made a stream of a root that was never configured.
+    line: Option<Rc<Line>>,
+    /// What decides it, and then learns from it. Operators may change what decides until it has.
     active: Option<Rc<Active>>,
     exchange: Exchange,
 }
 
 impl Http {
-    pub(super) fn new(active: Option<Rc<Active>>) -> Self {
-        Self { active, exchange: Exchange::default() }
+    pub(super) fn new(line: Option<Rc<Line>>) -> Self {
+        Self { line, active: None, exchange: Exchange::default() }
     }
 
     fn request(&mut self, step: impl FnOnce(&mut Exchange, &mut exchange::Context<'_, EnvoyHost>) -> Flow) -> Action {
+        if self.exchange.is_undecided() {
+            self.active = self.line.as_ref().map(|line| line.newest());
+        }
         let Some(active) = &self.active else { return Action::Continue };
         match active.with(|cx| step(&mut self.exchange, cx)) {
             Some(Flow::Continue) => Action::Continue,
@@ -84,6 +89,9 @@ fn send(refusal: &Refusal) {
     let mut headers = vec![("content-type", "application/json")];
     if let Some(seconds) = &retry_after {
         headers.push(("retry-after", seconds.as_str()));
+    }
+    if let Some(explanation) = &refusal.explanation {
+        headers.push(("x-llm-explain", explanation.as_str()));
     }
     let body = refusal.body();
     let _ = hostcalls::send_http_response(refusal.code.status().into(), headers, Some(body.as_bytes()));

@@ -4,6 +4,7 @@
 mod control;
 mod host;
 mod http;
+mod line;
 mod root;
 
 /// A host call that brings bytes in allocates, so the allocator is on every request's path. TLSF takes the same short

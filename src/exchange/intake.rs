@@ -18,6 +18,9 @@ pub(super) const ATTEMPT_COUNT: &str = "x-envoy-attempt-count";
 /// Prompt tokens, as estimated for the backend that is named beside it.
 pub(super) const ESTIMATED_TOKENS: &str = "x-llm-estimated-tokens";
 
+/// A client's wish to know why; in the answer, the explanation.
+pub(super) const EXPLAIN: &str = "x-llm-explain";
+
 /// What is known of a request before its body.
 #[derive(Debug, Default)]
 pub(super) struct Intake {
@@ -25,8 +28,9 @@ pub(super) struct Intake {
     pub(super) path: Vec<u8>,
     pub(super) method: Method,
     pub(super) encoding: Encoding,
-    pub(super) strategy: Option<Strategy>,
-    pub(super) min_quality: Option<PerMille>,
+    pub(super) wishes: Wishes,
+    /// What Envoy calls the request; no bytes where it does not.
+    pub(super) request_id: Vec<u8>,
     /// Who is asking, where anybody wants to know.
     pub(super) tenant: Option<Vec<u8>>,
     /// Bytes of the body that Envoy holds so far.
@@ -38,6 +42,15 @@ pub(super) struct Intake {
     pub(super) ended: bool,
     /// Whether what follows the headers is no request body: an upgrade or a tunnel.
     tunnel: bool,
+}
+
+/// What the client asks for by hints that it may give.
+#[derive(Debug, Default)]
+pub(super) struct Wishes {
+    pub(super) strategy: Option<Strategy>,
+    pub(super) min_quality: Option<PerMille>,
+    /// To know why.
+    pub(super) explain: bool,
 }
 
 /// How the body is encoded.
@@ -82,6 +95,7 @@ impl Intake {
                 "content-type" => intake.json = is_json(&value),
                 "content-length" => intake.content_length = number(&value),
                 "content-encoding" => intake.encoding = Encoding::from_bytes(&value),
+                "x-request-id" => intake.request_id = value,
                 name if is_own(name) => {
                     intake.note_hint(hints, name, &value);
                     // Copies of one header follow each other; one call removes them all.
@@ -114,10 +128,13 @@ impl Intake {
     /// Takes a hint that the operator lets clients give.
     fn note_hint(&mut self, hints: ClientHints, name: &str, value: &[u8]) {
         if hints.strategy && name == "x-llm-strategy" {
-            self.strategy = std::str::from_utf8(value).ok().and_then(Strategy::from_name);
+            self.wishes.strategy = std::str::from_utf8(value).ok().and_then(Strategy::from_name);
         }
         if hints.min_quality && name == "x-llm-min-quality" {
-            self.min_quality = ratio(value);
+            self.wishes.min_quality = ratio(value);
+        }
+        if hints.explain && name == EXPLAIN {
+            self.wishes.explain = !matches!(value.trim_ascii(), b"" | b"0" | b"false");
         }
         if hints.tenant && name == "x-llm-tenant" {
             self.tenant = Some(value.to_vec());

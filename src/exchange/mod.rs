@@ -8,25 +8,29 @@
 //! An exchange is in one phase at a time and each phase holds just what it needs. Whatever happens, [`Exchange::log`]
 //! ends it: what was counted in is counted out exactly once.
 
-mod chosen;
+mod decision;
 mod ending;
 mod intake;
 mod purse;
 mod refusal;
 mod rehearsal;
+mod report;
 mod request;
 mod response;
 mod router;
+mod steered;
 #[cfg(test)]
 mod tests;
 mod transitions;
 mod turns;
 
+pub(crate) use decision::{Decision, Detail, Upshot, ranked_by};
 pub use refusal::{Refusal, RefusalCode};
 pub(crate) use rehearsal::Rehearsal;
 pub use router::Router;
 
 use crate::host::Host;
+use crate::metrics::Metric;
 use crate::state::View;
 use intake::Intake;
 use response::Answer;
@@ -86,7 +90,7 @@ impl Exchange {
                 self.phase = Phase::Reading(intake);
                 Flow::Hold
             }
-            intake::Verdict::NothingToRead => self.route(cx, &intake, None),
+            intake::Verdict::NothingToRead => self.route(cx, intake, None),
         }
     }
 
@@ -97,7 +101,7 @@ impl Exchange {
             Phase::Reading(_) if held > limit => self.refuse(cx, Refusal::too_large(limit)),
             Phase::Reading(intake) if end_of_stream => {
                 let body = cx.host.request_body(held);
-                self.route(cx, &intake, body)
+                self.route(cx, intake, body)
             }
             Phase::Reading(mut intake) => {
                 intake.held = held;
@@ -121,7 +125,7 @@ impl Exchange {
         match std::mem::take(&mut self.phase) {
             Phase::Reading(intake) => {
                 let body = cx.host.request_body(intake.held);
-                self.route(cx, &intake, body)
+                self.route(cx, intake, body)
             }
             Phase::Routed(mut route) => {
                 route.asked = true;
@@ -166,9 +170,19 @@ impl Exchange {
         }
     }
 
-    fn route<H: Host>(&mut self, cx: &mut Context<'_, H>, intake: &Intake, body: Option<Vec<u8>>) -> Flow {
+    /// Whether it may still be decided by another router than the one that has seen it so far.
+    pub const fn is_undecided(&self) -> bool {
+        matches!(self.phase, Phase::Start | Phase::Reading(_))
+    }
+
+    fn route<H: Host>(&mut self, cx: &mut Context<'_, H>, intake: Intake, body: Option<Vec<u8>>) -> Flow {
+        let began = cx.router.times_this_one().then(|| cx.host.now());
         match request::decide(cx, intake, body) {
             Ok(route) => {
+                if let Some(began) = began {
+                    let took = cx.host.now().since(began);
+                    cx.host.record(Metric::Decision(route.strategy), took.as_micros() as u64);
+                }
                 self.phase = Phase::Routed(route);
                 Flow::Continue
             }

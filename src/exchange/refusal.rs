@@ -29,9 +29,20 @@ pub struct Refusal {
     pub message: String,
     /// When asking again may help.
     pub retry_after: Option<Duration>,
+    /// Why nobody may serve it, where the client wants to know and may: the value of `x-llm-explain`.
+    pub explanation: Option<String>,
 }
 
 impl RefusalCode {
+    /// Every code there is.
+    pub const ALL: [Self; 5] = [
+        Self::InvalidRequest,
+        Self::RequestTooLarge,
+        Self::RateLimited,
+        Self::BudgetExceeded,
+        Self::NoBackendAvailable,
+    ];
+
     /// The HTTP status.
     pub const fn status(self) -> u16 {
         match self {
@@ -69,11 +80,12 @@ impl Refusal {
             code: RefusalCode::RequestTooLarge,
             message: format!("the request's body is larger than the {limit} bytes that this gateway reads"),
             retry_after: None,
+            explanation: None,
         }
     }
 
     pub(super) fn invalid(what: &impl std::fmt::Display) -> Self {
-        Self { code: RefusalCode::InvalidRequest, message: what.to_string(), retry_after: None }
+        Self { code: RefusalCode::InvalidRequest, message: what.to_string(), retry_after: None, explanation: None }
     }
 
     pub(super) const fn metric(&self) -> Metric {

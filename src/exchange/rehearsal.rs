@@ -1,15 +1,15 @@
 //! What would become of a request, were it sent now: the decision without any of its consequences.
 
+use super::decision::{Finding, findings};
 use super::intake::Intake;
 use super::purse::{Binding, Customer};
 use super::request::{Read, read};
 use super::router::refuse;
 use super::turns::{SharedTurns, Turnstile};
 use super::{Context, Refusal, Router};
-use crate::cost::{Estimate, estimate};
-use crate::domain::{RequestFacts, Rng, SplitMix64, Timestamp, Tokens};
+use crate::domain::{Api, RequestFacts, Rng, SplitMix64, Timestamp, Tokens};
 use crate::host::Host;
-use crate::routing::{Ask, Attempts, Exclusion, Fleet, Strategy, Terms, assess, plan};
+use crate::routing::{Ask, Attempts, Fleet, Nobody, Strategy, cheapest, plan};
 
 /// A decision that was not made.
 #[derive(Debug)]
@@ -22,8 +22,8 @@ pub(crate) struct Rehearsal {
     pub(crate) understood: bool,
     /// How the backend would be chosen.
     pub(crate) strategy: Strategy,
-    /// Of every backend, in the order of the configuration: what it would take there, and whether it may serve it.
-    pub(crate) backends: Vec<(Estimate, Result<Terms, Exclusion>)>,
+    /// Every backend, in the order of the configuration.
+    pub(crate) findings: Vec<Finding>,
     /// Where it would be tried, in order.
     pub(crate) decision: Result<Attempts, Refusal>,
 }
@@ -49,25 +49,46 @@ impl<H: Host> Context<'_, H> {
         if let Some(fault) = fault {
             return Err(Refusal::invalid(&fault));
         }
-        let strategy = intake.strategy.unwrap_or(self.router.strategy());
-        let (min_quality, panic_threshold) = (intake.min_quality, config.panic_threshold);
+        let strategy = intake.wishes.strategy.unwrap_or(self.router.strategy());
+        let (min_quality, panic_threshold) = (intake.wishes.min_quality, config.panic_threshold);
         let ask = Ask { facts: &facts, text, strategy, min_quality, panic_threshold, means: &[] };
-        let customer = Customer { tenant: config.cost.tenant(intake.tenant.as_deref()), pays: true };
+        let trusted = config.cost.tenant_header.as_deref();
+        let trusted = headers.iter().rev().find(|(name, _)| trusted == Some(name)).map(|(_, value)| value.as_slice());
+        let customer = Customer { tenant: config.cost.tenant(trusted.or(intake.tenant.as_deref())), pays: true };
         let means = self.means(&ask, customer, Binding::All, now);
-        let ask = Ask { means: &means, ..ask };
-        let fleet = Fleet { backends: &config.backends, places: &self.router.places, view: self.view };
-        let look = |(index, backend, record)| {
-            (estimate(backend, record, &facts, text), assess(index, backend, record, &ask, now))
-        };
-        let backends = fleet.iter().map(look).collect();
+        let findings = findings(&self.fleet(), &Ask { means: &means, ..ask }, now);
+        let decision = self.imagined(&ask, customer, now).map_err(|nobody| refuse(nobody, now));
+        Ok(Rehearsal { facts, text, understood, strategy, findings, decision })
+    }
+
+    /// Where a chat request of so many tokens would go.
+    pub(crate) fn rehearse_chat(&self, text: Tokens, now: Timestamp) -> Option<Attempts> {
+        let config = self.router.config();
+        let facts = RequestFacts { api: Api::ChatCompletions, ..RequestFacts::default() };
+        let (strategy, panic_threshold) = (self.router.strategy(), config.panic_threshold);
+        let ask = Ask { facts: &facts, text, strategy, min_quality: None, panic_threshold, means: &[] };
+        let customer = Customer { tenant: config.cost.tenant(None), pays: true };
+        self.imagined(&ask, customer, now).ok()
+    }
+
+    fn fleet(&self) -> Fleet<'_> {
+        Fleet { backends: &self.router.config().backends, places: &self.router.places, view: self.view }
+    }
+
+    /// The decision that the next request would get, of which nothing remains.
+    fn imagined(&self, ask: &Ask<'_>, customer: Customer, now: Timestamp) -> Result<Attempts, Nobody> {
         // As in a decision: one stream of chance for luck, one for turns.
         let mut rng = self.router.rng.clone();
         let mut luck = SplitMix64::new(rng.next_u64());
         let store = Turnstile { host: self.host, rehearses: true };
         let Router { cursor, smooth, places, .. } = &*self.router;
         let mut turns = SharedTurns { store, cursor, smooth, places: places.len(), rng: &mut rng };
-        let wanted = usize::from(config.retry.max_attempts);
-        let decision = plan(&fleet, &ask, wanted, now, &mut luck, &mut turns).map_err(|nobody| refuse(nobody, now));
-        Ok(Rehearsal { facts, text, understood, strategy, backends, decision })
+        let wanted = usize::from(self.router.config().retry.max_attempts);
+        let (fleet, means) = (self.fleet(), self.means(ask, customer, Binding::All, now));
+        plan(&fleet, &Ask { means: &means, ..*ask }, wanted, now, &mut luck, &mut turns).or_else(|nobody| {
+            let means = self.means(ask, customer, Binding::Backend, now);
+            let any = || cheapest(&fleet, &Ask { means: &means, ..*ask }, wanted, now);
+            self.overdraws(&nobody).then(any).flatten().ok_or(nobody)
+        })
     }
 }

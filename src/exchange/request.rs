@@ -1,5 +1,6 @@
 //! From what the client sent to where it goes.
 
+use super::decision::{Decision, Trace};
 use super::intake::{ATTEMPT_COUNT, ESTIMATED_TOKENS, Encoding, Intake};
 use super::purse::Customer;
 use super::router::Route;
@@ -17,25 +18,41 @@ const SLOTS: [&str; 4] = ["x-llm-try-0", "x-llm-try-1", "x-llm-try-2", "x-llm-tr
 /// Reads the body, decides, and writes the headers by which Envoy routes.
 pub(super) fn decide<H: Host>(
     cx: &mut Context<'_, H>,
-    intake: &Intake,
+    intake: Intake,
     body: Option<Vec<u8>>,
 ) -> Result<Route, Refusal> {
     let whole = body.is_some() || intake.ended;
-    let Read { facts, text, understood, .. } = read(intake, body, cx.router.config().body_limit_bytes)?;
+    let Read { facts, text, understood, .. } = read(&intake, body, cx.router.config().body_limit_bytes)?;
     let now = cx.host.now();
-    let strategy = intake.strategy.unwrap_or(cx.router.strategy());
+    let strategy = intake.wishes.strategy.unwrap_or(cx.router.strategy());
     let ask = Ask {
         facts: &facts,
         text,
         strategy,
-        min_quality: intake.min_quality,
+        min_quality: intake.wishes.min_quality,
         panic_threshold: cx.router.config().panic_threshold,
         means: &[],
     };
     let tenant = cx.router.config().cost.tenant(intake.tenant.as_deref());
     let customer = Customer { tenant, pays: intake.method == Method::Post };
-    let (attempts, held, reservation) = cx.decide(&ask, customer, now)?;
+    let (id, is_noted) = (cx.view.journal().number(), cx.view.journal().has_room());
+    let mut trace = Trace { id, request_id: intake.request_id, is_noted, explanation: None };
+    let mut found = (is_noted || intake.wishes.explain).then(Vec::new);
+    let decided = cx.decide(&ask, customer, now, found.as_mut());
+    if let Some(findings) = found {
+        let attempts = decided.as_ref().ok().map(|(attempts, ..)| attempts);
+        let decision = Decision::new(&trace, now, &ask, attempts, findings);
+        if is_noted {
+            cx.view.journal().note(id, decision.encode());
+        }
+        trace.explanation = intake.wishes.explain.then(|| Box::new(decision));
+    }
+    let (attempts, held, reservation) = match decided {
+        Ok(decided) => decided,
+        Err(refusal) => return Err(cx.report_refusal(trace, strategy, refusal)),
+    };
     let route = Route {
+        trace,
         strategy,
         departed_after: cx.ended(&attempts),
         attempts,

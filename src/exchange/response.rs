@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::Context;
 use super::ending::{Details, Evidence, Flags, verdict};
-use super::intake::{ESTIMATED_TOKENS, is_own};
+use super::intake::{ESTIMATED_TOKENS, EXPLAIN, is_own};
 use super::purse::Due;
 use super::router::{Held, Route};
-use crate::config::LogLevel;
+use crate::cost::price_of;
 use crate::domain::{Api, BackendIndex, Ending, Failure, Timestamp, Tokens, Usage};
 use crate::health::Verdict;
 use crate::host::{Host, Property};
@@ -64,13 +64,15 @@ impl Head {
 /// An answer as it passes by. Nothing of it is held back.
 #[derive(Debug)]
 pub(super) struct Answer {
-    route: Route,
+    pub(super) route: Route,
     /// Who gives it.
-    backend: BackendIndex,
+    pub(super) backend: BackendIndex,
     held: Option<Held>,
+    /// Who failed and had to leave it to another, and how long it took until that one answered.
+    left: Option<(BackendIndex, Duration)>,
     /// Attempts made; none if the request never left Envoy.
-    attempts: Option<u32>,
-    status: Option<u16>,
+    pub(super) attempts: Option<u32>,
+    pub(super) status: Option<u16>,
     observer: Observer,
     /// When its headers came, where they are what the client waited for.
     headed: Option<Timestamp>,
@@ -108,6 +110,7 @@ impl Answer {
             backend: first,
             route,
             held,
+            left: None,
             attempts,
             status,
             observer,
@@ -128,6 +131,8 @@ impl Answer {
             answer.charge(cx, slot(n), now);
             if slot(n + 1) != slot(n) {
                 cx.host.record(Metric::Failovers(slot(n)), 1);
+                cx.host.record(Metric::LastFailover(slot(n)), now.as_micros() / 1_000_000);
+                answer.left = Some((slot(n), now.since(answer.route.departed)));
             }
         }
         let answering = slot(failed);
@@ -180,7 +185,10 @@ impl Answer {
     }
 
     /// Says who answered and how it was decided, unless nobody did or nobody is to know.
-    fn write_headers<H: Host>(&self, cx: &Context<'_, H>) {
+    fn write_headers<H: Host>(&mut self, cx: &Context<'_, H>) {
+        if let Some(decision) = self.route.trace.explanation.take() {
+            cx.host.add_response_header(EXPLAIN, decision.header().as_bytes());
+        }
         let Some((backend, attempts)) = cx.router.backend(self.backend).zip(self.attempts) else { return };
         if !cx.router.config().response_headers {
             return;
@@ -215,15 +223,13 @@ impl Answer {
         let now = cx.host.now();
         let facts = self.observer.finish(self.complete);
         let ending = self.ending(cx.host, &facts);
-        let duration = now.since(self.route.departed);
+        // Before anything is learned from it: what is told is what was known.
+        self.report(cx, ending, &facts, now.since(self.route.departed));
+        self.count(cx, ending, &facts, now);
         self.learn(cx, ending, &facts, now);
         let (status, passed, complete) = (self.status, self.passed, self.complete);
         let due = Due { ending, status, facts: &facts, passed, complete };
         cx.settle(&mut self.route, self.backend, &due, now);
-        self.count(cx.host, ending, &facts, duration);
-        if cx.router.config().logging.decisions {
-            self.log(cx, ending, duration);
-        }
     }
 
     /// How it ended. A good answer, complete, needs no look at Envoy's flags.
@@ -250,6 +256,7 @@ impl Answer {
         // How long the attempts before this one took is not known, so its own time is not either.
         if answered && self.attempts == Some(1) {
             outcome.response_time = Some(now.since(self.route.departed));
+            outcome.first_token = self.first_token.map(|at| at.since(self.route.departed));
             if backend.breaker.zip(self.waited()).is_some_and(|(breaker, waited)| waited > breaker.slow_response) {
                 outcome.verdict = Verdict::Slow;
             }
@@ -271,45 +278,57 @@ impl Answer {
     }
 
     /// What calibration corrects: the estimate, without the tokens that were given as such.
-    const fn estimated(&self) -> Tokens {
+    pub(super) const fn estimated(&self) -> Tokens {
         Tokens(self.route.text.0.saturating_add(self.route.facts.fixed_tokens.0))
     }
 
-    fn count<H: Host>(&self, host: &H, ending: Ending, facts: &AnswerFacts, duration: Duration) {
-        let (backend, status) = (self.backend, Status::from(ending));
+    /// Before anything is learned from it: the estimate is judged as it was when it was made, or nearly.
+    fn count<H: Host>(&self, cx: &mut Context<'_, H>, ending: Ending, facts: &AnswerFacts, now: Timestamp) {
+        let (host, backend, status) = (cx.host, self.backend, Status::from(ending));
         host.record(Metric::Requests { backend, status, method: self.route.method }, 1);
-        host.record(Metric::Duration { backend, status }, duration.as_millis() as u64);
+        host.record(Metric::Duration { backend, status }, now.since(self.route.departed).as_millis() as u64);
         if let Some(at) = self.first_token {
             host.record(Metric::FirstToken(backend), at.since(self.route.departed).as_millis() as u64);
         }
         if matches!(ending, Ending::Failed(_)) {
             host.record(Metric::BreakerFailures(backend), 1);
         }
+        if let Some((left, after)) = self.left.filter(|_| ending == Ending::Success) {
+            host.record(Metric::FailoversSucceeded(left), 1);
+            host.record(Metric::FailoverTime(left), after.as_millis() as u64);
+        }
         if let Some(usage) = &facts.usage {
-            for (kind, tokens) in [
-                (TokenKind::Input, usage.input),
-                (TokenKind::CachedInput, usage.cached_input),
-                (TokenKind::Output, usage.output),
-            ] {
-                if tokens.0 > 0 {
-                    host.record(Metric::Tokens { backend, kind }, tokens.0);
-                }
-            }
+            self.count_usage(cx, usage, now);
         }
     }
 
-    fn log<H: Host>(&self, cx: &Context<'_, H>, ending: Ending, duration: Duration) {
-        let id = cx.router.backend(self.backend).map_or("", |backend| &backend.id);
-        let fields = [
-            ("event", "decision".to_owned()),
-            ("backend", id.to_owned()),
-            ("strategy", self.route.strategy.name().to_owned()),
-            ("estimated_tokens", self.estimated().0.to_string()),
-            ("attempts", self.attempts.unwrap_or(0).to_string()),
-            ("status", self.status.unwrap_or(0).to_string()),
-            ("ending", format!("{ending:?}")),
-            ("duration_ms", duration.as_millis().to_string()),
-        ];
-        cx.host.log(LogLevel::Info, &crate::logging::line(cx.router.config().logging.format, &fields));
+    /// What the provider says that the answer took.
+    fn count_usage<H: Host>(&self, cx: &mut Context<'_, H>, usage: &Usage, now: Timestamp) {
+        let (host, backend) = (cx.host, self.backend);
+        for (kind, tokens) in [
+            (TokenKind::Input, usage.input),
+            (TokenKind::CachedInput, usage.cached_input),
+            (TokenKind::Output, usage.output),
+        ] {
+            if tokens.0 > 0 {
+                host.record(Metric::Tokens { backend, kind }, tokens.0);
+            }
+        }
+        // The first token is not waited for by the token.
+        if let Some((at, others)) = self.first_token.zip(usage.output.0.checked_sub(1).filter(|&others| others > 0)) {
+            host.record(Metric::PerToken(backend), now.since(at).as_micros() as u64 / others);
+        }
+        if self.route.understood && usage.input.0 > 0 {
+            let estimate = cx.router.estimate(cx.view, &self.route, backend).input;
+            let error = u128::from(estimate.0.abs_diff(usage.input.0)) * 1_000 / u128::from(usage.input.0);
+            host.record(Metric::EstimateError(backend), u64::try_from(error).unwrap_or(u64::MAX));
+        }
+        let cost = cx.router.backend(backend).map(|backend| price_of(usage, &backend.prices));
+        if let Some((cost, place)) = cost.zip(cx.router.place(backend)) {
+            match cx.view.bill(place, cost) {
+                0 => {}
+                whole => host.record(Metric::Cost(backend), whole),
+            }
+        }
     }
 }

@@ -16,6 +16,8 @@ mod answers;
 mod breakers;
 mod budget;
 mod costs;
+mod decisions;
+mod figures;
 mod pacing;
 mod quota;
 mod routing;

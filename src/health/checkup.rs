@@ -4,12 +4,12 @@
 //! and the state of its parts, such as LightRAG's `/health`. Any other answer of 2xx is as good as one that says
 //! "healthy". Answers are read as they come; nothing of them is kept but what [`Checkup`] has.
 
-use std::fmt;
 use std::io::Read;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::details::Details;
+use super::said::Said;
 use crate::domain::{Decoder, Encoder, PerMille};
 
 /// How a backend is.
@@ -156,7 +156,7 @@ impl Form {
 }
 
 /// What one check found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkup {
     /// How the backend is. Unhealthy is a failed check.
     pub condition: Condition,
@@ -164,6 +164,8 @@ pub struct Checkup {
     pub components: Components,
     /// Models that it offers.
     pub models: Option<u16>,
+    /// What else it says of itself.
+    pub details: Details,
 }
 
 /// What a degraded backend scores that does not say which part of it is.
@@ -172,7 +174,8 @@ const VAGUE: u16 = 500;
 impl Checkup {
     /// Nothing but that it is well.
     pub fn good() -> Self {
-        Self { condition: Condition::Healthy, components: Components::default(), models: None }
+        let (components, details) = (Components::default(), Details::default());
+        Self { condition: Condition::Healthy, components, models: None, details }
     }
 
     /// No answer, or not a good one.
@@ -181,7 +184,7 @@ impl Checkup {
     }
 
     /// How well it is, `0..=1`: less by what each part weighs that is down.
-    pub fn score(self) -> PerMille {
+    pub fn score(&self) -> PerMille {
         PerMille::new(match (self.condition, self.components.score()) {
             (Condition::Unhealthy, _) => 0,
             (Condition::Healthy, _) => 1000,
@@ -213,32 +216,40 @@ impl Checkup {
     fn of_status(report: &Report) -> Self {
         let mut components = Components::default();
         let parts = [
-            (Component::GraphDb, report.graph_db_status),
-            (Component::Embeddings, report.embeddings_status),
-            (Component::Llm, report.llm_status),
-            (Component::Pipeline, report.pipeline_busy.not()),
+            (Component::GraphDb, &report.graph_db_status),
+            (Component::Embeddings, &report.embeddings_status),
+            (Component::Llm, &report.llm_status),
+            // It is well when it is not so.
+            (Component::Pipeline, &report.pipeline_busy),
         ];
-        for (component, Word(said)) in parts {
-            if let Some(condition) = said {
-                components.set(component, condition == Condition::Healthy);
+        for (component, said) in parts {
+            if let Some(condition) = said.condition() {
+                let is_so = condition == Condition::Healthy;
+                components.set(component, is_so != (component == Component::Pipeline));
             }
         }
-        let said = report.status.0.unwrap_or(Condition::Healthy);
+        let said = report.status.condition().unwrap_or(Condition::Healthy);
         let condition = match components.score() {
             0 => Condition::Unhealthy,
             1000 => said,
             _ if said == Condition::Unhealthy => said,
             _ => Condition::Degraded,
         };
-        Self { condition, components, models: None }
+        let details = Details {
+            api_version: report.api_version.text(),
+            core_version: report.core_version.text(),
+            knowledge_base_size: report.knowledge_base_size.number(),
+            memory_usage_mb: report.memory_usage_mb.number(),
+        };
+        Self { condition, components, models: None, details }
     }
 
     fn of_models(list: &ModelList) -> Self {
-        let Some(models) = list.data.0 else { return Self::good() };
+        let Said::List(models) = list.data else { return Self::good() };
         let mut components = Components::default();
         components.set(Component::Models, models > 0);
         let condition = if models > 0 { Condition::Healthy } else { Condition::Degraded };
-        Self { condition, components, models: Some(models) }
+        Self { condition, components, models: Some(models), ..Self::good() }
     }
 }
 
@@ -251,125 +262,21 @@ fn read<T: for<'de> Deserialize<'de>>(body: impl Read) -> Option<T> {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Report {
-    status: Word,
-    graph_db_status: Word,
-    embeddings_status: Word,
-    llm_status: Word,
-    pipeline_busy: Word,
+    status: Said,
+    graph_db_status: Said,
+    embeddings_status: Said,
+    llm_status: Said,
+    pipeline_busy: Said,
+    api_version: Said,
+    core_version: Said,
+    knowledge_base_size: Said,
+    memory_usage_mb: Said,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct ModelList {
-    data: Length,
-}
-
-/// How something is, in whatever words; none where they say nothing.
-#[derive(Clone, Copy, Default)]
-struct Word(Option<Condition>);
-
-impl Word {
-    fn from_text(text: &str) -> Self {
-        let is = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
-        Self(if is(&["healthy", "ok", "up", "pass", "connected", "available", "ready", "running"]) {
-            Some(Condition::Healthy)
-        } else if is(&["degraded", "warn", "warning", "partial"]) {
-            Some(Condition::Degraded)
-        } else if is(&["unhealthy", "down", "fail", "failed", "error", "critical", "disconnected", "unavailable"]) {
-            Some(Condition::Unhealthy)
-        } else {
-            None
-        })
-    }
-
-    /// For what is well when it is not so.
-    fn not(self) -> Self {
-        Self(self.0.map(|condition| match condition {
-            Condition::Healthy => Condition::Degraded,
-            Condition::Degraded | Condition::Unhealthy => Condition::Healthy,
-        }))
-    }
-}
-
-/// The length of a list; none where it is no list.
-#[derive(Clone, Copy, Default)]
-struct Length(Option<u16>);
-
-/// Reads a value of any type, and skips what it cannot be of use for.
-macro_rules! lenient {
-    ($type:ident, $($methods:item)*) => {
-        impl<'de> Deserialize<'de> for $type {
-            fn deserialize<D: Deserializer<'de>>(value: D) -> Result<Self, D::Error> {
-                struct Any;
-
-                impl<'de> Visitor<'de> for Any {
-                    type Value = $type;
-
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str("anything")
-                    }
-
-                    fn visit_unit<E>(self) -> Result<$type, E> {
-                        Ok($type::default())
-                    }
-
-                    fn visit_i64<E>(self, _: i64) -> Result<$type, E> {
-                        Ok($type::default())
-                    }
-
-                    fn visit_u64<E>(self, _: u64) -> Result<$type, E> {
-                        Ok($type::default())
-                    }
-
-                    fn visit_f64<E>(self, _: f64) -> Result<$type, E> {
-                        Ok($type::default())
-                    }
-
-                    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<$type, A::Error> {
-                        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                        Ok($type::default())
-                    }
-
-                    $($methods)*
-                }
-
-                value.deserialize_any(Any)
-            }
-        }
-    };
-}
-
-lenient! { Word,
-    fn visit_bool<E>(self, so: bool) -> Result<Word, E> {
-        Ok(Word(Some(if so { Condition::Healthy } else { Condition::Unhealthy })))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Word, E> {
-        Ok(Word::from_text(text))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Word, A::Error> {
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Word::default())
-    }
-}
-
-lenient! { Length,
-    fn visit_bool<E>(self, _: bool) -> Result<Length, E> {
-        Ok(Length::default())
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Length, E> {
-        Ok(Length::default())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Length, A::Error> {
-        let mut length: u16 = 0;
-        while list.next_element::<IgnoredAny>()?.is_some() {
-            length = length.saturating_add(1);
-        }
-        Ok(Length(Some(length)))
-    }
+    data: Said,
 }
 
 #[cfg(test)]

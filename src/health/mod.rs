@@ -8,15 +8,18 @@ mod breaker;
 mod capacity;
 mod census;
 mod checkup;
+mod details;
 mod gauge;
 mod hosts;
 mod probe;
 mod quota;
+mod said;
 
 pub use breaker::{Breaker, BreakerPhase, Pass, Refused, Transition, TripReason, Verdict, weight};
 pub use capacity::Capacity;
 pub use census::{Census, NotTheList, take_census};
 pub use checkup::{Checkup, Component, Components, Condition, Form};
+pub use details::Details;
 pub use hosts::Hosts;
 pub use probe::Probes;
 pub use quota::{Demand, Ended, Quota};

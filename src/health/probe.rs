@@ -55,7 +55,7 @@ impl Default for Probes {
 
 impl Probes {
     /// Takes note of a check that ended at `now` after `response_time`.
-    pub fn observe(&mut self, checkup: Checkup, response_time: Duration, settings: &ProbeSettings, now: Timestamp) {
+    pub fn observe(&mut self, checkup: &Checkup, response_time: Duration, settings: &ProbeSettings, now: Timestamp) {
         if !self.is_valid(now) {
             // What was counted so long ago is not in a row with this.
             *self = Self::default();
@@ -151,7 +151,7 @@ mod tests {
 
     fn observe(probes: &mut Probes, good: bool, second: u64) {
         let checkup = if good { Checkup::good() } else { Checkup::failed() };
-        probes.observe(checkup, Duration::from_millis(5), &settings(), at(second));
+        probes.observe(&checkup, Duration::from_millis(5), &settings(), at(second));
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub(crate) struct Call {
     pub(crate) path: String,
     /// All of them, the path too.
     pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
     pub(crate) timeout: Duration,
     pub(crate) at: Timestamp,
 }
@@ -57,7 +58,11 @@ pub(crate) struct World {
     pub(crate) largest_piece: Cell<usize>,
     /// Sums of counters and of samples, and where each gauge stands, by their names without labels of the operator's.
     pub(crate) metrics: RefCell<BTreeMap<String, u64>>,
+    /// The same, each by itself.
+    pub(crate) figures: RefCell<HashMap<Metric, u64>>,
     pub(crate) log: RefCell<Vec<(LogLevel, String)>>,
+    /// What access logs would find.
+    pub(crate) words: RefCell<BTreeMap<String, String>>,
 }
 
 impl World {
@@ -84,7 +89,9 @@ impl World {
             call_body: RefCell::default(),
             largest_piece: Cell::default(),
             metrics: RefCell::default(),
+            figures: RefCell::default(),
             log: RefCell::default(),
+            words: RefCell::default(),
         }
     }
 
@@ -205,13 +212,19 @@ impl Host for World {
         self.properties.borrow().get(&property).cloned()
     }
 
-    fn call(&self, cluster: &str, headers: &[(&str, &str)], timeout: Duration) -> Option<CallId> {
+    fn leave_word(&self, name: &str, text: &str) {
+        self.words.borrow_mut().insert(name.to_owned(), text.to_owned());
+    }
+
+    fn call_with(&self, cluster: &str, headers: &[(&str, &str)], body: &[u8], timeout: Duration) -> Option<CallId> {
         let headers: Vec<_> = headers.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
         let path = headers.iter().find(|(name, _)| name == ":path").expect("a path").1.clone();
         let mut calls = self.calls.borrow_mut();
         let id = CallId(calls.len() as u32);
-        calls.push(Call { id, cluster: cluster.to_owned(), path, headers, timeout, at: self.now() });
-        (cluster != self.missing.get()).then_some(id)
+        let (cluster, body) = (cluster.to_owned(), String::from_utf8_lossy(body).into_owned());
+        let is_there = cluster != self.missing.get();
+        calls.push(Call { id, cluster, path, headers, body, timeout, at: self.now() });
+        is_there.then_some(id)
     }
 
     fn call_headers(&self) -> Headers {
@@ -226,12 +239,17 @@ impl Host for World {
     }
 
     fn record(&self, metric: Metric, value: u64) {
-        let mut metrics = self.metrics.borrow_mut();
-        let entry = metrics.entry(metric.name(&[])).or_default();
-        *entry = match metric.kind() {
-            Kind::Counter | Kind::Histogram => *entry + value,
-            Kind::Gauge => value,
-        };
+        let (mut metrics, mut figures) = (self.metrics.borrow_mut(), self.figures.borrow_mut());
+        for entry in [metrics.entry(metric.name(&[])).or_default(), figures.entry(metric).or_default()] {
+            *entry = match metric.kind() {
+                Kind::Counter | Kind::Histogram => *entry + value,
+                Kind::Gauge => value,
+            };
+        }
+    }
+
+    fn read(&self, metric: Metric) -> Option<u64> {
+        (metric.kind() != Kind::Histogram).then(|| self.figures.borrow().get(&metric).copied().unwrap_or(0))
     }
 
     fn log(&self, level: LogLevel, line: &str) {

@@ -23,6 +23,11 @@ impl Mean {
         (self.fixed, self.samples)
     }
 
+    /// Samples that it remembers, up to [`Mean::MEMORY`].
+    pub const fn samples(self) -> u32 {
+        self.samples
+    }
+
     /// The mean; `prior` as long as there is no sample.
     pub const fn read(self, prior: u32) -> u32 {
         if self.samples == 0 { prior } else { self.fixed.saturating_add(128) / 256 }

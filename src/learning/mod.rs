@@ -2,8 +2,10 @@
 
 mod mean;
 mod peak_ewma;
+mod sketch;
 mod window;
 
 pub use mean::Mean;
 pub use peak_ewma::PeakEwma;
+pub use sketch::Sketch;
 pub use window::Window;

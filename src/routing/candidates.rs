@@ -66,6 +66,8 @@ pub enum Exclusion {
         /// When there is room again.
         retry_at: Timestamp,
     },
+    /// An operator wants it to have no new requests.
+    Draining,
 }
 
 /// Says of every backend whether it may serve the request, or why not.
@@ -112,6 +114,9 @@ pub(crate) fn admits(backend: &Backend, record: &Record, ask: &Ask<'_>, now: Tim
 /// What holds for a backend be it well or ill: nobody who is forced to ask an ill one may go beyond. Returns the part of
 /// its usual traffic that this leaves it.
 pub(crate) fn limits(backend: &Backend, record: &Record, ask: &Ask<'_>, now: Timestamp) -> Result<f64, Exclusion> {
+    if backend.draining {
+        return Err(Exclusion::Draining);
+    }
     if ask.min_quality.is_some_and(|least| backend.quality < least) {
         return Err(Exclusion::BelowMinQuality);
     }

@@ -9,12 +9,13 @@ mod plan;
 pub mod strategy;
 #[cfg(test)]
 pub(crate) mod testing;
+mod why;
 
 pub use candidates::{Candidate, Exclusion, Terms, candidates};
 pub(crate) use candidates::{admits, assess, limits};
 pub(crate) use cheapest::cheapest;
 pub use plan::{Attempts, MAX_ATTEMPTS, Nobody, plan};
-pub use strategy::Strategy;
+pub use strategy::{Merit, Strategy, Term};
 
 use crate::domain::{Backend, BackendIndex, PerMille, RequestFacts, Tokens};
 use crate::state::{Place, Record, View};

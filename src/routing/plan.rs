@@ -96,6 +96,7 @@ pub fn plan(
     let mut nobody = Nobody { at_limit: false, over_budget: false, retry_at: None };
     let mut eligible = Vec::with_capacity(fleet.backends.len());
     let mut ill = Vec::new();
+    let mut serving = fleet.backends.len();
     for verdict in candidates(fleet, ask, now) {
         match verdict {
             Ok(candidate) => {
@@ -104,6 +105,7 @@ pub fn plan(
                 }
                 eligible.push(candidate);
             }
+            Err((_, Exclusion::Draining)) => serving -= 1,
             Err((index, why)) => {
                 nobody.hear(why, now);
                 if matches!(why, Exclusion::Breaker { .. } | Exclusion::Unhealthy) {
@@ -113,7 +115,8 @@ pub fn plan(
         }
     }
     let well = eligible.iter().filter(|candidate| !candidate.terms.probe).count();
-    let panics = (well as f64) < ask.panic_threshold.ratio() * fleet.backends.len() as f64;
+    // Those that an operator took out are not missing.
+    let panics = (well as f64) < ask.panic_threshold.ratio() * serving as f64;
     if !panics {
         ill.clear();
     }
@@ -214,7 +217,7 @@ impl Nobody {
             }
             Exclusion::Breaker { retry_at } => retry_at,
             Exclusion::NoHealthyHost | Exclusion::Unhealthy => now.after(NEXT_CHECK),
-            Exclusion::BelowMinQuality => return,
+            Exclusion::BelowMinQuality | Exclusion::Draining => return,
         };
         self.retry_at = Some(self.retry_at.map_or(retry_at, |earliest| earliest.min(retry_at)));
     }

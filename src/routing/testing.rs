@@ -38,6 +38,7 @@ pub(crate) fn backend(id: &str) -> Backend {
         }),
         probe: None,
         failure_domain: id.into(),
+        draining: false,
     }
 }
 

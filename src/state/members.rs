@@ -46,6 +46,11 @@ impl Members {
         update(store, KEY, |bytes| (bytes.is_none().then(Vec::new), ()))
     }
 
+    /// How many seats there are, free ones included.
+    pub fn seats(store: &impl Store) -> Result<usize, StoreError> {
+        Ok(store.get(KEY)?.map_or(0, |(bytes, _)| decode(&bytes).len()))
+    }
+
     /// Its column, once it has joined.
     pub const fn seat(&self) -> Option<usize> {
         self.seat

@@ -6,6 +6,8 @@
 //! does every change that the VM makes itself.
 
 mod books;
+mod details;
+mod journal;
 mod ledger;
 mod members;
 mod memory;
@@ -17,6 +19,8 @@ mod store;
 mod view;
 
 pub use books::{Books, Reservation, Spent};
+pub use details::{details, note_details};
+pub use journal::{Journal, Page};
 pub use ledger::{AccountKey, Ledger, Line};
 pub use members::Members;
 pub use memory::MemoryStore;

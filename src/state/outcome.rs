@@ -17,6 +17,8 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// From its departure to the last byte of its answer, if that is known.
     pub response_time: Option<Duration>,
+    /// From its departure to the first content of a stream.
+    pub first_token: Option<Duration>,
     /// How the provider counted the prompt, if it said so and the prompt was read.
     pub prompt: Option<Counted>,
     /// Tokens of the answer as reported, where answers have a length.
@@ -49,6 +51,7 @@ impl Outcome {
             pass,
             verdict,
             response_time: None,
+            first_token: None,
             prompt: None,
             output: None,
             answered: None,
@@ -82,6 +85,10 @@ impl Record {
         }
         if let Some(sample) = outcome.response_time {
             self.response_time.observe(sample, expected, at);
+            self.response_times.observe(millis(sample));
+        }
+        if let Some(sample) = outcome.first_token {
+            self.first_tokens.observe(millis(sample));
         }
         if let Some(Counted { estimated, reported }) = outcome.prompt {
             self.calibration.learn(estimated, reported);
@@ -90,4 +97,9 @@ impl Record {
             self.observe_output_tokens(tokens.0);
         }
     }
+}
+
+/// To the nearest millisecond.
+fn millis(duration: Duration) -> u64 {
+    (duration.as_micros() as u64).saturating_add(500) / 1_000
 }

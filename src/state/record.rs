@@ -1,14 +1,14 @@
-//! What is known of one backend: some 300 bytes of fixed layout.
+//! What is known of one backend: some 400 bytes, more where more workers have something under way.
 
 use std::time::Duration;
 
-use crate::domain::{Backend, Decoder, Encoder, Timestamp, Tokens};
+use crate::domain::{Backend, Decoder, Encoder, PerMille, Timestamp, Tokens};
 use crate::health::{Breaker, Capacity, Demand, Hosts, Probes, Quota};
-use crate::learning::{Mean, PeakEwma, Window};
+use crate::learning::{Mean, PeakEwma, Sketch, Window};
 use crate::tokens::Calibration;
 
 /// The layout's version, its first byte and part of its key: another version of the module never reads it wrongly.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// How fast failures of an idle backend lose their weight: to 37 % after this long.
 const FORGIVENESS: Duration = Duration::from_secs(60);
@@ -31,10 +31,16 @@ pub struct Record {
     pub breaker: Breaker,
     /// From a request's departure to the last byte of its answer.
     pub response_time: PeakEwma,
+    /// How those times are distributed, in milliseconds.
+    pub response_times: Sketch,
+    /// How long streams took until their first content, in milliseconds.
+    pub first_tokens: Sketch,
     /// Which of its last answers failed.
     pub window: Window,
     /// When it last answered or failed.
     pub last_answer: Timestamp,
+    /// When it last failed.
+    pub last_failure: Timestamp,
     /// How its provider counts prompts, against the estimate.
     pub calibration: Calibration,
     /// Tokens of an answer.
@@ -175,6 +181,11 @@ impl Record {
         1.0 - failures / (f64::from(self.window.len()) + HEALTH_PRIOR) * (-idle / FORGIVENESS.as_secs_f64()).exp()
     }
 
+    /// The share of failures among its last hundred answers.
+    pub fn error_rate(&self) -> PerMille {
+        PerMille::from_ratio(f64::from(self.window.failures()) / f64::from(self.window.len().max(1)))
+    }
+
     /// How long an answer of `backend` takes, in milliseconds.
     pub fn response_time_ms(&self, backend: &Backend, now: Timestamp) -> f64 {
         self.response_time.read(backend.expected_response_time, now).as_secs_f64() * 1e3
@@ -194,17 +205,22 @@ impl Record {
     pub fn observe_answer(&mut self, failed: bool, now: Timestamp) {
         self.window.push(failed);
         self.last_answer = now;
+        if failed {
+            self.last_failure = now;
+        }
     }
 
     /// As bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Encoder::with_capacity(384 + 24 * self.columns.len());
+        let mut out = Encoder::with_capacity(512 + 24 * self.columns.len());
         out.u8(VERSION);
         self.breaker.encode(&mut out);
         let (micros, at) = self.response_time.parts();
         out.u64(micros).time(at);
+        self.response_times.encode(&mut out);
+        self.first_tokens.encode(&mut out);
         let (bits, len) = self.window.parts();
-        out.u128(bits).u8(len).time(self.last_answer);
+        out.u128(bits).u8(len).time(self.last_answer).time(self.last_failure);
         let (mean, means) = self.output_tokens.parts();
         out.u32(self.calibration.ratio_ppm()).u16(self.calibration.samples()).u32(mean).u32(means);
         self.quota.encode(&mut out);
@@ -229,8 +245,11 @@ impl Record {
         let mut record = Self {
             breaker: Breaker::decode(from)?,
             response_time: PeakEwma::from_parts(from.u64()?, from.time()?),
+            response_times: Sketch::decode(from)?,
+            first_tokens: Sketch::decode(from)?,
             window: Window::from_parts(from.u128()?, from.u8()?),
             last_answer: from.time()?,
+            last_failure: from.time()?,
             calibration: Calibration::from_parts(from.u32()?, from.u16()?),
             output_tokens: Mean::from_parts(from.u32()?, from.u32()?),
             quota: Quota::decode(from)?,
@@ -265,6 +284,8 @@ mod tests {
         record.set_load_at(0, Load::default().with(Tokens(1)));
         record.observe_answer(true, at(1));
         record.observe_output_tokens(900);
+        record.response_times.observe(80);
+        record.first_tokens.observe(9);
         record.response_time.observe(Duration::from_millis(80), Duration::from_secs(1), at(1));
         record.calibration = Calibration::from_parts(1_250_000, 9);
         let settings = backend("a").breaker.expect("a breaker");
@@ -282,6 +303,20 @@ mod tests {
         record.set_load_at(90, none);
         record.set_load_at(5, none);
         assert_eq!(record.encode().len(), empty);
+    }
+
+    #[test]
+    fn it_stays_small_since_every_worker_reads_it_at_every_tick() {
+        let mut record = Record::default();
+        // Answers of a tenth of a second to ten seconds, and eight workers with something under way.
+        for n in 0..1_000 {
+            record.response_times.observe(100 + n * n / 100);
+            record.first_tokens.observe(50 + n);
+        }
+        for member in 0..8 {
+            record.set_load_at(member, Load::default().with(Tokens(9)));
+        }
+        assert!(record.encode().len() < 700, "{} bytes", record.encode().len());
     }
 
     #[test]

@@ -34,18 +34,24 @@ impl Cursor {
 /// Smooth weighted round robin, as nginx does it: each turn every candidate gains its weight, the richest one is
 /// chosen and pays the sum of all weights. Weights 5, 1, 1 give `a a b a c a a`, not `a a a a a b c`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Smooth(Box<str>);
+pub struct Smooth {
+    key: Box<str>,
+    fingerprint: u64,
+}
+
+/// Rotations that are kept at once. Keys are for ever, and operators may change weights as often as they like.
+const ROTATIONS: u64 = 16;
 
 impl Smooth {
     /// The rotation over a set of backends, told apart by `fingerprint`: two configurations that overlap while one is
     /// swapped for the other do not confuse each other's places.
     pub fn new(fingerprint: u64) -> Self {
-        Self(format!("llm-router/1/smooth/{fingerprint:x}").into())
+        Self { key: format!("llm-router/1/smooth/{}", fingerprint % ROTATIONS).into(), fingerprint }
     }
 
     /// Creates the shared value unless it exists.
     pub fn create(&self, store: &impl Store) -> Result<(), StoreError> {
-        update(store, &self.0, |bytes| (bytes.is_none().then(Vec::new), ()))
+        update(store, &self.key, |bytes| (bytes.is_none().then(Vec::new), ()))
     }
 
     /// Takes a turn among `candidates`, each a place (below `places`) and its weight; returns the position of the
@@ -56,8 +62,8 @@ impl Smooth {
         places: usize,
         candidates: &(impl Iterator<Item = (usize, u32)> + Clone),
     ) -> Result<Option<usize>, StoreError> {
-        update(store, &self.0, |bytes| {
-            let mut credit = decode(bytes.unwrap_or_default(), places);
+        update(store, &self.key, |bytes| {
+            let mut credit = decode(bytes.unwrap_or_default(), self.fingerprint, places);
             let mut sum = 0_i64;
             let mut best: Option<(usize, usize, i64)> = None;
             for (position, (place, weight)) in candidates.clone().enumerate() {
@@ -72,7 +78,8 @@ impl Smooth {
             if let Some(own) = credit.get_mut(place) {
                 *own = own.saturating_sub(sum);
             }
-            let mut out = Encoder::with_capacity(8 * places);
+            let mut out = Encoder::with_capacity(8 + 8 * places);
+            out.u64(self.fingerprint);
             for own in credit {
                 out.u64(own.cast_unsigned());
             }
@@ -81,8 +88,12 @@ impl Smooth {
     }
 }
 
-fn decode(bytes: &[u8], places: usize) -> Vec<i64> {
+/// The credit of each place; none yet where the last turn was of another set of backends.
+fn decode(bytes: &[u8], fingerprint: u64, places: usize) -> Vec<i64> {
     let mut reader = Decoder::new(bytes);
+    if reader.u64() != Some(fingerprint) {
+        return vec![0; places];
+    }
     (0..places).map(|_| reader.u64().unwrap_or(0).cast_signed()).collect()
 }
 
@@ -118,6 +129,20 @@ mod tests {
         let turns: Vec<_> =
             (0..7).filter_map(|_| smooth.take(&store, 3, &weights.into_iter()).expect("a turn")).collect();
         assert_eq!(turns, [0, 0, 1, 0, 2, 0, 0]);
+    }
+
+    #[test]
+    fn however_often_the_backends_change_there_are_few_keys_and_no_credit_of_others() {
+        let store = MemoryStore::default();
+        let take = |fingerprint| {
+            let smooth = Smooth::new(fingerprint);
+            smooth.create(&store).expect("created");
+            smooth.take(&store, 2, &[(0, 2_000), (1, 1_000)].into_iter()).expect("a turn").expect("somebody")
+        };
+        let turns: Vec<_> = (0..1_000).flat_map(|n| [take(n), take(n), take(n)]).collect();
+        assert!(turns.chunks(3).all(|turns| turns == [0, 1, 0]));
+        let keys = (0..10_000).filter(|n| store.get(&format!("llm-router/1/smooth/{n}")).expect("read").is_some());
+        assert_eq!(keys.count() as u64, ROTATIONS);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::books::{Books, Reservation, Spent};
+use super::journal::{self, Journal, Page};
 use super::ledger::{Ledger, Line};
 use super::members::Members;
 use super::notice::{Notice, Signal};
@@ -10,7 +11,7 @@ use super::outcome::Outcome;
 use super::record::{Load, Record};
 use super::store::{Store, StoreError, update};
 use crate::cost::Shortage;
-use crate::domain::{Timestamp, Tokens};
+use crate::domain::{PicoUsd, Timestamp, Tokens};
 use crate::health::{Pass, Transition};
 
 /// How often a member shows that it lives.
@@ -40,6 +41,23 @@ pub struct Leaving {
     pub at_once: bool,
 }
 
+/// Which configuration of this VM looks after something, and when it last did.
+#[derive(Debug, Clone, Copy, Default)]
+struct Keeper(u64, Timestamp);
+
+impl Keeper {
+    /// Whether it is the one with this number, or is now.
+    fn is(&mut self, number: u64, now: Timestamp) -> bool {
+        let Self(keeper, since) = *self;
+        let is_gone = now < since || now.since(since) > KEEPER_EXPIRY;
+        let keeps = number >= keeper || is_gone;
+        if keeps {
+            *self = Self(number, now);
+        }
+        keeps
+    }
+}
+
 #[derive(Debug)]
 struct Entry {
     id: Box<str>,
@@ -55,8 +73,11 @@ struct Entry {
     /// Notices that others have not seen yet; all of them are from before the end of the requests in `pending`, or of
     /// others.
     notices: Vec<Notice>,
-    /// Which configuration of this VM looks after the backend, and when it last did.
-    keeper: (u64, Timestamp),
+    /// When a router last had it, once that is told: what nobody has any more is not read at each tick.
+    had: Option<Timestamp>,
+    /// What answers cost that is not a whole millionth of a dollar yet.
+    change: PicoUsd,
+    keeper: Keeper,
 }
 
 /// All records as this VM last saw them.
@@ -78,6 +99,9 @@ pub struct View {
     /// Configurations of this VM so far.
     configurations: u64,
     books: Books,
+    journal: Journal,
+    /// Which of them watches for alerts.
+    watch: Keeper,
 }
 
 impl View {
@@ -92,12 +116,17 @@ impl View {
             unmeasured: Record::default(),
             transitions: Vec::new(),
             configurations: 0,
+            journal: Journal::new(name),
+            watch: Keeper::default(),
         }
     }
 
     /// The place of the backend `id`, creating its record where there is none.
     pub fn place(&mut self, store: &impl Store, id: &str) -> Result<Place, StoreError> {
         if let Some(place) = self.entries.iter().position(|entry| *entry.id == *id) {
+            if let Some(entry) = self.entries.get_mut(place) {
+                entry.had = None;
+            }
             return Ok(Place(place));
         }
         let key = Record::key(id).into_boxed_str();
@@ -114,9 +143,21 @@ impl View {
             record,
             pending: Vec::new(),
             notices: Vec::new(),
-            keeper: (0, Timestamp::default()),
+            had: None,
+            change: PicoUsd::default(),
+            keeper: Keeper::default(),
         });
         Ok(Place(self.entries.len() - 1))
+    }
+
+    /// How many ids this VM has come to know.
+    pub const fn known(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether this VM has come to know a backend of that id.
+    pub fn knows(&self, id: &str) -> bool {
+        self.entries.iter().any(|entry| *entry.id == *id)
     }
 
     /// What is known of a backend.
@@ -139,23 +180,50 @@ impl View {
         self.members.is_alone()
     }
 
+    /// The last decisions of this VM.
+    pub const fn journal(&mut self) -> &mut Journal {
+        &mut self.journal
+    }
+
+    /// Shows others this VM's last decisions. To be called at every tick.
+    pub fn write_journal(&mut self, store: &impl Store) -> Result<(), StoreError> {
+        self.journal.tick(store, self.members.seat())
+    }
+
+    /// The last decisions of all VMs, and how many are not among them: this VM's as they are now, the others' as they
+    /// were at their last tick.
+    pub fn journals(&self, store: &impl Store) -> Result<(Vec<Page>, u64), StoreError> {
+        let (mut pages, mut skipped) = self.journal.read();
+        for seat in (0..Members::seats(store)?).filter(|&seat| Some(seat) != self.members.seat()) {
+            let (others, more) = journal::written(store, seat)?;
+            pages.extend(others);
+            skipped += more;
+        }
+        Ok((pages, skipped))
+    }
+
     /// A number for one more configuration of this VM.
     pub const fn number_configuration(&mut self) -> u64 {
         self.configurations += 1;
         self.configurations
     }
 
+    /// Takes note that a router has this backend. Of one that none had for a while, nothing is read.
+    pub fn has(&mut self, place: Place, now: Timestamp) {
+        if let Some(entry) = self.entries.get_mut(place.0) {
+            entry.had = Some(now);
+        }
+    }
+
     /// Whether the configuration with this number is to look after a backend: the newest one that has it, as long as that
     /// is at work. While configurations are swapped there are two, and they may not want the same of it.
     pub fn keeps(&mut self, place: Place, number: u64, now: Timestamp) -> bool {
-        let Some(entry) = self.entries.get_mut(place.0) else { return false };
-        let (keeper, since) = entry.keeper;
-        let is_gone = now < since || now.since(since) > KEEPER_EXPIRY;
-        let keeps = number >= keeper || is_gone;
-        if keeps {
-            entry.keeper = (number, now);
-        }
-        keeps
+        self.entries.get_mut(place.0).is_some_and(|entry| entry.keeper.is(number, now))
+    }
+
+    /// The same for what is not about one backend alone: alerts.
+    pub fn keeps_watch(&mut self, number: u64, now: Timestamp) -> bool {
+        self.watch.is(number, now)
     }
 
     /// Counts a request of so many tokens in, if `admit` lets it: that sees the record as it is now, requests of other workers included,
@@ -264,6 +332,15 @@ impl View {
         Ok(())
     }
 
+    /// What an answer cost in whole millionths of a dollar. What is left of it is added to the next, so that of many small
+    /// costs nothing is lost.
+    pub fn bill(&mut self, place: Place, cost: PicoUsd) -> u64 {
+        let Some(entry) = self.entries.get_mut(place.0) else { return 0 };
+        let (whole, change) = entry.change.plus(cost).split_micro_usd();
+        entry.change = change;
+        whole
+    }
+
     /// Changes a record at once in a way that is no outcome: what was brought in from outside.
     pub fn change(
         &mut self,
@@ -287,6 +364,13 @@ impl View {
         Ok(())
     }
 
+    /// Makes this VM believe something of a backend, and nobody else: for a rehearsal, after which what it believed
+    /// before, which is returned, is put back.
+    pub fn imagine(&mut self, place: Place, record: Record) -> Record {
+        let believed = self.entries.get_mut(place.0).map(|entry| &mut entry.record);
+        believed.map_or_else(Record::default, |believed| std::mem::replace(believed, record))
+    }
+
     /// Reads what others wrote, writes what they have not seen, and shows that this VM lives. To be called at every tick.
     pub fn refresh(&mut self, store: &impl Store, now: Timestamp) -> Result<(), StoreError> {
         if self.members.seat().is_none() || now.since(self.heartbeat) >= HEARTBEAT || now < self.heartbeat {
@@ -296,6 +380,9 @@ impl View {
         for place in 0..self.entries.len() {
             let Some(entry) = self.entries.get_mut(place) else { continue };
             if entry.pending.is_empty() && entry.notices.is_empty() {
+                if entry.is_idle(seat, now) {
+                    continue;
+                }
                 if let Some((bytes, _)) = store.get(&entry.key)?
                     && let Ok(record) = Record::decode(&bytes)
                 {
@@ -404,6 +491,12 @@ impl Entry {
         }
         record.set_column_at(seat, self.mine, self.reported);
         (record, transitions)
+    }
+
+    /// Whether nobody has had it for a while, and nothing of this VM is under way there.
+    fn is_idle(&self, seat: usize, now: Timestamp) -> bool {
+        let is_gone = self.had.is_some_and(|had| now < had || now.since(had) > KEEPER_EXPIRY);
+        is_gone && self.mine == Load::default() && self.record.load_at(seat) == self.mine
     }
 
     /// Others have seen all of it.

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use super::pace::{Pace, UnderWay};
 use super::{Answer, Cx};
+use crate::alerts::Sight;
 use crate::config::{Config, EnvoyAdmin, LogLevel};
-use crate::domain::Backend;
+use crate::domain::{Backend, Timestamp};
 use crate::health::{Census, Hosts, take_census};
 use crate::host::Host;
 use crate::metrics::{Internal, Metric};
@@ -37,15 +38,44 @@ pub(super) struct Lookout {
     path: String,
     pace: Pace,
     under_way: Option<UnderWay>,
-    /// Whether the last look showed nothing.
-    blind: bool,
+    /// What the last look showed.
+    sight: LastLook,
+}
+
+/// What the last look showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LastLook {
+    /// There was none.
+    None,
+    /// The hosts.
+    Hosts,
+    /// Nothing, and neither did those before it since then.
+    Nothing(Timestamp),
 }
 
 impl Lookout {
     pub(super) fn new(config: &Config) -> Option<Self> {
         let admin = config.envoy_admin.clone()?;
         let path = path(&config.backends);
-        Some(Self { admin, path, pace: Pace::default(), under_way: None, blind: false })
+        Some(Self { admin, path, pace: Pace::default(), under_way: None, sight: LastLook::None })
+    }
+
+    /// What is to be seen of the interface, and for how long a picture holds.
+    pub(super) fn sight(&self, now: Timestamp) -> (Sight, Duration) {
+        let sight = match self.sight {
+            LastLook::None => Sight::Unknown,
+            LastLook::Hosts => Sight::Clear,
+            LastLook::Nothing(since) => Sight::Blind(now.since(since)),
+        };
+        (sight, self.admin.interval * HOLDS)
+    }
+
+    /// Looks at the clusters of these backends from now on, at once: what an earlier look asked for leaves some out.
+    pub(super) fn follow(&mut self, backends: &[Backend]) {
+        let path = path(backends);
+        if path != self.path {
+            (self.path, self.pace, self.under_way) = (path, Pace::default(), None);
+        }
     }
 
     fn timeout(&self) -> Duration {
@@ -126,7 +156,7 @@ impl Lookout {
         if !anything {
             cx.host.record(Metric::InternalErrors(Internal::EnvoyAdmin), 1);
         }
-        if self.blind == anything {
+        if matches!(self.sight, LastLook::Nothing(_)) == anything {
             let (level, state) = if anything { (LogLevel::Info, "readable") } else { (LogLevel::Warn, "unreadable") };
             let fields = [
                 ("event", "envoy_admin".to_owned()),
@@ -135,7 +165,11 @@ impl Lookout {
             ];
             cx.log(level, &fields);
         }
-        self.blind = !anything;
+        self.sight = match self.sight {
+            _ if anything => LastLook::Hosts,
+            LastLook::Nothing(since) => LastLook::Nothing(since.min(cx.now)),
+            LastLook::None | LastLook::Hosts => LastLook::Nothing(cx.now),
+        };
     }
 }
 

@@ -6,59 +6,91 @@
 //! | Envoy, which checks hosts and ejects outliers | `lookout` |
 //! | the backend itself, when it is asked | `rounds` |
 //!
-//! Both ask over the network and are answered later, in a callback. What they learn goes into the backends' records, and
+//! What that shows, and is worth telling without being asked, is `alerts`.
+//!
+//! They ask over the network and are answered later, in a callback. What they learn goes into the backends' records, and
 //! from there to all workers at their next tick. Nothing waits for it: where it fails, requests go on without it.
 
+mod alerts;
 mod answer;
 mod lookout;
 mod pace;
+mod rate;
 mod rounds;
+mod scaling;
 #[cfg(test)]
 mod tests;
 
 pub use answer::Answer;
 
+use std::sync::Arc;
+
 use crate::config::{Config, LogLevel};
-use crate::domain::{PerMille, Span, Timestamp, Tokens};
+use crate::domain::{Backend, BackendIndex, PerMille, Span, Timestamp, Tokens};
 use crate::exchange::Router;
 use crate::health::BreakerPhase;
 use crate::host::Host;
 use crate::logging;
-use crate::metrics::{Internal, Metric};
+use crate::metrics::{Internal, Method, Metric, Status};
 use crate::state::{AccountKey, Place, Record, View};
+use alerts::Alarms;
 use lookout::Lookout;
+use rate::Rate;
 use rounds::Rounds;
+use scaling::Scaling;
+
+/// Who asks, in the calls that the router makes.
+const USER_AGENT: &str = concat!("llm-router/", env!("CARGO_PKG_VERSION"));
 
 /// What one configuration has to do besides requests.
 #[derive(Debug)]
 pub struct Upkeep {
     /// Higher than those of the configurations before it in this VM.
     number: u64,
+    config: Arc<Config>,
     lookout: Option<Lookout>,
     rounds: Rounds,
+    rate: Rate,
+    alarms: Alarms,
+    scaling: Scaling,
 }
 
 impl Upkeep {
     /// Of this configuration, in the VM of this view.
-    pub fn new(config: &Config, view: &mut View) -> Self {
+    pub fn new(config: &Arc<Config>, view: &mut View) -> Self {
         Self {
             number: view.number_configuration(),
+            config: Arc::clone(config),
             lookout: Lookout::new(config),
             rounds: Rounds::new(&config.backends),
+            rate: Rate::default(),
+            alarms: Alarms::default(),
+            scaling: Scaling::default(),
         }
     }
 
     /// To be called every 50 ms or so.
     pub fn tick(&mut self, router: &Router, view: &mut View, host: &impl Host) {
         let now = host.now();
+        self.follow(router);
+        for (.., place) in router.places() {
+            view.has(place, now);
+        }
         if view.refresh(host, now).is_err() {
             host.record(Metric::InternalErrors(Internal::SharedData), 1);
         }
         router.announce(view, host);
+        if view.write_journal(host).is_err() {
+            host.record(Metric::InternalErrors(Internal::SharedData), 1);
+        }
         if !view.leads() {
             return;
         }
         show(router, view, host, now);
+        self.scaling.tick(router, view, host, now);
+        if let Some(a_minute) = self.rate.look(|| requests(router, host), now) {
+            host.record(Metric::RequestsPerMinute, a_minute);
+        }
         // Envoy starts its workers, each with a VM, once it has resolved and checked its clusters. Before that nobody is
         // served, and a host that was not checked yet looks like a dead one.
         if view.is_alone() {
@@ -69,12 +101,29 @@ impl Upkeep {
             lookout.tick(&mut cx);
         }
         self.rounds.tick(&mut cx);
+        self.alarms.tick(&mut cx, self.lookout.as_ref());
+    }
+
+    /// Goes on with the router that there is now: operators changed its backends. What is under way at those that stay
+    /// as they are is waited for.
+    fn follow(&mut self, router: &Router) {
+        if Arc::ptr_eq(&self.config, router.config()) {
+            return;
+        }
+        self.config = Arc::clone(router.config());
+        if let Some(lookout) = &mut self.lookout {
+            lookout.follow(&self.config.backends);
+        }
+        self.rounds.follow(&self.config.backends);
     }
 
     /// The answer to one of the calls, or that there will be none.
     pub fn answered(&mut self, router: &Router, view: &mut View, host: &impl Host, answer: &Answer) {
+        self.follow(router);
         let mut cx = Cx { number: self.number, router, view, host, now: host.now() };
-        if !self.lookout.as_mut().is_some_and(|lookout| lookout.answered(&mut cx, answer)) {
+        let is_known = self.lookout.as_mut().is_some_and(|lookout| lookout.answered(&mut cx, answer))
+            || self.alarms.answered(&mut cx, answer);
+        if !is_known {
             self.rounds.answered(&mut cx, answer);
         }
     }
@@ -95,10 +144,59 @@ fn show(router: &Router, view: &View, host: &impl Host, now: Timestamp) {
         host.record(Metric::BreakerState(index), phase.code().into());
         host.record(Metric::Health(index), (record.health(backend, now) * 1e3).round() as u64);
         host.record(Metric::ResponseTime(index), record.response_time_ms(backend, now) as u64);
+        host.record(Metric::ErrorRate(index), record.error_rate().get().into());
+        host.record(Metric::Quality(index), backend.quality.get().into());
         if let Some(share) = record.quota.headroom(&record.demand(Tokens(0)), now) {
             host.record(Metric::QuotaRemaining(index), PerMille::from_ratio(share).get().into());
         }
     }
+}
+
+/// All requests so far. To ask makes the counters that do not exist yet: a first failure is then a step from 0 to 1,
+/// which Prometheus sees, instead of a counter that comes into being at 1, which it does not.
+fn requests(router: &Router, host: &impl Host) -> u64 {
+    let labels = || Status::ALL.into_iter().flat_map(|status| Method::ALL.map(|method| (status, method)));
+    let all = router
+        .places()
+        .flat_map(|(backend, ..)| labels().map(move |(status, method)| Metric::Requests { backend, status, method }));
+    all.filter_map(|metric| host.read(metric)).sum()
+}
+
+/// Shows the backends of `before` that are gone since, as long as requests are under way there; returns whether there
+/// are any. A gauge stands where it was left: what is gone is neither busy nor ill.
+pub fn farewell(before: &Router, now: &Router, view: &View, host: &impl Host) -> bool {
+    let is_gone = |place: Place| now.places().all(|(_, _, other)| other != place);
+    before.places().filter(|&(.., place)| is_gone(place)).fold(false, |any, (index, _, place)| {
+        let in_flight = view.record(place).in_flight();
+        if view.leads() {
+            rest(index, in_flight, host);
+        }
+        any || in_flight > 0
+    })
+}
+
+/// Lets the gauges of the backends rest that a newer configuration does not have: nothing is under way there, and nothing
+/// is wrong, so that no alarm goes by what nobody renews.
+pub fn retire(gone: &Config, newer: Option<&Config>, host: &impl Host) {
+    let remains = |old: &Backend| {
+        let newer = newer.into_iter().flat_map(|config| &config.backends);
+        newer.into_iter().any(|new| new.id == old.id && new.kind == old.kind)
+    };
+    for (backend, index) in gone.backends.iter().zip((0..).map(BackendIndex)) {
+        if !remains(backend) {
+            rest(index, 0, host);
+        }
+    }
+}
+
+/// The gauges of a backend that is gone: nothing is wrong there.
+fn rest(index: BackendIndex, in_flight: u32, host: &impl Host) {
+    host.record(Metric::InFlight(index), in_flight.into());
+    host.record(Metric::BreakerState(index), BreakerPhase::Closed.code().into());
+    host.record(Metric::ResponseTime(index), 0);
+    host.record(Metric::ErrorRate(index), 0);
+    host.record(Metric::Health(index), PerMille::ONE.get().into());
+    host.record(Metric::QuotaRemaining(index), PerMille::ONE.get().into());
 }
 
 /// What the work of one moment has at hand.

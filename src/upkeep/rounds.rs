@@ -8,18 +8,17 @@ use std::time::Duration;
 
 use super::answer::status;
 use super::pace::UnderWay;
-use super::{Answer, Cx};
+use super::{Answer, Cx, USER_AGENT};
 use crate::config::LogLevel;
 use crate::domain::{Backend, BackendIndex, BackendType, ProbeSettings, Rng, SplitMix64, Timestamp, Tokens};
 use crate::health::{Checkup, Component, Condition, Ended, Form, Probes};
 use crate::host::Host;
+use crate::metrics::{Internal, Metric};
 use crate::protocol::QuotaHeaders;
-use crate::state::{Notice, Place, Signal};
+use crate::state::{Notice, Place, Signal, note_details};
 
 /// A longer answer is not looked into: it is a good one by its status.
 const LARGEST: usize = 4 << 20;
-
-const USER_AGENT: &str = concat!("llm-router/", env!("CARGO_PKG_VERSION"));
 
 /// The checks of all backends that have one.
 #[derive(Debug)]
@@ -31,6 +30,8 @@ struct Round {
     backend: BackendIndex,
     /// From the backend's id.
     seed: u64,
+    /// Whom it asks, and for what.
+    target: (Box<str>, ProbeSettings),
     form: Form,
     /// When it was last asked; the epoch before the first time.
     asked: Timestamp,
@@ -40,6 +41,7 @@ struct Round {
 }
 
 impl Rounds {
+    #[inline(never)]
     pub(super) fn new(backends: &[Backend]) -> Self {
         let checked = backends.iter().zip(0..).filter_map(|(backend, n)| Some((n, backend, backend.probe.as_ref()?)));
         Self(
@@ -47,6 +49,7 @@ impl Rounds {
                 .map(|(n, backend, settings)| Round {
                     backend: BackendIndex(n),
                     seed: backend.id.bytes().fold(0, |seed, b| SplitMix64::new(seed ^ u64::from(b)).next_u64()),
+                    target: (backend.cluster.clone(), settings.clone()),
                     form: Form::of(&settings.path),
                     asked: Timestamp::default(),
                     under_way: None,
@@ -54,6 +57,19 @@ impl Rounds {
                 })
                 .collect(),
         )
+    }
+
+    /// Checks these backends from now on. Of those that are asked the same of the same, the check that is under way goes
+    /// on; the answer to any other is to a question that nobody has any more.
+    pub(super) fn follow(&mut self, backends: &[Backend]) {
+        let before = std::mem::replace(self, Self::new(backends));
+        for mut round in before.0 {
+            let same = |next: &&mut Round| next.seed == round.seed && next.target == round.target;
+            if let Some(next) = self.0.iter_mut().find(same) {
+                round.backend = next.backend;
+                *next = round;
+            }
+        }
     }
 
     pub(super) fn tick<H: Host>(&mut self, cx: &mut Cx<'_, H>) {
@@ -80,11 +96,14 @@ impl Rounds {
         {
             let headers = answer.headers(cx.host);
             note_quota(cx, place, &headers, call.since, round.ended);
-            let checkup = match status(&headers) {
+            let mut checkup = match status(&headers) {
                 Some(status) => Checkup::read(status, answer.body(cx.host, LARGEST), round.form),
                 None => Checkup::failed(),
             };
-            note(cx, backend, settings, place, checkup, cx.now.since(call.since));
+            for (name, value) in &headers {
+                checkup.details.hear(name, value);
+            }
+            note(cx, backend, settings, place, &checkup, cx.now.since(call.since));
         }
     }
 }
@@ -112,7 +131,7 @@ impl Round {
         self.under_way =
             cx.host.call(&backend.cluster, &headers, settings.timeout).map(|id| UnderWay { id, since: cx.now });
         if self.under_way.is_none() {
-            note(cx, backend, settings, place, Checkup::failed(), Duration::ZERO);
+            note(cx, backend, settings, place, &Checkup::failed(), Duration::ZERO);
         }
     }
 
@@ -155,12 +174,16 @@ fn note<H: Host>(
     backend: &Backend,
     settings: &ProbeSettings,
     place: Place,
-    checkup: Checkup,
+    checkup: &Checkup,
     response_time: Duration,
 ) {
     let now = cx.now;
     let before = cx.view.record(place).probes.condition(now).unwrap_or(Condition::Healthy);
     cx.change(place, |record| record.probes.observe(checkup, response_time, settings, now));
+    // What it said before holds where it says nothing now because it fails.
+    if checkup.condition != Condition::Unhealthy && note_details(cx.host, &backend.id, &checkup.details).is_err() {
+        cx.host.record(Metric::InternalErrors(Internal::SharedData), 1);
+    }
     let probes = &cx.view.record(place).probes;
     let after = probes.condition(now).unwrap_or(Condition::Healthy);
     if before != after {

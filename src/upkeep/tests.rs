@@ -1,19 +1,23 @@
 //! The upkeep in a world in memory, by virtual time.
 
+mod alerts;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Answer, Upkeep};
+use super::{Answer, Upkeep, farewell};
 use crate::config::{self, LogLevel};
-use crate::domain::{Timestamp, Tokens};
+use crate::domain::{Failure, Timestamp, Tokens};
 use crate::exchange::Router;
-use crate::health::{Component, Condition};
+use crate::health::{Component, Condition, Verdict};
 use crate::host::fake::{self, World};
 use crate::host::{CallId, Host};
-use crate::state::{Record, View};
+use crate::routing::testing::backend;
+use crate::state::{Leaving, Outcome, Record, View, details};
+use crate::steering::Change;
 
 /// One VM in a world, with one configuration.
 struct Vm {
@@ -48,6 +52,22 @@ fn configured(world: &World, view: &mut View, config: &Value) -> (Router, Upkeep
     let config = Arc::new(config::parse(config.to_string().as_bytes()).expect("a configuration"));
     let router = Router::new(Arc::clone(&config), view, world, 42).expect("a router");
     (router, Upkeep::new(&config, view))
+}
+
+impl Vm {
+    /// An operator registers a backend, or changes it.
+    fn set(&mut self, world: &World, id: &str, body: &Value) {
+        let body = body.to_string();
+        let backend = config::commands::backend(id, body.as_bytes()).expect("a backend");
+        let changed = self.router.steering().change(world, Change::Set { backend: &backend, body: &body });
+        assert!(changed.expect("stored").is_ok());
+        self.follow(world);
+    }
+
+    fn follow(&mut self, world: &World) -> Option<Router> {
+        let next = self.router.follow(&mut self.view, world)?;
+        Some(std::mem::replace(&mut self.router, next))
+    }
 }
 
 /// A process with two VMs, of which the first leads.
@@ -212,14 +232,14 @@ fn an_answer_that_is_none_and_a_cluster_that_is_not_there_count_as_failures() {
     rig.vm.hear(&rig.world, CallId(99), true);
     rig.vm.hear(&rig.world, call, false);
     rig.vm.hear(&rig.world, call, true);
-    assert_eq!(rig.metric("envoy_admin"), 1);
+    assert_eq!(rig.metric("kind.envoy_admin"), 1);
     rig.world.missing.set("admin");
     rig.run(5_000, Some(0));
-    assert_eq!(rig.metric("envoy_admin"), 5);
+    assert_eq!(rig.metric("kind.envoy_admin"), 5);
     rig.world.missing.set("");
     rig.world.call_status.set(403);
     rig.run(1_000, Some(0));
-    assert_eq!(rig.metric("envoy_admin"), 6);
+    assert_eq!(rig.metric("kind.envoy_admin"), 6);
     assert_eq!(rig.lines("envoy_admin"), [LogLevel::Warn]);
 }
 
@@ -240,7 +260,7 @@ fn a_large_list_is_fetched_in_pieces_and_one_beyond_all_measure_not_at_all() {
     rig.world.call_body.replace(vec![b' '; (32 << 20) + 1]);
     rig.world.largest_piece.set(0);
     rig.run(1_000, Some(0));
-    assert_eq!((rig.metric("envoy_admin"), rig.world.largest_piece.get()), (1, 0));
+    assert_eq!((rig.metric("kind.envoy_admin"), rig.world.largest_piece.get()), (1, 0));
 }
 
 #[test]
@@ -295,6 +315,25 @@ fn a_quota_that_checks_hear_of_is_known_before_the_first_request_and_not_used_up
         assert!((headroom - 0.7).abs() < 0.01, "{headroom}");
     }
     assert!(!rig.record("b").quota.is_known(rig.world.now()), "nobody checks b");
+}
+
+#[test]
+fn what_a_backend_says_of_itself_is_kept_for_all_workers_and_written_when_it_changes() {
+    let mut rig = Rig::new(&checking());
+    let key = "llm-router/1/details/a";
+    let writes = |rig: &Rig| rig.world.written.take().iter().filter(|written| *written == key).count();
+    rig.says(&json!({"status": "healthy"}));
+    rig.run(60_000, Some(20));
+    assert_eq!(writes(&rig), 0, "it says nothing");
+    rig.says(&json!({"status": "healthy", "core_version": "1.5.7", "knowledge_base_size": 15_000}));
+    rig.world.call_headers.replace(fake::headers(&[("api-version", "v1")]));
+    rig.run(60_000, Some(20));
+    assert_eq!(writes(&rig), 1);
+    rig.says(&json!({"status": "unhealthy"}));
+    rig.run(60_000, Some(20));
+    let details = details(&rig.world, "a");
+    assert_eq!((details.api_version.as_deref(), details.core_version.as_deref()), (Some("v1"), Some("1.5.7")));
+    assert_eq!((details.knowledge_base_size, details.memory_usage_mb, writes(&rig)), (Some(15_000), None, 0));
 }
 
 #[test]
@@ -453,4 +492,121 @@ fn a_breaker_that_is_disabled_while_it_is_open_is_shown_as_closed() {
     (rig.vm.router, rig.vm.upkeep) = configured(&rig.world, &mut rig.vm.view, &config(false));
     rig.run(100, None);
     assert_eq!(rig.metric("circuit_breaker_state"), 0);
+}
+
+#[test]
+fn a_check_under_way_while_backends_change_is_waited_for() {
+    let mut rig = Rig::new(&checking());
+    rig.says(&json!({"status": "healthy"}));
+    rig.run(100, None);
+    let calls = |rig: &Rig| rig.world.calls.borrow().clone();
+    let call = calls(&rig)[0].clone();
+    // Another backend comes first now, and it is asked, too.
+    let check = json!({"health_check": {"path": "/health", "interval_seconds": 10}});
+    for n in 0..5 {
+        rig.vm.set(&rig.world, "A", &json!({"weight": n + 1, "health_check": check["health_check"]}));
+        rig.run(100, None);
+    }
+    let clusters: Vec<_> = calls(&rig).iter().map(|call| call.cluster.clone()).collect();
+    assert_eq!(clusters, ["a", "A"], "each of them once");
+    rig.vm.hear(&rig.world, call.id, true);
+    assert!(rig.record("a").probes.checked_at > Timestamp::default());
+    assert_eq!(rig.record("A").probes.checked_at, Timestamp::default());
+    rig.run(8_000, None);
+    assert_eq!(calls(&rig).len(), 2, "the next is due ten seconds after the last");
+
+    // What is asked changes: the answer to the old question is of no interest.
+    rig.run(3_000, None);
+    let old = calls(&rig).pop().expect("asked again");
+    rig.vm.set(&rig.world, "a", &json!({"health_check": {"path": "/other", "interval_seconds": 10}}));
+    rig.run(100, None);
+    let before = rig.record("a").probes.checked_at;
+    rig.vm.hear(&rig.world, old.id, true);
+    assert_eq!(rig.record("a").probes.checked_at, before);
+}
+
+#[test]
+fn a_backend_that_is_registered_is_looked_for_at_once_and_not_taken_for_missing() {
+    let mut rig = Rig::new(&watching());
+    rig.says(&picture(&[]));
+    rig.run(1_000, Some(0));
+    rig.vm.tick(&rig.world);
+    let looked = rig.world.calls.borrow().len();
+    let old = rig.world.calls.borrow()[looked - 1].id;
+    rig.vm.set(&rig.world, "other", &json!({}));
+    rig.vm.hear(&rig.world, old, true);
+    assert_eq!(rig.available("other"), 1000, "that list was not asked for it");
+    rig.run(100, Some(0));
+    let path = rig.world.calls.borrow().last().expect("a look").path.clone();
+    assert!(path.ends_with("%5E%28a%7Cb%7Cother%29%24") && rig.world.calls.borrow().len() == looked + 1, "{path}");
+    rig.vm.set(&rig.world, "nowhere", &json!({}));
+    rig.run(100, Some(0));
+    assert_eq!((rig.available("other"), rig.available("nowhere")), (1000, 0), "Envoy has no such cluster");
+    // A change that is none of the clusters looks no sooner.
+    let looked = rig.world.calls.borrow().len();
+    rig.vm.set(&rig.world, "a", &json!({"weight": 5}));
+    rig.run(500, Some(0));
+    assert_eq!(rig.world.calls.borrow().len(), looked);
+}
+
+#[test]
+fn a_backend_that_is_gone_is_shown_until_nothing_is_under_way_there() {
+    let mut rig = Rig::new(&json!({"backend_instances": {"a": {}, "b": {}}}));
+    rig.run(100, None);
+    let Rig { world, vm, .. } = &mut rig;
+    let place = vm.view.place(world, "b").expect("placed");
+    vm.view.enter_unasked(place, Tokens(5)).expect("entered");
+    let removed = vm.router.steering().change(world, Change::Remove("b"));
+    assert!(removed.expect("stored").is_ok());
+    let before = vm.follow(world).expect("another router");
+    vm.tick(world);
+    assert!(farewell(&before, &vm.router, &vm.view, world));
+    assert_eq!(world.metric("in_flight"), 1);
+    let outcome = Outcome::new(&backend("b"), None, Verdict::Well, world.now());
+    let leaving = Leaving { tokens: Tokens(5), reported: false, at_once: true };
+    vm.view.leave(world, place, leaving, &outcome).expect("left");
+    assert!(!farewell(&before, &vm.router, &vm.view, world));
+    assert_eq!((world.metric("in_flight"), world.metric("backend_health.backend_id.unknown.")), (0, 1_000));
+}
+
+#[test]
+fn what_no_router_has_is_not_read_at_each_tick() {
+    let mut rig = Rig::new(&watching());
+    rig.run(100, None);
+    let Rig { world, vm, other } = &mut rig;
+    let place = vm.view.place(world, "c").expect("placed");
+    vm.view.has(place, world.now());
+    let failures = |vm: &mut Vm| vm.view.record(place).window.failures();
+    let ill = |world: &World, other: &mut View| {
+        let place = other.place(world, "c").expect("placed");
+        let verdict = Verdict::Ill(Failure::Reset);
+        let outcome = Outcome::new(&backend("c"), None, verdict, world.now());
+        other.learn(world, place, &outcome, true).expect("written");
+    };
+    ill(world, other);
+    vm.tick(world);
+    assert_eq!(failures(vm), 1, "it was there a moment ago");
+    world.pass_seconds(6);
+    ill(world, other);
+    vm.tick(world);
+    assert_eq!(failures(vm), 1);
+    vm.view.place(world, "c").expect("back again");
+    vm.tick(world);
+    assert_eq!(failures(vm), 2);
+}
+
+#[test]
+fn the_gauges_of_a_backend_that_is_gone_come_to_rest() {
+    let mut rig = Rig::new(&watching());
+    rig.says(&picture(&["a", "b"]));
+    rig.run(5_000, Some(0));
+    assert_eq!(rig.metric("backend_health"), 0);
+    let config = |ids: &[&str]| {
+        let backends: serde_json::Map<_, _> = ids.iter().map(|id| ((*id).to_owned(), json!({}))).collect();
+        config::parse(json!({ "backend_instances": backends }).to_string().as_bytes()).expect("a configuration")
+    };
+    super::retire(&config(&["a", "b"]), Some(&config(&["a", "b", "c"])), &rig.world);
+    assert_eq!(rig.metric("backend_health"), 0);
+    super::retire(&config(&["a", "b"]), Some(&config(&["a"])), &rig.world);
+    assert_eq!((rig.metric("backend_health"), rig.metric("response_time_ms")), (1000, 0));
 }

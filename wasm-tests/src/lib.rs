@@ -53,6 +53,7 @@
 
 pub mod backend;
 pub mod client;
+pub mod control;
 pub mod envoy;
 pub mod load;
 mod ports;

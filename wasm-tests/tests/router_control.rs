@@ -194,10 +194,10 @@ async fn an_explanation_names_who_excludes_a_backend() {
     let explained = explain(&envoy, &chat("What is a request router?")).await;
     assert_eq!(explained["decision"]["attempts"], json!(["gamma", "gamma", "gamma"]), "{explained}");
     let alpha = backend(&explained, "alpha");
-    assert_eq!((&alpha["excluded"]["by"], &alpha["place"]), (&json!("circuit_breaker"), &Value::Null));
+    assert_eq!((&alpha["excluded"]["by"], &alpha["place"]), (&json!("breaker"), &Value::Null));
     assert!(alpha["excluded"]["retry_at"].is_string());
     assert_eq!(alpha["circuit_breaker"]["reason"], "by_hand");
-    assert_eq!((&backend(&explained, "beta")["excluded"]["by"]), (&json!("headroom")), "{explained}");
+    assert_eq!((&backend(&explained, "beta")["excluded"]["by"]), (&json!("quota")), "{explained}");
     let gamma = backend(&explained, "gamma");
     assert_eq!((&gamma["place"], &gamma["part"], &gamma["eligible"]), (&json!(1), &json!(1), &json!(true)));
     let estimate = &gamma["estimate"];
@@ -208,7 +208,7 @@ async fn an_explanation_names_who_excludes_a_backend() {
     assert_eq!(none.status, 200);
     let choosy = call(&envoy, Method::POST, "/explain?path=%2Fv1%2Fmessages", &headers, r#"{"messages":[]}"#).await;
     assert_eq!(choosy.json()["request"]["api"], "messages");
-    assert_eq!(backend(&choosy.json(), "alpha")["excluded"]["by"], "min_quality");
+    assert_eq!(backend(&choosy.json(), "alpha")["excluded"]["by"], "client");
     assert_eq!(troubles(&envoy.stats().await), []);
 }
 

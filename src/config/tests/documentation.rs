@@ -63,6 +63,7 @@ fn least() -> Value {
         "backend_instances": { "a": { "health_check": { "path": "/health" } } },
         "envoy_admin": { "cluster": "admin" },
         "cost": { "tenants": { "t": {} } },
+        "alerts": { "webhook_cluster": "hooks" },
     })
 }
 
@@ -75,7 +76,7 @@ fn the_documented_defaults_are_the_code_s() {
         assert_eq!(normalised.pointer(&pointer(key)), Some(&documented), "{key}");
         compared += 1;
     }
-    assert_eq!(compared, 49, "keys whose default is a value");
+    assert_eq!(compared, 55, "keys whose default is a value");
 }
 
 #[test]
@@ -113,7 +114,7 @@ fn every_documented_key_is_accepted() {
             "id" => json!("a"),
             "cost_per_1k_tokens" => json!(0.05),
             "max_concurrent_requests" | "seed" => json!(7),
-            "client_hints" => json!(["strategy", "min_quality", "tenant"]),
+            "client_hints" => json!(["strategy", "min_quality", "tenant", "explain"]),
             _ => normalised.pointer(&pointer(key)).unwrap().clone(),
         };
         let answer = parsed(&document_with(key, value));
@@ -142,7 +143,7 @@ fn the_documented_ranges_are_the_code_s() {
         assert_eq!(whole.contains("0.5 is not a whole number"), value.starts_with("whole number"), "{key}: {whole}");
         compared += 1;
     }
-    assert_eq!(compared, 37, "keys with a range");
+    assert_eq!(compared, 41, "keys with a range");
 }
 
 #[test]

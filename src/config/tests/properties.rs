@@ -10,7 +10,9 @@ use proptest::prelude::{
 use proptest::strategy::Strategy as _;
 
 use super::*;
-use crate::domain::{BackendType, BreakerSettings, Limits, PerMille, PicoUsd, Price, Prices, ProbeSettings, Weight};
+use crate::domain::{
+    BackendType, BreakerSettings, Limits, PerMille, PicoUsd, Price, Prices, ProbeSettings, Thresholds, Weight,
+};
 
 /// Keys that mean something, so that a random document gets past the first of them.
 const KEYS: &[&str] = &[
@@ -170,7 +172,27 @@ prop_compose! {
             breaker,
             probe,
             failure_domain: failure_domain.into(),
+            draining: false,
         }
+    }
+}
+
+prop_compose! {
+    fn alerts()(
+        webhook in option::of(("[!-+\\--~]{1,200}", "/[!-~]{0,60}", option::of("[!-~]{1,60}"))),
+        min_interval_ms in 0_u64..=86_400_000,
+        (min_available, response_ms, error_rate) in (0_u16..=1_000, 1_u64..=3_600_000, 0_u16..=1_000),
+    ) -> Alerts {
+        let webhook = webhook.map(|(cluster, path, host)| {
+            let host = host.unwrap_or_else(|| cluster.clone()).into();
+            Webhook { cluster: cluster.into(), path: path.into(), host }
+        });
+        let thresholds = Thresholds {
+            min_available: PerMille::new(min_available),
+            response_time: Duration::from_millis(response_ms),
+            error_rate: PerMille::new(error_rate),
+        };
+        Alerts { webhook, min_interval: Duration::from_millis(min_interval_ms), thresholds }
     }
 }
 
@@ -181,13 +203,15 @@ prop_compose! {
         backends in btree_map("[A-Za-z0-9_-]{1,64}", backend(), 1..6),
         default_backend in any::<prop::sample::Index>(),
         body_limit_bytes in 1_024_usize..=67_108_864,
-        [response_headers, forward_estimate, by_strategy, by_quality, by_tenant, decisions] in any::<[bool; 6]>(),
+        [response_headers, forward_estimate, by_strategy, by_quality, by_tenant, explain, filter_state] in any::<[bool; 7]>(),
         cost in cost(),
+        decisions in 0_u16..=1_000,
         max_attempts in 1_u8..=4,
         format in prop::sample::select(&[LogFormat::Json, LogFormat::Text]),
         level in prop::sample::select(&[LogLevel::Debug, LogLevel::Info, LogLevel::Warn, LogLevel::Error]),
         seed in option::of(any::<u64>()),
         admin in option::of(100_u64..=60_000),
+        alerts in alerts(),
         panic_threshold in 0_u16..=1_000,
     ) -> Config {
         let backends: Vec<Backend> = backends
@@ -204,7 +228,7 @@ prop_compose! {
             body_limit_bytes,
             response_headers,
             forward_estimate,
-            client_hints: ClientHints { strategy: by_strategy, min_quality: by_quality, tenant: by_tenant },
+            client_hints: ClientHints { strategy: by_strategy, min_quality: by_quality, tenant: by_tenant, explain },
             retry: Retry { max_attempts },
             cost,
             envoy_admin: admin.map(|interval| EnvoyAdmin {
@@ -212,8 +236,9 @@ prop_compose! {
                 cluster: "admin".repeat(51).into(),
                 interval: Duration::from_millis(interval),
             }),
+            alerts,
             panic_threshold: PerMille::new(panic_threshold),
-            logging: Logging { format, level, decisions },
+            logging: Logging { format, level, decisions: PerMille::new(decisions), filter_state },
             seed,
         }
     }

@@ -55,8 +55,12 @@ fn a_configuration_with_every_key() {
             "tenants": { "b@c.d": { "daily_budget_usd": 1 }, "default": { "max_requests_per_minute": 60 } },
         },
         "envoy_admin": { "cluster": "admin", "interval_ms": 250 },
+        "alerts": {
+            "webhook_cluster": "hooks", "webhook_path": "/services/x", "webhook_host": "hooks.slack.com",
+            "min_interval_seconds": 60, "thresholds": { "min_available": 0.75, "response_time_ms": 2500, "error_rate": 0.05 },
+        },
         "panic_threshold": 0.5,
-        "logging": { "format": "text", "level": "debug", "decisions": true },
+        "logging": { "format": "text", "level": "debug", "decisions": 0.25, "filter_state": true },
         "seed": u64::MAX,
     }));
     assert_snapshot!(shown);
@@ -88,9 +92,13 @@ fn every_kind_of_error_at_once() {
         "queue": { "size": 0 },
         "cost": {
             "daily_budget_usd": 0, "hourly_budget_usd": "1", "on_exhausted": "queue", "tenant_header": "X-LLM-Tenant",
-            "tenants": { "a b": { "max_requests_per_minute": 0.5 } }, "alert_thresholds": [0.5], "pacing": 1,
+            "tenants": { "a b": { "max_requests_per_minute": 0.5 } }, "alert_thresholds": [0.5],
         },
         "envoy_admin": { "cluster": "dotted.id", "interval_ms": 1 },
+        "alerts": {
+            "webhook_cluster": "dotted.id", "webhook_path": "x", "min_interval_seconds": -1,
+            "thresholds": { "min_available": 1.1 },
+        },
         "response_header": true,
         "temperature": 1,
     }));

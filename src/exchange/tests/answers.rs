@@ -12,7 +12,7 @@ fn attempts_that_failed_are_charged_to_those_who_failed() {
     assert_eq!((failures, rig.in_flight()), ([1, 1, 0], vec![0, 0, 0]));
     assert_eq!(rig.world.response_header("x-llm-backend").as_deref(), Some("c"));
     assert!(!rig.record("c").response_time.is_measured(), "how long c alone took is not known");
-    assert_eq!(rig.metric("failovers"), 2);
+    assert_eq!(rig.metric("failovers_total"), 2);
 }
 
 #[test]

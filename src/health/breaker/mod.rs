@@ -247,10 +247,7 @@ impl Breaker {
         self.strain.blot();
         self.consecutive_failures = self.consecutive_failures.saturating_add(weight);
         self.failures.push(true);
-        // On the ramp the thresholds are as configured: there, caution is in the share.
-        let strain = if on_ramp { Strain::default() } else { self.strain(settings) };
-        let most = strain.threshold(settings.failure_threshold, now);
-        let limit = strain.share(settings.failure_rate_threshold, now);
+        let (most, limit) = self.thresholds(settings, now);
         let last = self.failures.last(settings.window);
         if self.consecutive_failures >= most {
             self.open(TripReason::ConsecutiveFailures, settings, now);
@@ -278,6 +275,14 @@ impl Breaker {
             self.change(BreakerPhase::Closed, TripReason::Recovered, now);
             self.ramp = Ramp::begin(now);
         }
+    }
+
+    /// The failures in a row, and the share of failures, that open it now: as configured, unless it adapts.
+    pub fn thresholds(&self, settings: &BreakerSettings, now: Timestamp) -> (u32, PerMille) {
+        // On the ramp they are as configured, too: there, caution is in the share.
+        let on_ramp = self.ramp.share(settings.ramp, now) < 1.0;
+        let strain = if on_ramp { Strain::default() } else { self.strain(settings) };
+        (strain.threshold(settings.failure_threshold, now), strain.share(settings.failure_rate_threshold, now))
     }
 
     /// What moves the thresholds; none where they are fixed.

@@ -15,7 +15,7 @@ fn models(body: &Value) -> Checkup {
     Checkup::read(200, body.to_string().as_bytes(), Form::Models)
 }
 
-fn parts(checkup: Checkup) -> Vec<(&'static str, bool)> {
+fn parts(checkup: &Checkup) -> Vec<(&'static str, bool)> {
     Component::ALL.into_iter().filter_map(|part| Some((part.name(), checkup.components.get(part)?))).collect()
 }
 
@@ -24,12 +24,12 @@ fn a_real_lightrag_server_says_that_it_lives_and_whether_it_is_busy() {
     for body in [LIGHTRAG, LIGHTRAG_WITHOUT_KEY] {
         let checkup = Checkup::read(200, body.as_bytes(), Form::Status);
         assert_eq!((checkup.condition, checkup.score()), (Condition::Healthy, PerMille::ONE));
-        assert_eq!(parts(checkup), [("pipeline", true)]);
+        assert_eq!(parts(&checkup), [("pipeline", true)]);
     }
     let busy = LIGHTRAG.replace(r#""pipeline_busy": false"#, r#""pipeline_busy": true"#);
     let checkup = Checkup::read(200, busy.as_bytes(), Form::Status);
     assert_eq!((checkup.condition, checkup.score()), (Condition::Healthy, PerMille::ONE), "it answers all the same");
-    assert_eq!(parts(checkup), [("pipeline", false)]);
+    assert_eq!(parts(&checkup), [("pipeline", false)]);
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn the_words_of_other_servers_are_understood_and_unknown_ones_say_nothing() {
 #[test]
 fn models_on_offer_are_counted() {
     let list = models(&json!({"object": "list", "data": [{"id": "sonar"}, {"id": "sonar-pro"}]}));
-    assert_eq!((list.condition, list.models, parts(list)), (Condition::Healthy, Some(2), vec![("models", true)]));
+    assert_eq!((list.condition, list.models, parts(&list)), (Condition::Healthy, Some(2), vec![("models", true)]));
     let none = models(&json!({"object": "list", "data": []}));
     assert_eq!((none.condition, none.models, none.score().get()), (Condition::Degraded, Some(0), 500));
     for other in [json!({}), json!([]), json!({"data": "x"}), json!({"data": {"id": 1}}), json!("ok")] {
@@ -102,7 +102,7 @@ fn any_answer_of_2xx_is_a_good_one_unless_it_says_otherwise_and_any_other_is_not
     }
     for status in [401, 403] {
         let refused = Checkup::read(status, "".as_bytes(), Form::Models);
-        assert_eq!((refused.condition, parts(refused)), (Condition::Unhealthy, vec![("authorisation", false)]));
+        assert_eq!((refused.condition, parts(&refused)), (Condition::Unhealthy, vec![("authorisation", false)]));
     }
     let limited = Checkup::read(429, "".as_bytes(), Form::Models);
     assert_eq!((limited.condition, limited.score().get()), (Condition::Degraded, 500));
@@ -133,4 +133,29 @@ proptest! {
         let checkup = Checkup::read(200, bytes.as_slice(), Form::Status);
         prop_assert_eq!(checkup.condition == Condition::Unhealthy, checkup.score() == PerMille::new(0));
     }
+}
+
+#[test]
+fn details_are_kept_as_far_as_they_are_what_they_should_be() {
+    let lightrag = Checkup::read(200, LIGHTRAG.as_bytes(), Form::Status).details;
+    let version = |text: &str| Some(text.into());
+    let real = Details { api_version: version("0344"), core_version: version("1.5.7"), ..Details::default() };
+    assert_eq!(lightrag, real);
+    let sources = status(&json!({"status": "healthy", "knowledge_base_size": 15000, "memory_usage_mb": 2047.6}));
+    let expected = Details { knowledge_base_size: Some(15_000), memory_usage_mb: Some(2_048), ..Details::default() };
+    assert_eq!(sources.details, expected);
+    let odd = json!({"api_version": 7, "core_version": "", "knowledge_base_size": "many", "memory_usage_mb": -1});
+    assert_eq!(status(&odd).details, Details::default());
+    let long = status(&json!({"core_version": "ä".repeat(9_000)})).details;
+    assert_eq!(long.core_version.as_deref().map(str::len), Some(128));
+
+    let mut details = models(&json!({"data": [{}, {}]})).details;
+    details.hear("api-version", b"\xff");
+    assert_eq!(details, Details::default());
+    details.hear("api-version", b"2025-01-01");
+    assert_eq!(details.api_version.as_deref(), Some("2025-01-01"));
+    for details in [details, long, real, expected, Details::default()] {
+        assert_eq!(Details::decode(&details.encode()), Some(details));
+    }
+    assert_eq!(Details::decode(b"\x05a"), None);
 }

@@ -16,12 +16,67 @@ mod quality_based;
 mod round_robin;
 mod weighted;
 mod weighted_round_robin;
+mod working;
 
 pub use crate::config::Strategy;
-pub use quality_based::composite_quality;
+pub use working::Term;
 
 use super::{Ask, Candidate, Terms, Turns};
 use crate::domain::{BackendIndex, Rng, Timestamp};
+use working::{Unshown, Working};
+
+/// The share of a backend of weight 1 that has its whole part, in the numbers that turns are taken by.
+const WHOLE: u64 = 1_000;
+
+/// What a strategy makes of a candidate, and how that is compared.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Merit {
+    /// It gets traffic in this share, before its [part](Terms::part).
+    Share(f64),
+    /// The lowest wins.
+    Lowest(f64),
+    /// The highest wins.
+    Highest(f64),
+}
+
+impl Merit {
+    /// How it is compared: `ranked_by` of an explanation.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Share(_) => "share",
+            Self::Lowest(_) => "lowest_score",
+            Self::Highest(_) => "highest_score",
+        }
+    }
+
+    /// What is compared.
+    pub const fn figure(self) -> f64 {
+        let (Self::Share(figure) | Self::Lowest(figure) | Self::Highest(figure)) = self;
+        figure
+    }
+
+    fn of(candidate: &Candidate<'_>, ask: &Ask<'_>, now: Timestamp, working: &mut impl Working) -> Self {
+        match ask.strategy {
+            Strategy::RoundRobin => Self::Share(1.0),
+            Strategy::Weighted | Strategy::WeightedRoundRobin => Self::Share(weighted::share(candidate, working)),
+            Strategy::HealthAware => Self::Share(health_aware::share(candidate, now, working)),
+            Strategy::LeastConnections => Self::Lowest(least_connections::score(candidate, working)),
+            Strategy::CostOptimized => Self::Lowest(cost_optimized::score(candidate, ask, now, working)),
+            Strategy::PerformanceBased => Self::Lowest(performance_based::score(candidate, now, working)),
+            Strategy::QualityBased => Self::Highest(quality_based::score(candidate, now, working)),
+        }
+    }
+
+    /// What a strategy makes of a candidate, and of which terms.
+    pub fn explained(candidate: &Candidate<'_>, ask: &Ask<'_>, now: Timestamp) -> (Self, Vec<(Term, f64)>) {
+        let mut terms = Vec::new();
+        let merit = match Self::of(candidate, ask, now, &mut terms) {
+            Self::Share(share) => Self::Share(share * terms.term(Term::Part, candidate.terms.part)),
+            merit => merit,
+        };
+        (merit, terms)
+    }
+}
 
 /// A candidate as its strategy sees it.
 #[derive(Debug, Clone, Copy)]
@@ -105,20 +160,18 @@ impl Ranking {
 
 impl Ranked {
     fn new(candidate: &Candidate<'_>, ask: &Ask<'_>, now: Timestamp, rng: &mut impl Rng) -> Self {
-        let (mut share, mut score) = (round_robin::WHOLE, 0.0);
-        match ask.strategy {
-            Strategy::RoundRobin => {}
-            Strategy::Weighted | Strategy::WeightedRoundRobin => share = weighted::share(candidate),
-            Strategy::HealthAware => share = health_aware::share(candidate, now),
-            Strategy::LeastConnections => score = least_connections::score(candidate),
-            Strategy::CostOptimized => score = cost_optimized::score(candidate, ask, now),
-            Strategy::PerformanceBased => score = performance_based::score(candidate, now),
-            Strategy::QualityBased => score = quality_based::score(candidate, now),
-        }
+        let merit = Merit::of(candidate, ask, now, &mut Unshown);
         let Terms { probe, part } = candidate.terms;
         // Most have their whole part, and then no luck is spent on them.
         let benched = part < 1.0 && rng.ratio() >= part;
-        Self { index: candidate.index, probe, benched, share: ((share as f64 * part) as u64).max(1), score }
+        // Health is finer than weights are.
+        let grain = if ask.strategy == Strategy::HealthAware { 1_000 * WHOLE } else { WHOLE };
+        let (share, score) = match merit {
+            Merit::Share(share) => ((share * part * grain as f64 + 0.5) as u64, 0.0),
+            Merit::Lowest(score) => (WHOLE, score),
+            Merit::Highest(score) => (WHOLE, -score),
+        };
+        Self { index: candidate.index, probe, benched, share: share.max(1), score }
     }
 }
 

@@ -1,10 +1,7 @@
 //! Each in turn; where some are to have only a part of theirs, in a smooth rotation of the parts.
 
-use super::{Ranked, weighted_round_robin};
+use super::{Ranked, WHOLE, weighted_round_robin};
 use crate::routing::Turns;
-
-/// The share of a backend that has its whole part.
-pub(super) const WHOLE: u64 = 1_000;
 
 pub(super) fn first(tier: &[Ranked], turns: &mut impl Turns) -> Option<usize> {
     if tier.iter().any(|ranked| ranked.share != WHOLE) {

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::Strategy;
+use super::{Merit, Strategy, Term};
 use crate::domain::{Backend, PerMille, Price, Prices, ProbeSettings, Timestamp, Tokens, Weight};
 use crate::health::{Breaker, Hosts, Probes};
 use crate::routing::testing::{Rig, at, backend};
+use crate::routing::{Ask, Fleet, candidates};
 use crate::state::Load;
 
 fn weighing(id: &str, thousandths: u32) -> Backend {
@@ -126,6 +127,63 @@ fn equals_share_the_load_at_random() {
     {
         let shares = Rig::new(three()).shares(strategy, 3_000);
         assert!(shares.iter().all(|&n| n.abs_diff(1_000) < 120), "{strategy:?}: {shares:?}");
+    }
+}
+
+/// What is explained of each backend that is eligible.
+fn explained(rig: &Rig, strategy: Strategy) -> Vec<(Merit, Vec<(Term, f64)>)> {
+    let fleet = Fleet { backends: &rig.backends, places: &rig.places, view: &rig.view };
+    let (text, panic_threshold) = (Tokens(1_000), rig.panic_threshold);
+    let ask = Ask { facts: &rig.facts, text, strategy, min_quality: None, panic_threshold, means: &[] };
+    let eligible = candidates(&fleet, &ask, at(0)).filter_map(Result::ok);
+    eligible.map(|candidate| Merit::explained(&candidate, &ask, at(0))).collect()
+}
+
+#[test]
+fn every_term_of_a_score_is_documented() {
+    let docs = include_str!("../../../docs/strategies.md");
+    for strategy in Strategy::ALL {
+        let row = format!("| `{}` |", strategy.name());
+        let rows: Vec<_> = docs.lines().filter(|line| line.starts_with(&row)).collect();
+        for (merit, terms) in explained(&Rig::new(three()), strategy) {
+            assert!(rows.iter().any(|row| row.contains(merit.name())), "{strategy:?}: {}", merit.name());
+            for (term, _) in terms {
+                let name = format!("`{}`", term.name());
+                assert!(rows.iter().any(|row| row.contains(&name)), "{strategy:?}: {name}");
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_score_that_is_explained_is_the_one_that_decides(
+        backends in prop::collection::vec((1..9_000_u32, 0..100_u32, 0..=1_000_u16, 1..9_000_u64, 0..9_u32, 0..20_u32), 2..6)
+    ) {
+        let configured = backends.iter().enumerate().map(|(n, &(weight, price, quality, expected, ..))| Backend {
+            weight: Weight::from_thousandths(weight),
+            expected_response_time: Duration::from_millis(expected),
+            ..charging(&n.to_string(), f64::from(price) / 1e3, 0.01, quality)
+        });
+        let mut rig = Rig::new(configured.collect());
+        for (n, &(.., in_flight, failures)) in backends.iter().enumerate() {
+            rig.change(n, |r| {
+                r.set_load_at(7, Load { requests: in_flight, ..Load::default() });
+                (0..failures).for_each(|_| r.observe_answer(true, at(0)));
+            });
+        }
+        for strategy in Strategy::ALL {
+            let explained = explained(&rig, strategy);
+            let figures = || explained.iter().map(|(merit, _)| merit.figure());
+            let first = rig.order(strategy, 1)[0];
+            let chosen = figures().nth(first).unwrap();
+            let (lowest, highest) = (figures().fold(f64::MAX, f64::min), figures().fold(f64::MIN, f64::max));
+            match explained[first].0 {
+                Merit::Share(_) => prop_assert!(lowest > 0.0, "each has a share"),
+                Merit::Lowest(_) => prop_assert!((chosen - lowest).abs() <= 1e-8 * lowest.abs(), "{strategy:?}"),
+                Merit::Highest(_) => prop_assert!((chosen - highest).abs() <= 1e-8 * highest.abs(), "{strategy:?}"),
+            }
+        }
     }
 }
 

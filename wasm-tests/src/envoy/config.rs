@@ -67,6 +67,7 @@ pub(super) fn bootstrap(builder: &Builder, admin_port: u16, dir: &Path) -> Value
         "reason",
         "window",
         "result",
+        "alert",
         "arm",
     ];
     let mut clusters: Vec<_> = builder.clusters.iter().map(|(name, ports)| cluster(name, ports)).collect();

@@ -1,0 +1,235 @@
+//! One alert: what it is about, and how it is told.
+
+use crate::domain::{Decoder, Encoder, Timestamp};
+use crate::health::TripReason;
+use crate::json::{Object, Thousandths, Value};
+
+/// What there are alerts for. To add one: a variant here, and where its figure is read (`reading`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AlertKind {
+    /// A circuit breaker opened.
+    BreakerOpened,
+    /// Checks say that a backend is ill, the router's own or Envoy's.
+    BackendUnhealthy,
+    /// Too few of the backends may be asked.
+    LowAvailability,
+    /// A backend takes too long.
+    HighResponseTime,
+    /// Too many of a backend's answers fail.
+    HighErrorRate,
+    /// Envoy does not say how the hosts are.
+    AdminUnreadable,
+}
+
+/// How much an alert matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Severity {
+    /// Somebody should look: others do the work meanwhile.
+    Warning,
+    /// Requests may be failing.
+    Critical,
+}
+
+impl AlertKind {
+    /// Every kind; its place is its code in shared data.
+    pub const ALL: [Self; 6] = [
+        Self::BreakerOpened,
+        Self::BackendUnhealthy,
+        Self::LowAvailability,
+        Self::HighResponseTime,
+        Self::HighErrorRate,
+        Self::AdminUnreadable,
+    ];
+
+    pub(super) fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(code)).copied()
+    }
+
+    /// Its name in the control API, metrics, logs and the webhook.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::BreakerOpened => "circuit_breaker_opened",
+            Self::BackendUnhealthy => "backend_unhealthy",
+            Self::LowAvailability => "low_availability",
+            Self::HighResponseTime => "high_response_time",
+            Self::HighErrorRate => "high_error_rate",
+            Self::AdminUnreadable => "envoy_admin_unreadable",
+        }
+    }
+
+    /// How much it matters.
+    pub const fn severity(self) -> Severity {
+        match self {
+            Self::LowAvailability => Severity::Critical,
+            Self::BreakerOpened
+            | Self::BackendUnhealthy
+            | Self::HighResponseTime
+            | Self::HighErrorRate
+            | Self::AdminUnreadable => Severity::Warning,
+        }
+    }
+}
+
+impl Severity {
+    /// Its name in the control API and the webhook.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// Why there is an alert, where its kind and its figures do not say so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Cause {
+    /// They do.
+    #[default]
+    Plain,
+    /// The router's own checks of it fail.
+    Checks,
+    /// Envoy would send to none of its hosts.
+    Hosts,
+    /// What opened a breaker.
+    Trip(TripReason),
+}
+
+/// Where the codes of [`Cause::Trip`] begin.
+const TRIPS: u8 = 8;
+
+impl Cause {
+    const fn code(self) -> u8 {
+        match self {
+            Self::Plain => 0,
+            Self::Checks => 1,
+            Self::Hosts => 2,
+            Self::Trip(reason) => TRIPS + reason.code(),
+        }
+    }
+
+    fn from_code(code: u8) -> Option<Self> {
+        match code {
+            0 => Some(Self::Plain),
+            1 => Some(Self::Checks),
+            2 => Some(Self::Hosts),
+            _ => TripReason::from_code(code.checked_sub(TRIPS)?).map(Self::Trip),
+        }
+    }
+}
+
+/// One alert.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alert {
+    /// What it is for.
+    pub kind: AlertKind,
+    /// Whose it is; none where it is everybody's.
+    pub backend: Option<Box<str>>,
+    /// Why.
+    pub cause: Cause,
+    /// The figure that raised it, in thousandths.
+    pub value: u64,
+    /// What that was compared with, in thousandths.
+    pub threshold: u64,
+    /// When it was raised; the epoch while its figure is only being watched.
+    pub raised_at: Timestamp,
+    /// When it was cleared; the epoch while it holds.
+    pub cleared_at: Timestamp,
+    /// Since when its figure has been what would change its state: bad before it is raised, well while it holds. The
+    /// epoch where it is not.
+    pub(super) since: Timestamp,
+    /// Whether it was put among what is to be sent.
+    pub(super) told: bool,
+}
+
+impl Alert {
+    /// Whether it holds.
+    pub fn is_firing(&self) -> bool {
+        self.raised_at > Timestamp::default() && self.cleared_at == Timestamp::default()
+    }
+
+    /// Whether it is about this.
+    pub(super) fn is_of(&self, kind: AlertKind, backend: Option<&str>) -> bool {
+        self.kind == kind && self.backend.as_deref() == backend
+    }
+
+    /// What it says to people.
+    pub fn message(&self) -> String {
+        let backend = self.backend.as_deref().unwrap_or_default();
+        let figure = |thousandths: u64| {
+            let mut text = String::new();
+            Thousandths(thousandths).write(&mut text);
+            text
+        };
+        let (value, threshold) = (figure(self.value), figure(self.threshold));
+        match (self.kind, self.cause) {
+            (AlertKind::BreakerOpened, Cause::Trip(reason)) => {
+                format!("the circuit breaker of {backend} opened: {}", reason.name())
+            }
+            (AlertKind::BreakerOpened, _) => format!("the circuit breaker of {backend} opened"),
+            (AlertKind::BackendUnhealthy, Cause::Checks) => format!("{backend} is unhealthy: the router's checks fail"),
+            (AlertKind::BackendUnhealthy, Cause::Hosts) => {
+                format!("{backend} is unhealthy: Envoy has no usable host for it")
+            }
+            (AlertKind::BackendUnhealthy, _) => {
+                format!("{backend} is unhealthy: its checks and hosts score {value}, less than {threshold}")
+            }
+            (AlertKind::LowAvailability, _) => {
+                format!("only {value} of the backends may be asked, less than {threshold}")
+            }
+            (AlertKind::HighResponseTime, _) => {
+                format!("answers of {backend} take {value} ms, more than {threshold} ms")
+            }
+            (AlertKind::HighErrorRate, _) => {
+                format!("{value} of the last answers of {backend} failed, more than {threshold}")
+            }
+            (AlertKind::AdminUnreadable, _) => {
+                "Envoy's admin interface cannot be read: how it sees the hosts is not known".to_owned()
+            }
+        }
+    }
+
+    /// Writes it into an object.
+    pub(crate) fn show(&self, o: &mut Object<'_>) {
+        let (name, backend) = (self.kind.name(), self.backend.as_deref());
+        let millis = self.raised_at.as_micros() / 1_000;
+        o.set("alert_id", &*format!("{name}-{}-{millis}", backend.unwrap_or("all")));
+        o.set("alert_name", name).set("severity", self.kind.severity().name()).set("backend_id", backend);
+        o.set("message", &*self.message());
+        o.set("value", Thousandths(self.value)).set("threshold", Thousandths(self.threshold));
+        o.set("raised_at", self.raised_at).set("cleared_at", self.cleared_at);
+    }
+
+    pub(super) fn encode(&self, out: &mut Encoder) {
+        out.u8(self.kind as u8).u8(self.cause.code()).u8(self.told.into()).u64(self.value).u64(self.threshold);
+        out.time(self.raised_at).time(self.cleared_at).time(self.since);
+        out.text(self.backend.as_deref().unwrap_or_default());
+    }
+
+    /// Reads so many.
+    pub(super) fn decode_all(from: &mut Decoder<'_>, number: u16) -> Option<Vec<Self>> {
+        let mut all = Vec::new();
+        for _ in 0..number {
+            all.push(Self::decode(from)?);
+        }
+        Some(all)
+    }
+
+    fn decode(from: &mut Decoder<'_>) -> Option<Self> {
+        Some(Self {
+            kind: AlertKind::from_code(from.u8()?)?,
+            cause: Cause::from_code(from.u8()?)?,
+            told: from.u8()? != 0,
+            value: from.u64()?,
+            threshold: from.u64()?,
+            raised_at: from.time()?,
+            cleared_at: from.time()?,
+            since: from.time()?,
+            backend: named(from.text()?),
+        })
+    }
+}
+
+/// The backend of that name: none has an empty one.
+pub(super) fn named(id: &str) -> Option<Box<str>> {
+    Some(id).filter(|id| !id.is_empty()).map(Into::into)
+}

@@ -1,0 +1,226 @@
+//! Which alerts there are: each is raised once and cleared once, whoever looks.
+//!
+//! ```text
+//!            bad for its patience            well for a while, or nobody's any more
+//!   watched ─────────────────────► raised ─────────────────────────────────────────► recent
+//! ```
+//!
+//! The board lies in shared data as a whole, what is to be sent included: so a new leader goes on where the last one
+//! stopped, and any worker can show it. Nothing on it depends on who looks, or how often.
+
+use std::time::Duration;
+
+use super::alert::{Alert, AlertKind, named};
+use super::outbox::Outbox;
+use super::reading::{Reading, Sign};
+use crate::domain::{Decoder, Encoder, Timestamp};
+
+/// The key of the board in shared data.
+pub const KEY: &str = "llm-router/1/alerts";
+
+/// Of another version of the layout nothing is kept.
+const VERSION: u8 = 1;
+
+/// Cleared alerts that are kept.
+pub const RECENT: usize = 100;
+
+/// A figure must be well for so long before its alert is cleared: what comes and goes faster is one alert.
+pub const STEADY: Duration = Duration::from_secs(3);
+
+/// All that is known of alerts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Board {
+    /// Those that hold, in the order in which they were raised, and those whose figure is being watched.
+    current: Vec<Alert>,
+    /// Those that were cleared, in that order.
+    recent: Vec<Alert>,
+    /// When an alert of each kind and backend was last put among what is to be sent, as long as that matters.
+    told: Vec<(AlertKind, Option<Box<str>>, Timestamp)>,
+    /// What is to be sent.
+    pub outbox: Outbox,
+}
+
+/// What is sent, and how often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// Whether anything is.
+    pub is_sent: bool,
+    /// The same alert is not sent again before so much time has passed.
+    pub min_interval: Duration,
+}
+
+/// What a look at the figures changed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Changes {
+    /// Alerts that were raised, and that were cleared.
+    pub alerts: Vec<Alert>,
+    /// News that had to make room for others before it could be sent.
+    pub lost: u64,
+}
+
+impl AlertKind {
+    /// How long a figure must be bad before there is an alert. Latency jumps up with one slow answer, and a backend that
+    /// is refused for a second is back before anybody can look; the others have been thought over already.
+    const fn patience(self) -> Duration {
+        match self {
+            Self::BreakerOpened | Self::BackendUnhealthy | Self::HighErrorRate | Self::AdminUnreadable => {
+                Duration::ZERO
+            }
+            Self::LowAvailability => STEADY,
+            Self::HighResponseTime => Duration::from_secs(15),
+        }
+    }
+}
+
+impl Board {
+    /// Those that hold, the latest first.
+    pub fn active(&self) -> impl Iterator<Item = &Alert> {
+        self.current.iter().rev().filter(|alert| alert.is_firing())
+    }
+
+    /// Those that were cleared, the latest first.
+    pub fn recent(&self) -> impl Iterator<Item = &Alert> {
+        self.recent.iter().rev()
+    }
+
+    /// Takes note of all figures there are. What is about none of them is about something that is gone.
+    pub fn observe(&mut self, readings: &[Reading<'_>], terms: Terms, now: Timestamp) -> Changes {
+        let mut changes = Changes::default();
+        let mut raised = Vec::new();
+        for mut alert in std::mem::take(&mut self.current) {
+            let reading = readings.iter().find(|reading| alert.is_of(reading.kind, reading.backend));
+            if alert.stays(reading, now) {
+                let rises = reading.is_some_and(|reading| alert.rises(reading, now));
+                if rises { &mut raised } else { &mut self.current }.push(alert);
+            } else if alert.is_firing() {
+                alert.cleared_at = now.max(alert.raised_at);
+                changes.alerts.push(alert.clone());
+                self.recent.push(alert);
+            }
+        }
+        self.recent.drain(..self.recent.len().saturating_sub(RECENT));
+        changes.alerts.extend_from_slice(&raised);
+        self.current.append(&mut raised);
+        let is_new = |board: &Self, reading: &Reading<'_>| {
+            reading.sign == Sign::Bad && !board.current.iter().any(|alert| alert.is_of(reading.kind, reading.backend))
+        };
+        for reading in readings {
+            if is_new(self, reading) {
+                let mut alert = Alert::watched(reading, now);
+                if alert.rises(reading, now) {
+                    changes.alerts.push(alert.clone());
+                }
+                self.current.push(alert);
+            }
+        }
+        changes.lost = self.tell(&changes.alerts, terms, now);
+        changes
+    }
+
+    /// Puts among what is to be sent what nobody was told of yet and may be told of now, and the end of what was told.
+    fn tell(&mut self, changed: &[Alert], Terms { is_sent, min_interval }: Terms, now: Timestamp) -> u64 {
+        if !is_sent {
+            self.outbox.clear();
+            self.told.clear();
+            return 0;
+        }
+        for (_, _, at) in &mut self.told {
+            // The clock stepped back: nobody waits for longer than the interval.
+            *at = now.min(*at);
+        }
+        self.told.retain(|(_, _, at)| now.since(*at) < min_interval);
+        let mut lost = 0;
+        for cleared in changed.iter().filter(|alert| alert.told && !alert.is_firing()) {
+            lost += self.outbox.push(cleared.clone(), now);
+        }
+        for alert in self.current.iter_mut().filter(|alert| !alert.told && alert.is_firing()) {
+            let is_early = self.told.iter().any(|(kind, backend, _)| alert.is_of(*kind, backend.as_deref()));
+            if !is_early {
+                alert.told = true;
+                self.told.push((alert.kind, alert.backend.clone(), now));
+                lost += self.outbox.push(alert.clone(), now);
+            }
+        }
+        lost
+    }
+
+    /// As bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Encoder::with_capacity(128 * (1 + self.current.len() + self.recent.len()));
+        out.u8(VERSION).u16(self.current.len() as u16).u16(self.recent.len() as u16).u16(self.told.len() as u16);
+        for alert in self.current.iter().chain(&self.recent) {
+            alert.encode(&mut out);
+        }
+        for (kind, backend, at) in &self.told {
+            out.u8(*kind as u8).text(backend.as_deref().unwrap_or_default()).time(*at);
+        }
+        self.outbox.encode(&mut out);
+        out.finish()
+    }
+
+    /// From bytes; empty where they are none of this layout.
+    pub fn decode(bytes: &[u8]) -> Self {
+        Self::read(&mut Decoder::new(bytes)).unwrap_or_default()
+    }
+
+    fn read(from: &mut Decoder<'_>) -> Option<Self> {
+        if from.u8()? != VERSION {
+            return None;
+        }
+        let [current, recent, told] = [from.u16()?, from.u16()?, from.u16()?];
+        let (current, recent) = (Alert::decode_all(from, current)?, Alert::decode_all(from, recent)?);
+        let mut board = Self { current, recent, ..Self::default() };
+        for _ in 0..told {
+            let kind = AlertKind::from_code(from.u8()?)?;
+            board.told.push((kind, named(from.text()?), from.time()?));
+        }
+        board.outbox = Outbox::decode(from)?;
+        Some(board)
+    }
+}
+
+impl Alert {
+    /// A figure that has become bad.
+    fn watched(reading: &Reading<'_>, now: Timestamp) -> Self {
+        Self {
+            kind: reading.kind,
+            backend: reading.backend.map(Into::into),
+            cause: reading.cause,
+            value: reading.value,
+            threshold: reading.threshold,
+            raised_at: Timestamp::default(),
+            cleared_at: Timestamp::default(),
+            since: now,
+            told: false,
+        }
+    }
+
+    /// Whether it remains after this look, raised or watched.
+    fn stays(&mut self, reading: Option<&Reading<'_>>, now: Timestamp) -> bool {
+        let Some(reading) = reading else { return false };
+        if !self.is_firing() {
+            return reading.sign == Sign::Bad;
+        }
+        if reading.sign != Sign::Good {
+            self.since = Timestamp::default();
+            return true;
+        }
+        if self.since == Timestamp::default() || now < self.since {
+            self.since = now;
+        }
+        now.since(self.since) < STEADY
+    }
+
+    /// Raises it where its figure has been bad for long enough; it says how bad that is now. Whether it did.
+    fn rises(&mut self, reading: &Reading<'_>, now: Timestamp) -> bool {
+        if self.is_firing() {
+            return false;
+        }
+        (self.cause, self.value, self.threshold) = (reading.cause, reading.value, reading.threshold);
+        self.since = self.since.min(now);
+        if now.since(self.since) >= self.kind.patience() {
+            (self.raised_at, self.since) = (now, Timestamp::default());
+        }
+        self.is_firing()
+    }
+}

@@ -1,0 +1,70 @@
+//! What was learned of each backend by watching it.
+
+use super::json::{Object, Thousandths, object};
+use super::traffic::quantiles;
+use crate::domain::{Backend, BackendIndex, PerMille, Timestamp, Tokens};
+use crate::exchange::Context;
+use crate::host::Host;
+use crate::metrics::Metric;
+use crate::state::Record;
+
+/// `GET /analytics`.
+pub(super) fn analytics<H: Host>(cx: &Context<'_, H>, now: Timestamp) -> String {
+    object(|o| {
+        o.object("backends", |o| {
+            for (index, backend, place) in cx.router.places() {
+                o.object(&backend.id, |o| learned(o, cx.host, (index, backend, cx.view.record(place)), now));
+            }
+        });
+    })
+}
+
+fn learned(
+    o: &mut Object<'_>,
+    host: &impl Host,
+    (index, backend, record): (BackendIndex, &Backend, &Record),
+    now: Timestamp,
+) {
+    o.object("tokens", |o| {
+        let calibration = record.calibration;
+        o.set("calibration_ratio", Thousandths((u64::from(calibration.ratio_ppm()) + 500) / 1_000));
+        o.set("calibration_samples", u32::from(calibration.samples()));
+        o.set("expected_output_tokens", record.expected_output_tokens());
+        o.set("output_samples", record.output_tokens.samples());
+    });
+    o.object("response_time_ms", |o| {
+        o.set("expected", backend.expected_response_time.as_millis() as u64);
+        o.set("in_effect", Thousandths((record.response_time_ms(backend, now) * 1e3) as u64));
+        quantiles(o, &record.response_times);
+        o.set("samples", record.response_times.samples());
+    });
+    o.object("time_to_first_token_ms", |o| {
+        quantiles(o, &record.first_tokens);
+        o.set("samples", record.first_tokens.samples());
+    });
+    let load = record.load();
+    o.object("capacity", |o| {
+        o.set("requests_in_flight", load.requests).set("max_concurrent_requests", backend.max_concurrent_requests);
+        o.set("tokens_in_flight", load.tokens.0);
+        o.set("learned_tokens", record.capacity.tokens(now).map(|tokens| tokens.0));
+        o.set("desired_requests", host.read(Metric::DesiredCapacity(index)));
+    });
+    o.object("quota", |o| {
+        let headroom = record.quota.headroom(&record.demand(Tokens(0)), now);
+        o.set("headroom", headroom.map(PerMille::from_ratio));
+        o.set("refused_until", record.quota.refused_until(now));
+    });
+    match &backend.breaker {
+        None => _ = o.set("circuit_breaker", None::<u64>),
+        Some(settings) => {
+            let (failures, share) = record.breaker.thresholds(settings, now);
+            _ = o.object("circuit_breaker", |o| {
+                o.set("adaptive", settings.adaptive).set("failure_threshold", failures);
+                o.set("configured_failure_threshold", settings.failure_threshold);
+                o.set("failure_rate_threshold", share);
+                o.set("configured_failure_rate_threshold", settings.failure_rate_threshold);
+            });
+        }
+    }
+    o.set("error_rate", record.error_rate()).set("quality_score", backend.quality);
+}

@@ -1,0 +1,194 @@
+// How it is in all: health, strategy, totals, alerts, budgets.
+
+let rows = [];
+
+function show({ health, metrics, backends, strategy, alerts, budget, decisions }) {
+  const conditions = Object.assign({}, ...Object.values(health.health_status));
+  const distribution = metrics.load_balancing?.backend_distribution ?? {};
+  const answers = Object.values(distribution).reduce((sum, each) => sum + (each.recent_answers ?? 0), 0);
+  rows = backends.backends.map((backend, place) => {
+    const own = metrics.backends?.[backend.id] ?? {};
+    const recent = distribution[backend.id] ?? {};
+    return {
+      ...backend,
+      place,
+      condition: conditions[backend.id] ?? {},
+      requests: own.requests,
+      share: own.share ?? (answers ? recent.recent_answers / answers : null),
+      response: own.response_time_ms ?? { mean: backend.response_time_ms },
+      first_token: own.time_to_first_token_ms ?? {},
+      error_rate: own.error_rate ?? (recent.recent_answers ? recent.recent_failures / recent.recent_answers : null),
+      cost: own.cost_usd,
+      tokens: own.tokens,
+      requests_in_flight: own.in_flight ?? backend.in_flight.requests,
+    };
+  });
+  remember(rows);
+  for (const row of rows)
+    row.rate = known(row.requests) ? speed((sample) => sample.of.get(row.id) ?? 0, RATE_SPAN) : null;
+
+  showOverall(health);
+  showStrategy(strategy);
+  showOverview(metrics);
+  showAlerts(alerts);
+  showBudget(budget);
+  showBackends();
+  showDecisions(decisions);
+  find("main").hidden = false;
+}
+
+function showOverall(health) {
+  const overall = $("overall");
+  if (!overall.firstChild) overall.append(make("span"), " ", make("span"));
+  pill(overall.firstChild, health.overall_health);
+  write(overall.lastChild, `${health.healthy_backends} of ${health.total_backends} backends healthy`);
+  document.title = `${first(health.overall_health)} – llm-router`;
+}
+
+const form = $("strategy");
+const choice = $("strategies");
+let strategyNow;
+
+function showStrategy({ strategy, configured, source, available }) {
+  if (choice.length !== available.length)
+    choice.replaceChildren(...available.map((name) => make("option", { value: name }, words(name))));
+  // What somebody is about to choose stays.
+  if (choice.value === strategyNow || strategyNow === undefined) choice.value = strategy;
+  strategyNow = strategy;
+  find("button", form).disabled = choice.value === strategy;
+  write($("strategy-source"), source === "operator" ? `configured: ${words(configured)}` : "as configured");
+}
+
+choice.addEventListener("change", () => (find("button", form).disabled = choice.value === strategyNow));
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const wanted = choice.value;
+  act("PUT", "strategy", { strategy: wanted }, `The strategy is ${words(wanted)} now`);
+});
+
+function showOverview(metrics) {
+  const { routing_metrics: routing = {}, failover_events: failovers = {}, refusals } = metrics;
+  const sum = (pick) => rows.reduce((sum, row) => (known(pick(row)) ? (sum ?? 0) + pick(row) : sum), null);
+  const [input, output, cached] = ["input", "output", "cached_input"].map((kind) => sum((row) => row.tokens?.[kind]));
+  const success = routing.success_rate ?? routing.recent_success_rate;
+  const refused = refusals && Object.values(refusals).reduce((sum, n) => sum + n, 0);
+  const perHour = speed((sample) => sample.cost, KEPT);
+  const tiles = [
+    ["requests", "Requests/s", rate(sum((row) => row.rate)), `${count(sum((row) => row.requests))} in all`],
+    [
+      "success",
+      "Success",
+      known(success) ? `${figure(success, 1)} %` : NONE,
+      known(routing.failed_requests)
+        ? `${count(routing.failed_requests)} failed`
+        : `${count(routing.recent_failures)} of the last ${count(routing.recent_answers)} failed`,
+    ],
+    ["response", "Response time", time(routing.avg_response_time_ms), "mean"],
+    [
+      "in_flight",
+      "In flight",
+      count(sum((row) => row.requests_in_flight)),
+      `${count(sum((row) => row.in_flight.tokens))} tokens`,
+    ],
+    ["cost", "Cost", dollars(sum((row) => row.cost)), known(perHour) ? `${dollars(perHour * 3600)} an hour now` : ""],
+    [
+      "tokens",
+      "Tokens in / out",
+      `${count(input)} / ${count(output)}`,
+      known(cached) ? `${count(cached)} from caches` : "",
+    ],
+    ["failovers", "Failovers", count(failovers.total_failovers), ""],
+    [
+      "refusals",
+      "Refusals",
+      count(refused),
+      Object.entries(refusals ?? {})
+        .filter(([, n]) => n)
+        .map(([code, n]) => `${words(code)} ${count(n)}`)
+        .join(", "),
+    ],
+  ];
+  const worth = tiles.filter(([, , value]) => !/^–( \/ –)?$/.test(value));
+  list(
+    $("overview"),
+    worth,
+    ([key]) => key,
+    ([key, label]) =>
+      make(
+        "div",
+        { "data-tile": key },
+        key === "requests" ? $("curve").content.cloneNode(true) : null,
+        make("dt", {}, label),
+        make("dd"),
+        make("dd.small"),
+      ),
+    (tile, [key, , value, detail]) => {
+      write(find("dd", tile), value);
+      write(find("dd.small", tile), detail);
+      if (key === "requests") draw(find("polyline", tile));
+    },
+  );
+}
+
+function draw(line) {
+  const newest = samples.at(-1).at;
+  const width = Math.max(10 * EVERY, newest - samples[0].at);
+  const speeds = samples
+    .map((sample, n) => [60 - (60 * (newest - sample.at)) / width, speed((one) => one.requests, 2 * EVERY, n)])
+    .filter(([, y]) => known(y));
+  const top = Math.max(1, ...speeds.map(([, y]) => y));
+  line.setAttribute("points", speeds.map(([x, y]) => `${x.toFixed(1)},${(19 - (18 * y) / top).toFixed(1)}`).join(" "));
+}
+
+function showAlerts(alerts) {
+  $("alerts").hidden = !alerts;
+  if (!alerts) return;
+  const create = () => make("li", {}, make("span"), make("strong"), make("span"), make("small"));
+  const update = (item, alert) => {
+    const [severity, title, message, when] = item.children;
+    pill(severity, alert.cleared_at ? "" : alert.severity, alert.cleared_at ? "cleared" : alert.severity);
+    write(title, first(words(alert.alert_name)) + (alert.backend_id ? `: ${alert.backend_id}` : ""));
+    write(message, alert.message);
+    write(when, `raised ${ago(alert.raised_at)}` + (alert.cleared_at ? `, cleared ${ago(alert.cleared_at)}` : ""));
+  };
+  const key = (alert) => String(alert.alert_id);
+  list($("active"), alerts.active, key, create, update);
+  $("calm").hidden = alerts.active.length > 0;
+  list($("recent"), alerts.recent, key, create, update);
+  const older = find("#alerts details");
+  older.hidden = !alerts.recent.length;
+  write(find("summary", older), `Cleared lately (${alerts.recent.length})`);
+}
+
+// Wherever the answer has something spent beside its limit.
+function showBudget(budget) {
+  const lines = [];
+  const collect = (node, path) => {
+    if (node === null || typeof node !== "object") return;
+    const money = (word) => {
+      const key = Object.keys(node).find((key) => key.includes(word) && typeof node[key] === "number");
+      return key && node[key] / (key.includes("micro") ? 1e6 : 1);
+    };
+    const [spent, limit] = [money("spent"), money("limit")];
+    if (known(spent) && known(limit))
+      lines.push([path.filter((word) => word !== "budgets").join(" ") || "all", spent, limit]);
+    for (const key in node) collect(node[key], [...path, words(key)]);
+  };
+  collect(budget, []);
+  $("budget").hidden = !lines.length;
+  list(
+    find("#budget ul"),
+    lines,
+    ([path]) => path,
+    ([path]) => make("li", {}, make("strong", {}, path), bar(), make("span")),
+    (item, [, spent, limit]) => {
+      write(item.lastChild, `${dollars(spent)} of ${dollars(limit)} (${percent(limit ? spent / limit : 0)})`);
+      fill(item.children[1], limit ? spent / limit : 0);
+    },
+  );
+}
+
+const bar = () => make("span.bar", { "aria-hidden": "true" }, make("i"));
+function fill(bar, part) {
+  bar.firstChild.style.width = `${Math.min(100, Math.max(0, (part ?? 0) * 100)).toFixed(1)}%`;
+}

@@ -1,0 +1,150 @@
+//! What would happen if a backend failed: rehearsed on a copy of its record, with the code that decides. Nobody's breaker
+//! hears of it, no turn is taken, and nothing is sent anywhere; so it takes no token either.
+
+use std::time::Duration;
+
+use super::json::{Thousandths, object};
+use super::{Reply, show};
+use crate::config::commands;
+use crate::domain::{Backend, BackendIndex, BreakerSettings, Failure, Timestamp, Tokens};
+use crate::exchange::Context;
+use crate::health::{Breaker, BreakerPhase, Verdict};
+use crate::host::Host;
+use crate::state::Place;
+
+/// Prompt tokens of the request that is rehearsed: a question of a line or two.
+const PROMPT: Tokens = Tokens(50);
+
+/// Failures after which a rehearsal ends, whatever has not happened by then.
+const MOST: u32 = 5_000;
+
+/// A breaker that fails in a rehearsal.
+struct Rehearsed {
+    breaker: Breaker,
+    settings: BreakerSettings,
+    now: Timestamp,
+}
+
+/// `POST /circuit-breaker/test`: how many failures open a backend's breaker as things stand, and who would take over.
+pub(super) fn breaker<H: Host>(cx: &mut Context<'_, H>, body: &[u8], now: Timestamp) -> Reply {
+    let (id, fails) = match commands::rehearsal(body, "backend") {
+        Ok(read) => read,
+        Err(errors) => return Reply::invalid(&errors.listed()),
+    };
+    let Some((index, settings, place)) = find(cx, &id) else { return Reply::not_found("there is no such backend") };
+    let Some(settings) = settings else {
+        return Reply::conflict("this backend's circuit breaker is switched off by its configuration");
+    };
+    let initial = cx.view.record(place).breaker;
+    let mut rehearsed = Rehearsed { breaker: initial, settings, now };
+    let failures = if fails { rehearsed.fail_until_open() } else { 0 };
+    let Breaker { phase, reason, retry_at, .. } = rehearsed.breaker;
+    let is_open = phase == BreakerPhase::Open;
+    let backup = backup_of(cx, (index, Some(settings), place), now);
+    Reply::ok(object(|o| {
+        o.object("circuit_breaker_test", |o| {
+            o.set("backend", &*id).set("test_type", "failure_simulation").set("initial_state", initial.phase.name());
+            o.set("failure_threshold", settings.failure_threshold).set("simulated_failures", failures);
+            o.set("circuit_breaker_triggered", is_open).set("new_state", phase.name()).set("reason", reason.name());
+            o.set("failover_activated", is_open && backup.is_some()).set("backup_backend", name(cx, backup));
+            o.set("test_duration_ms", milliseconds(cx.host.now().since(now)));
+            o.set("recovery_time_ms", is_open.then(|| milliseconds(retry_at.since(now))));
+        });
+    }))
+}
+
+/// `POST /failover/test`: what becomes of requests, one after the other, while a backend answers none of them.
+pub(super) fn failover<H: Host>(cx: &mut Context<'_, H>, body: &[u8], now: Timestamp) -> Reply {
+    let (id, fails) = match commands::rehearsal(body, "primary_backend") {
+        Ok(read) => read,
+        Err(errors) => return Reply::invalid(&errors.listed()),
+    };
+    let Some((index, settings, place)) = find(cx, &id) else { return Reply::not_found("there is no such backend") };
+    let mut rehearsed = settings.map(|settings| Rehearsed { breaker: cx.view.record(place).breaker, settings, now });
+    // Until its breaker is open it is asked; a request that failed there goes on to the next backend of its plan, if the
+    // configuration lets it.
+    let failed = match &mut rehearsed {
+        _ if !fails => 0,
+        Some(rehearsed) => rehearsed.fail_until_open(),
+        None => 1,
+    };
+    let backup = backup_of(cx, (index, settings, place), now);
+    let goes_on = cx.router.config().retry.max_attempts > 1 && backup.is_some();
+    let triggered = fails && backup.is_some();
+    let is_open = |rehearsed: &Rehearsed| rehearsed.breaker.phase == BreakerPhase::Open;
+    let recovery = rehearsed.as_ref().filter(|it| is_open(it)).map(|it| it.breaker.retry_at.since(now));
+    let is_well_again = rehearsed.is_none_or(|mut rehearsed| rehearsed.recovers());
+    // What a request that failed waits for besides. How long Envoy waits before it tries again is Envoy's.
+    let others = cx.router.places().find(|&(other, ..)| Some(other) == backup);
+    let wait = others.map(|(_, backend, place)| show::response_time(backend, cx.view.record(place), now));
+    let downtime = if triggered || !fails { Some(Duration::ZERO) } else { recovery };
+    Reply::ok(object(|o| {
+        o.object("failover_test", |o| {
+            o.set("primary_backend", &*id).set("backup_backend", name(cx, backup)).set("failure_simulation", fails);
+            o.set("failover_triggered", triggered).set("failover_time_ms", wait.filter(|_| triggered));
+            o.set("requests_during_failover", failed).set("requests_lost", if goes_on { 0 } else { failed });
+            o.set("recovery_successful", is_well_again).set("recovery_time_ms", recovery.map(milliseconds));
+            o.set("total_downtime_ms", downtime.map(milliseconds));
+        });
+    }))
+}
+
+impl Rehearsed {
+    /// Fails every attempt. How many it takes.
+    fn fail_until_open(&mut self) -> u32 {
+        let Self { breaker, settings, now } = self;
+        let mut failures = 0;
+        while breaker.phase != BreakerPhase::Open && failures < MOST {
+            // Whoever else is trying it now.
+            breaker.probes = 0;
+            let pass = breaker.enter(settings, Tokens(0), *now).unwrap_or_else(|_| breaker.unasked());
+            breaker.leave(pass, Verdict::Ill(Failure::ServerError), settings, *now);
+            failures += 1;
+        }
+        failures
+    }
+
+    /// Whether answers to its probes, when it lets them through, close it again.
+    fn recovers(&mut self) -> bool {
+        let Self { breaker, settings, now } = self;
+        let at = breaker.retry_at.max(*now);
+        for _ in 0..settings.half_open_max_requests {
+            if let Ok(pass) = breaker.enter(settings, Tokens(0), at) {
+                breaker.leave(pass, Verdict::Well, settings, at);
+            }
+        }
+        breaker.phase == BreakerPhase::Closed
+    }
+}
+
+/// Who would be asked instead of this backend, were its breaker open; where it has none, after it.
+fn backup_of<H: Host>(
+    cx: &mut Context<'_, H>,
+    (index, settings, place): Found,
+    now: Timestamp,
+) -> Option<BackendIndex> {
+    let mut record = cx.view.record(place).clone();
+    if let Some(settings) = settings {
+        record.breaker.open_by_hand(&settings, now);
+    }
+    let believed = cx.view.imagine(place, record);
+    let attempts = cx.rehearse_chat(PROMPT, now);
+    cx.view.imagine(place, believed);
+    attempts?.as_slice().iter().copied().find(|&other| other != index)
+}
+
+type Found = (BackendIndex, Option<BreakerSettings>, Place);
+
+fn find<H>(cx: &Context<'_, H>, id: &str) -> Option<Found> {
+    let is_meant = |backend: &Backend| *backend.id == *id;
+    let found = cx.router.places().find(|(_, backend, _)| is_meant(backend));
+    found.map(|(index, backend, place)| (index, backend.breaker, place))
+}
+
+fn name<'a, H>(cx: &'a Context<'_, H>, index: Option<BackendIndex>) -> Option<&'a str> {
+    cx.router.config().backends.get(index?.get()).map(|backend| &*backend.id)
+}
+
+fn milliseconds(time: Duration) -> Thousandths {
+    Thousandths(time.as_micros() as u64)
+}

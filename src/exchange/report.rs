@@ -1,0 +1,134 @@
+//! What is told of a request that is over, and to whom: the log, Envoy's access logs, the journal. Each is told only
+//! where somebody wants to know, and none of them more than figures and names.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use super::decision::{Trace, Upshot, decision_name};
+use super::response::Answer;
+use super::{Context, Refusal, Router};
+use crate::config::LogLevel;
+use crate::cost::price_of;
+use crate::domain::{Ending, PicoUsd, Usage};
+use crate::host::Host;
+use crate::logging;
+use crate::protocol::AnswerFacts;
+use crate::routing::Strategy;
+
+/// Names and values, for a log line or for access logs.
+type Fields = Vec<(&'static str, String)>;
+
+impl Router {
+    /// Whether this decision is one of those that are logged: a share of them, and whoever knows its id can tell.
+    fn logs(&self, decision: u64) -> bool {
+        decision % 1_000 < u64::from(self.config().logging.decisions.get())
+    }
+}
+
+impl Answer {
+    /// Tells whoever wants to know how it ended.
+    pub(super) fn report<H: Host>(
+        &self,
+        cx: &mut Context<'_, H>,
+        ending: Ending,
+        facts: &AnswerFacts,
+        duration: Duration,
+    ) {
+        let logs = cx.router.logs(self.route.trace.id);
+        let leaves_words = cx.router.config().logging.filter_state;
+        if logs || leaves_words || self.route.trace.is_noted {
+            let priced = facts.usage.zip(cx.router.backend(self.backend));
+            let usage = priced.map(|(usage, backend)| (usage, price_of(&usage, &backend.prices)));
+            self.tell(cx, (logs, leaves_words), ending, usage, duration);
+        }
+    }
+
+    #[cold]
+    fn tell<H: Host>(
+        &self,
+        cx: &mut Context<'_, H>,
+        (logs, leaves_words): (bool, bool),
+        ending: Ending,
+        usage: Option<(Usage, PicoUsd)>,
+        duration: Duration,
+    ) {
+        let name = cx.router.backend(self.backend).map_or("", |backend| &backend.id).to_owned();
+        if logs || leaves_words {
+            let mut fields = self.fields(cx, &name, usage);
+            if leaves_words {
+                // Each costs Envoy half a microsecond.
+                for (key, value) in &fields {
+                    cx.host.leave_word(&["llm_", key].concat(), value);
+                }
+            }
+            if logs {
+                fields.push(("status", self.status.unwrap_or(0).to_string()));
+                fields.push(("ending", ending.name().to_owned()));
+                fields.push(("duration_ms", duration.as_millis().to_string()));
+                cx.log("decision", &self.route.trace, fields);
+            }
+        }
+        if self.route.trace.is_noted {
+            let upshot = Upshot {
+                status: self.status.unwrap_or(0),
+                response_time: duration,
+                attempts_made: self.attempts.unwrap_or(0),
+                answered_by: Cow::Owned(if self.attempts.is_some() { name } else { String::new() }),
+                ending: Cow::Borrowed(ending.name()),
+                usage,
+            };
+            cx.view.journal().end(self.route.trace.id, upshot.encode());
+        }
+    }
+
+    /// What log lines and access logs both tell.
+    fn fields<H>(&self, cx: &Context<'_, H>, name: &str, usage: Option<(Usage, PicoUsd)>) -> Fields {
+        let mut fields = vec![
+            ("decision_id", decision_name(self.route.trace.id)),
+            ("backend", name.to_owned()),
+            ("strategy", self.route.strategy.name().to_owned()),
+        ];
+        let estimate = cx.router.estimate(cx.view, &self.route, self.backend);
+        let told = [("attempts", self.attempts.unwrap_or(0).into()), ("estimated_tokens", estimate.input.0)];
+        let reported = usage.map(|(usage, cost)| {
+            [("input_tokens", usage.input.0), ("output_tokens", usage.output.0), ("cost_micro_usd", cost.micro_usd())]
+        });
+        for (key, value) in told.into_iter().chain(reported.into_iter().flatten()) {
+            fields.push((key, value.to_string()));
+        }
+        fields
+    }
+}
+
+impl<H: Host> Context<'_, H> {
+    /// Tells whoever wants to know that nobody may serve a request; the client, too.
+    #[cold]
+    pub(super) fn report_refusal(&mut self, trace: Trace, strategy: Strategy, mut refusal: Refusal) -> Refusal {
+        let (status, code) = (refusal.code.status(), refusal.code.name());
+        if self.router.logs(trace.id) {
+            let fields = vec![
+                ("decision_id", decision_name(trace.id)),
+                ("strategy", strategy.name().to_owned()),
+                ("status", status.to_string()),
+                ("code", code.to_owned()),
+            ];
+            self.log("refusal", &trace, fields);
+        }
+        if trace.is_noted {
+            let (answered_by, ending) = (Cow::Borrowed(""), Cow::Borrowed(code));
+            let (response_time, attempts_made) = (Duration::ZERO, 0);
+            let upshot = Upshot { status, response_time, attempts_made, answered_by, ending, usage: None };
+            self.view.journal().end(trace.id, upshot.encode());
+        }
+        refusal.explanation = trace.explanation.map(|decision| decision.header());
+        refusal
+    }
+
+    fn log(&self, event: &str, trace: &Trace, mut fields: Fields) {
+        fields.insert(0, ("event", event.to_owned()));
+        if !trace.request_id.is_empty() {
+            fields.insert(1, ("request_id", trace.request_name()));
+        }
+        self.host.log(LogLevel::Info, &logging::line(self.router.config().logging.format, &fields));
+    }
+}

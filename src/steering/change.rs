@@ -1,0 +1,130 @@
+//! The changes that there are.
+
+use super::document::{Choice, Document, Drain, Entry, Fingerprint, Override, WeightOverride, find, is_in};
+use crate::config::{Config, MOST_BACKENDS, Strategy};
+use crate::domain::{Backend, Timestamp, Weight};
+
+/// What an operator wants.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Change<'a> {
+    /// Another strategy; the configured one ends any choice.
+    Strategy(Strategy),
+    /// A new backend, or this one in the place of the one that has its id, as the later word on its weight, too. Written
+    /// as it is configured, it ends what was changed.
+    Set {
+        /// What the body means.
+        backend: &'a Backend,
+        /// As it was written.
+        body: &'a str,
+    },
+    /// No such backend any more, nor what was said of it.
+    Remove(&'a str),
+    /// No new requests for a backend. Told again, it is the later reason that holds, since the earlier moment.
+    Drain {
+        /// Which one.
+        id: &'a str,
+        /// Why.
+        reason: &'a str,
+        /// The address that it is asked from.
+        by: &'a str,
+        /// When.
+        now: Timestamp,
+    },
+    /// Requests for it again.
+    Undrain(&'a str),
+    /// Other weights, all of them or none.
+    Weigh(&'a [(Box<str>, Weight)]),
+}
+
+/// Why a change is not made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// There is no such backend.
+    Unknown,
+    /// There are no such backends.
+    UnknownIds(Vec<Box<str>>),
+    /// Its cluster is that of Envoy's admin interface.
+    AdminCluster,
+    /// There are as many backends as there may be.
+    TooMany,
+    /// All that was changed takes too much room.
+    TooMuch,
+    /// There would be no backend left.
+    Last,
+}
+
+impl Document {
+    /// Changes something of what is in effect with this configuration.
+    pub(super) fn change(&mut self, configured: &Config, change: Change<'_>) -> Result<(), Refused> {
+        let effect = self.effect(configured);
+        match change {
+            Change::Strategy(strategy) => {
+                let instead_of = configured.strategy;
+                self.strategy = (strategy != instead_of).then_some(Choice { strategy, instead_of });
+            }
+            Change::Set { backend, .. } if configured.is_admin(&backend.cluster) => return Err(Refused::AdminCluster),
+            Change::Set { backend, .. } if effect.backends.len() >= MOST_BACKENDS && !is_in(&effect, &backend.id) => {
+                return Err(Refused::TooMany);
+            }
+            Change::Set { backend, body } => {
+                self.forget(&backend.id);
+                if find(configured, &backend.id) != Some(backend) {
+                    let by = Entry { body: body.into(), backend: Box::new(backend.clone()) };
+                    self.stand_in(configured, &backend.id, Some(by));
+                }
+            }
+            Change::Weigh(weights) => {
+                let unknown = weights.iter().map(|(id, _)| id).filter(|id| !is_in(&effect, id));
+                let unknown: Vec<_> = unknown.cloned().collect();
+                if !unknown.is_empty() {
+                    return Err(Refused::UnknownIds(unknown));
+                }
+                self.weigh(configured, weights);
+            }
+            Change::Remove(id) | Change::Drain { id, .. } | Change::Undrain(id) if !is_in(&effect, id) => {
+                return Err(Refused::Unknown);
+            }
+            Change::Remove(_) if effect.backends.len() < 2 => return Err(Refused::Last),
+            Change::Remove(id) => {
+                self.forget(id);
+                self.undrain(id);
+                if is_in(configured, id) {
+                    self.stand_in(configured, id, None);
+                }
+            }
+            Change::Drain { id, reason, by, now } => {
+                let since = self.drain(id).map_or(now, |drain| drain.since);
+                self.undrain(id);
+                self.drains.push(Drain { id: id.into(), reason: reason.into(), since, by: by.into() });
+            }
+            Change::Undrain(id) => self.undrain(id),
+        }
+        Ok(())
+    }
+
+    fn weigh(&mut self, configured: &Config, weights: &[(Box<str>, Weight)]) {
+        self.weights.retain(|change| weights.iter().all(|(id, _)| change.id != *id));
+        // What they weigh without a change of the weight alone.
+        let plain = self.effect(configured);
+        for (id, weight) in weights {
+            if find(&plain, id).is_some_and(|backend| backend.weight != *weight) {
+                let instead_of = find(configured, id).map(|backend| backend.weight);
+                self.weights.push(WeightOverride { id: id.clone(), instead_of, weight: *weight });
+            }
+        }
+    }
+
+    fn forget(&mut self, id: &str) {
+        self.backends.retain(|change| *change.id != *id);
+        self.weights.retain(|change| *change.id != *id);
+    }
+
+    fn undrain(&mut self, id: &str) {
+        self.drains.retain(|drain| *drain.id != *id);
+    }
+
+    fn stand_in(&mut self, configured: &Config, id: &str, by: Option<Entry>) {
+        let instead_of = Fingerprint::of(configured, id);
+        self.backends.push(Override { id: id.into(), instead_of, by });
+    }
+}

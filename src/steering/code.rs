@@ -1,0 +1,82 @@
+//! The document as bytes: a version, and then one thing after the other, each with a tag.
+
+use super::document::{Choice, Document, Drain, Entry, Fingerprint, Override, WeightOverride};
+use crate::config::{Strategy, commands};
+use crate::domain::{Decoder, Encoder, Weight};
+
+const VERSION: u8 = 1;
+
+const STRATEGY: u8 = 1;
+const SET: u8 = 2;
+const REMOVED: u8 = 3;
+const WEIGHT: u8 = 4;
+const DRAIN: u8 = 5;
+
+impl Document {
+    /// Reads one. What cannot be read is no change at all: requests go on as configured.
+    pub(super) fn decode(bytes: &[u8]) -> Self {
+        read(bytes).unwrap_or_default()
+    }
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut out = Encoder::with_capacity(64);
+        out.u8(VERSION);
+        if let Some(Choice { strategy, instead_of }) = self.strategy {
+            out.u8(STRATEGY).text(strategy.name()).text(instead_of.name());
+        }
+        for Override { id, instead_of, by } in &self.backends {
+            out.u8(if by.is_some() { SET } else { REMOVED }).text(id).u64(instead_of.0);
+            if let Some(entry) = by {
+                out.text(&entry.body);
+            }
+        }
+        for WeightOverride { id, instead_of, weight } in &self.weights {
+            // No weight is 0.
+            let instead_of = instead_of.map_or(0, Weight::thousandths);
+            out.u8(WEIGHT).text(id).u32(instead_of).u32(weight.thousandths());
+        }
+        for Drain { id, reason, since, by } in &self.drains {
+            out.u8(DRAIN).text(id).text(reason).time(*since).text(by);
+        }
+        out.finish()
+    }
+}
+
+fn read(bytes: &[u8]) -> Option<Document> {
+    let mut from = Decoder::new(bytes);
+    let mut document = Document::default();
+    if from.u8()? != VERSION {
+        return None;
+    }
+    while !from.is_empty() {
+        match from.u8()? {
+            STRATEGY => {
+                let (strategy, instead_of) = (Strategy::from_name(from.text()?)?, Strategy::from_name(from.text()?)?);
+                document.strategy = Some(Choice { strategy, instead_of });
+            }
+            SET => {
+                let (id, instead_of, body) = (from.text()?, Fingerprint(from.u64()?), from.text()?);
+                // Another version of this module may have taken what this one does not.
+                if let Ok(backend) = commands::backend(id, body.as_bytes()) {
+                    let by = Some(Entry { body: body.into(), backend: Box::new(backend) });
+                    document.backends.push(Override { id: id.into(), instead_of, by });
+                }
+            }
+            REMOVED => {
+                let (id, instead_of) = (from.text()?.into(), Fingerprint(from.u64()?));
+                document.backends.push(Override { id, instead_of, by: None });
+            }
+            WEIGHT => {
+                let (id, instead_of, weight) = (from.text()?.into(), from.u32()?, from.u32()?);
+                let instead_of = (instead_of > 0).then(|| Weight::from_thousandths(instead_of));
+                document.weights.push(WeightOverride { id, instead_of, weight: Weight::from_thousandths(weight) });
+            }
+            DRAIN => {
+                let (id, reason, since) = (from.text()?.into(), from.text()?.into(), from.time()?);
+                document.drains.push(Drain { id, reason, since, by: from.text()?.into() });
+            }
+            _ => return None,
+        }
+    }
+    Some(document)
+}

@@ -1,0 +1,208 @@
+//! All that operators changed.
+
+use std::hash::{Hash, Hasher};
+
+use crate::config::{Config, MOST_BACKENDS, Strategy};
+use crate::domain::{Backend, Fnv, Timestamp, Weight};
+
+/// What operators changed, for all workers. It is the same document whatever is configured; what of it is in effect
+/// depends on that.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Document {
+    pub(super) strategy: Option<Choice>,
+    /// One an id.
+    pub(super) backends: Vec<Override>,
+    /// One an id.
+    pub(super) weights: Vec<WeightOverride>,
+    /// One an id.
+    pub(super) drains: Vec<Drain>,
+}
+
+/// Another strategy than the configured one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Choice {
+    pub(super) strategy: Strategy,
+    pub(super) instead_of: Strategy,
+}
+
+/// Another backend than the configured one, or none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Override {
+    pub(super) id: Box<str>,
+    pub(super) instead_of: Fingerprint,
+    pub(super) by: Option<Entry>,
+}
+
+/// A backend as an operator wrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// JSON.
+    pub(super) body: Box<str>,
+    /// What that means.
+    pub(super) backend: Box<Backend>,
+}
+
+/// Another weight than the configured one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct WeightOverride {
+    pub(super) id: Box<str>,
+    pub(super) instead_of: Option<Weight>,
+    pub(super) weight: Weight,
+}
+
+/// A backend that is to get no new requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Drain {
+    pub(super) id: Box<str>,
+    /// Why, in the operator's words.
+    pub(crate) reason: Box<str>,
+    /// Since when.
+    pub(crate) since: Timestamp,
+    /// The address that it was asked from.
+    pub(crate) by: Box<str>,
+}
+
+/// Where a backend comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    Configuration,
+    Api,
+}
+
+impl Source {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Configuration => "configuration",
+            Self::Api => "api",
+        }
+    }
+}
+
+/// What tells one configured backend from another; 0: it is not configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fingerprint(pub(super) u64);
+
+impl Fingerprint {
+    #[inline(never)]
+    pub(super) fn of(config: &Config, id: &str) -> Self {
+        find(config, id).map_or(Self(0), |backend| {
+            let mut fnv = Fnv::default();
+            backend.hash(&mut fnv);
+            Self(fnv.finish().max(1))
+        })
+    }
+}
+
+/// Whether this configuration has a backend.
+pub(super) fn is_in(config: &Config, id: &str) -> bool {
+    find(config, id).is_some()
+}
+
+/// A backend of this configuration.
+#[inline(never)]
+pub(super) fn find<'a>(config: &'a Config, id: &str) -> Option<&'a Backend> {
+    config.backends.iter().find(|backend| *backend.id == *id)
+}
+
+impl Override {
+    /// Whether it still stands for what is configured. A backend with the cluster of Envoy's admin interface never does.
+    #[inline(never)]
+    fn holds(&self, configured: &Config) -> bool {
+        let is_admin = self.by.as_ref().is_some_and(|entry| configured.is_admin(&entry.backend.cluster));
+        !is_admin && Fingerprint::of(configured, &self.id) == self.instead_of
+    }
+}
+
+impl WeightOverride {
+    fn holds(&self, configured: &Config) -> bool {
+        find(configured, &self.id).map(|backend| backend.weight) == self.instead_of
+    }
+}
+
+impl Document {
+    /// The configuration in effect. Whatever the document says, it is a valid one.
+    #[inline(never)]
+    pub(super) fn effect(&self, configured: &Config) -> Config {
+        // Others may be gone with a configuration: the last backend stays, though an operator removed it before.
+        let mut removals = [true, false].into_iter();
+        let effect = removals.find_map(|removals| configured.with_backends(self.backends(configured, removals)));
+        effect.unwrap_or_else(|| configured.clone())
+    }
+
+    #[inline(never)]
+    fn backends(&self, configured: &Config, removals: bool) -> Vec<Backend> {
+        let mut backends = configured.backends.clone();
+        for Override { id, by, .. } in self.backends.iter().filter(|change| change.holds(configured)) {
+            let place = backends.binary_search_by(|backend| backend.id.cmp(id));
+            match (by, place) {
+                (None, Ok(place)) if removals => drop(backends.remove(place)),
+                (Some(entry), Err(place)) if backends.len() < MOST_BACKENDS => {
+                    backends.insert(place, Backend::clone(&entry.backend));
+                }
+                (Some(entry), Ok(place)) => {
+                    if let Some(backend) = backends.get_mut(place) {
+                        backend.clone_from(&entry.backend);
+                    }
+                }
+                _ => {}
+            }
+        }
+        for backend in &mut backends {
+            let mut weights = self.weights.iter().filter(|change| change.id == backend.id && change.holds(configured));
+            backend.weight = weights.next_back().map_or(backend.weight, |change| change.weight);
+            backend.draining = self.drain(&backend.id).is_some();
+        }
+        backends
+    }
+
+    pub(super) fn strategy(&self, configured: &Config) -> Strategy {
+        let choice = self.strategy.filter(|choice| choice.instead_of == configured.strategy);
+        choice.map_or(configured.strategy, |choice| choice.strategy)
+    }
+
+    pub(super) fn source(&self, configured: &Config, id: &str) -> Source {
+        let is_set = |change: &Override| *change.id == *id && change.by.is_some() && change.holds(configured);
+        if self.backends.iter().any(is_set) { Source::Api } else { Source::Configuration }
+    }
+
+    pub(super) fn drain(&self, id: &str) -> Option<&Drain> {
+        self.drains.iter().find(|drain| *drain.id == *id)
+    }
+
+    /// Backends of the configuration that are not in effect.
+    pub(super) fn removed<'a>(&self, configured: &'a Config) -> Vec<&'a str> {
+        let effect = self.effect(configured);
+        let ids = configured.backends.iter().map(|backend| &*backend.id);
+        ids.filter(|id| !is_in(&effect, id)).collect()
+    }
+
+    /// Forgets what this configuration overrules, has no room for or says itself. Returns the paths of what ended.
+    pub(super) fn settle(&mut self, configured: &Config) -> Vec<String> {
+        let mut ended = Vec::new();
+        let mut keep = |keeps: bool, path: &dyn Fn() -> String| {
+            if !keeps {
+                ended.push(path());
+            }
+            keeps
+        };
+        let strategy = self.strategy(configured);
+        self.strategy = self.strategy.filter(|_| keep(strategy != configured.strategy, &|| "strategy".to_owned()));
+        let effect = self.effect(configured);
+        self.backends.retain(|change| {
+            let in_effect = find(&effect, &change.id);
+            let is_done = change.holds(configured) && in_effect.is_some() == change.by.is_some();
+            let is_other =
+                in_effect.is_none() || change.by.as_ref().map(|entry| &*entry.backend) != find(configured, &change.id);
+            keep(is_done && is_other, &|| format!("backend_instances.{}", change.id))
+        });
+        let mut weights = std::mem::take(&mut self.weights);
+        let plain = self.effect(configured);
+        weights.retain(|change| {
+            let is_other = find(&plain, &change.id).is_some_and(|backend| backend.weight != change.weight);
+            keep(is_other && change.holds(configured), &|| format!("backend_instances.{}.weight", change.id))
+        });
+        self.weights = weights;
+        self.drains.retain(|drain| keep(is_in(&effect, &drain.id), &|| format!("drain of {}", drain.id)));
+        ended
+    }
+}

@@ -1,0 +1,185 @@
+//! Looks at the figures that alerts go by, and tells of what that changes: in the log, in the metrics, and by a call to
+//! the webhook.
+//!
+//! All that must not be lost lies on the board in shared data; here is only what the leader of the moment has under way.
+//! The board is written before a call is made, and again when its end is known.
+
+use std::time::Duration;
+
+use super::pace::{Pace, UnderWay};
+use super::{Answer, Cx, Lookout};
+use crate::alerts::{
+    Alert, Batch, Board, Changes, Delivery, KEY, Reading, Sent, TIMEOUT, Terms, admin, availability, is_available,
+    letter, of_backend,
+};
+use crate::config::{LogLevel, Webhook};
+use crate::host::Host;
+use crate::metrics::{DeliveryResult, Internal, Metric};
+use crate::state::update;
+
+/// How often the figures are looked at.
+const INTERVAL: Duration = Duration::from_millis(250);
+
+/// Watches for alerts, as long as this VM leads.
+#[derive(Debug, Default)]
+pub(super) struct Alarms {
+    pace: Pace,
+    /// The call to the webhook, and what it brings there.
+    under_way: Option<(UnderWay, Sent)>,
+    /// What became of it, until that is on the board.
+    over: Option<(Sent, Delivery)>,
+    /// Whether the last call failed.
+    failing: bool,
+}
+
+/// What a look at the board led to.
+#[derive(Default)]
+struct Seen {
+    changes: Changes,
+    batch: Option<Batch>,
+}
+
+impl Alarms {
+    pub(super) fn tick<H: Host>(&mut self, cx: &mut Cx<'_, H>, lookout: Option<&Lookout>) {
+        if !self.pace.is_due(INTERVAL, cx.now) {
+            return;
+        }
+        if let Some((call, sent)) = &mut self.under_way
+            && !call.is_expected(TIMEOUT, cx.now)
+        {
+            self.over = Some((*sent, Delivery::Failed));
+            self.under_way = None;
+        }
+        if !cx.view.keeps_watch(cx.number, cx.now) {
+            self.note(cx);
+            return;
+        }
+        let alerts = &cx.router.config().alerts;
+        let terms = Terms { is_sent: alerts.webhook.is_some(), min_interval: alerts.min_interval };
+        let readings = readings(cx, lookout);
+        let (over, may_send, now) = (self.over, self.under_way.is_none(), cx.now);
+        let seen = update(cx.host, KEY, |bytes| {
+            // To write where there is nothing always succeeds, whoever else does; so nothing but that is done then.
+            let Some(bytes) = bytes else { return (Some(Board::default().encode()), Seen::default()) };
+            let mut board = Board::decode(bytes);
+            if let Some((sent, delivery)) = over {
+                board.outbox.note(sent, delivery, now);
+            }
+            let changes = board.observe(&readings, terms, now);
+            let batch = if may_send { board.outbox.take(now) } else { None };
+            let after = board.encode();
+            (Some(after).filter(|after| after != bytes), Seen { changes, batch })
+        });
+        let Ok(Seen { changes, batch }) = seen else {
+            // The next look finds all of it as it is now.
+            cx.host.record(Metric::InternalErrors(Internal::SharedData), 1);
+            return;
+        };
+        self.over = None;
+        for alert in &changes.alerts {
+            tell(cx, alert);
+        }
+        if changes.lost > 0 {
+            cx.host.record(Metric::AlertDeliveries(DeliveryResult::Lost), changes.lost);
+        }
+        if let Some((batch, webhook)) = batch.zip(alerts.webhook.as_ref()) {
+            self.post(cx, webhook, &batch);
+        }
+    }
+
+    /// Whether this was the answer to a call to the webhook.
+    pub(super) fn answered<H: Host>(&mut self, cx: &mut Cx<'_, H>, answer: &Answer) -> bool {
+        let Some((_, sent)) = self.under_way.take_if(|(call, _)| call.id == answer.call) else { return false };
+        let status = answer.status(cx.host);
+        self.end(cx, sent, Delivery::of(status), status);
+        self.note(cx);
+        true
+    }
+
+    fn post<H: Host>(&mut self, cx: &Cx<'_, H>, webhook: &Webhook, batch: &Batch) {
+        let headers = [
+            (":method", "POST"),
+            (":path", &*webhook.path),
+            (":authority", &*webhook.host),
+            ("content-type", "application/json"),
+            ("user-agent", super::USER_AGENT),
+        ];
+        let body = letter(&batch.news);
+        match cx.host.call_with(&webhook.cluster, &headers, body.as_bytes(), TIMEOUT) {
+            Some(id) => self.under_way = Some((UnderWay { id, since: cx.now }, batch.sent())),
+            None => self.end(cx, batch.sent(), Delivery::Failed, None),
+        }
+    }
+
+    /// A call is over.
+    fn end<H: Host>(&mut self, cx: &Cx<'_, H>, sent: Sent, delivery: Delivery, status: Option<u16>) {
+        self.over = Some((sent, delivery));
+        let result = match delivery {
+            Delivery::Delivered => DeliveryResult::Delivered,
+            Delivery::Failed => DeliveryResult::Failed,
+            Delivery::Refused => DeliveryResult::Refused,
+        };
+        cx.host.record(Metric::AlertDeliveries(result), 1);
+        // A webhook that is down is worth a line when that begins and when it ends.
+        let fails = delivery == Delivery::Failed;
+        if fails != self.failing || delivery == Delivery::Refused {
+            let level = if delivery == Delivery::Delivered { LogLevel::Info } else { LogLevel::Warn };
+            let status = status.map(|status| status.to_string()).unwrap_or_default();
+            cx.log(
+                level,
+                &[("event", "alert_delivery".to_owned()), ("result", result.name().to_owned()), ("status", status)],
+            );
+        }
+        self.failing = fails;
+    }
+
+    /// Brings on the board what became of a call; where that fails the next tick does it.
+    fn note<H: Host>(&mut self, cx: &Cx<'_, H>) {
+        let Some((sent, delivery)) = self.over else { return };
+        let noted = update(cx.host, KEY, |bytes| {
+            let mut board = bytes.map(Board::decode).unwrap_or_default();
+            board.outbox.note(sent, delivery, cx.now);
+            (Some(board.encode()), ())
+        });
+        match noted {
+            Ok(()) => self.over = None,
+            Err(_) => cx.host.record(Metric::InternalErrors(Internal::SharedData), 1),
+        }
+    }
+}
+
+/// Every figure there is.
+fn readings<'a, H: Host>(cx: &Cx<'a, H>, lookout: Option<&Lookout>) -> Vec<Reading<'a>> {
+    let (router, now) = (cx.router, cx.now);
+    let thresholds = &router.config().alerts.thresholds;
+    let mut readings = Vec::new();
+    let (mut available, mut all) = (0, 0);
+    for (_, backend, place) in router.places() {
+        let record = cx.view.record(place);
+        readings.extend(of_backend(backend, record, thresholds, now));
+        available += u64::from(is_available(backend, record, now));
+        all += 1;
+    }
+    readings.push(availability(available, all, thresholds));
+    readings.extend(lookout.map(|lookout| {
+        let (sight, holds) = lookout.sight(now);
+        admin(sight, holds)
+    }));
+    readings
+}
+
+/// Tells of an alert that was raised or cleared, once: by whoever brought it on the board.
+fn tell<H: Host>(cx: &Cx<'_, H>, alert: &Alert) {
+    let raised = alert.is_firing();
+    cx.host.record(Metric::Alerts { alert: alert.kind, raised }, 1);
+    let (level, state) = if raised { (LogLevel::Warn, "raised") } else { (LogLevel::Info, "cleared") };
+    let fields = [
+        ("event", "alert".to_owned()),
+        ("alert", alert.kind.name().to_owned()),
+        ("state", state.to_owned()),
+        ("severity", alert.kind.severity().name().to_owned()),
+        ("backend", alert.backend.as_deref().unwrap_or_default().to_owned()),
+        ("message", alert.message()),
+    ];
+    cx.log(level, &fields);
+}

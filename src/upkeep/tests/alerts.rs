@@ -1,0 +1,245 @@
+//! Alerts, from the records to the webhook.
+
+use super::*;
+use crate::alerts::{Board, KEY};
+use crate::host::fake::Call;
+
+/// Backends a and b, and a webhook.
+fn alerting() -> Value {
+    json!({"backend_instances": {"a": {}, "b": {}}, "alerts": {"webhook_cluster": "hooks", "webhook_path": "/in"}})
+}
+
+fn open(rig: &mut Rig, id: &str, is_open: bool) {
+    let now = rig.world.now();
+    let (_, backend, place) = rig.vm.router.places().find(|(_, backend, _)| *backend.id == *id).expect("known");
+    let settings = backend.breaker.expect("a breaker");
+    let turn = |record: &mut Record| {
+        if is_open { record.breaker.open_by_hand(&settings, now) } else { record.breaker.close_by_hand(now) }
+    };
+    rig.vm.view.change(&rig.world, place, now, turn).expect("changed");
+}
+
+fn calls(rig: &Rig) -> Vec<Call> {
+    rig.world.calls.borrow().iter().filter(|call| call.cluster == "hooks").cloned().collect()
+}
+
+/// Of each call: what it says of which alert.
+fn letters(rig: &Rig) -> Vec<String> {
+    let one =
+        |alert: &Value| format!("{} {}", alert["status"].as_str().unwrap(), alert["alert_name"].as_str().unwrap());
+    let letter = |call: &Call| {
+        let body: Value = serde_json::from_str(&call.body).expect("JSON");
+        body["alerts"].as_array().unwrap().iter().map(one).collect::<Vec<_>>().join(", ")
+    };
+    calls(rig).iter().map(letter).collect()
+}
+
+fn board(world: &World) -> Board {
+    Board::decode(&crate::state::Store::get(&world.store, KEY).expect("readable").expect("there").0)
+}
+
+#[test]
+fn what_goes_wrong_together_is_one_call_and_its_end_another() {
+    let mut rig = Rig::new(&alerting());
+    rig.run(2_000, Some(5));
+    open(&mut rig, "a", true);
+    open(&mut rig, "b", true);
+    rig.run(10_000, Some(5));
+    assert_eq!(
+        letters(&rig),
+        ["firing circuit_breaker_opened, firing circuit_breaker_opened", "firing low_availability"],
+        "availability is given three seconds"
+    );
+    let call = &calls(&rig)[0];
+    let header = |name: &str| call.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
+    assert_eq!((header(":method"), call.path.as_str(), header(":authority")), (Some("POST"), "/in", Some("hooks")));
+    assert_eq!(header("content-type"), Some("application/json"));
+    open(&mut rig, "a", false);
+    open(&mut rig, "b", false);
+    rig.run(10_000, Some(5));
+    assert_eq!(letters(&rig).len(), 3);
+    assert_eq!(letters(&rig)[2].matches("resolved").count(), 3);
+    assert_eq!((rig.metric("alerts_total"), rig.metric("deliveries_total.result.delivered")), (6, 3));
+    assert_eq!(rig.metric("alerts_total.alert.circuit_breaker_opened.state.raised"), 2);
+    let levels = rig.lines("alert");
+    assert_eq!(levels, [[LogLevel::Warn; 3], [LogLevel::Info; 3]].concat());
+    assert!(
+        rig.world.lines().iter().any(|line| line.contains(r#""message":"the circuit breaker of a opened: by_hand""#))
+    );
+}
+
+#[test]
+fn a_webhook_that_is_down_is_told_later_and_once() {
+    for down in ["missing", "503", "no answer"] {
+        let mut rig = Rig::new(&alerting());
+        rig.run(2_000, Some(5));
+        match down {
+            "missing" => rig.world.missing.set("hooks"),
+            _ => rig.world.call_status.set(503),
+        }
+        open(&mut rig, "a", true);
+        rig.run(20_000, (down != "no answer").then_some(5));
+        let tries = calls(&rig).len();
+        assert!((2..=6).contains(&tries), "{down}: {tries}");
+        rig.world.missing.set("");
+        rig.world.call_status.set(204);
+        rig.run(40_000, Some(5));
+        assert_eq!(rig.metric("deliveries_total.result.delivered"), 1, "{down}");
+        assert!(letters(&rig).iter().all(|letter| letter == "firing circuit_breaker_opened"), "{down}");
+        assert!(board(&rig.world).outbox.is_empty());
+        if down != "no answer" {
+            assert_eq!(rig.lines("alert_delivery"), [LogLevel::Warn, LogLevel::Info], "{down}");
+        }
+    }
+}
+
+#[test]
+fn a_webhook_that_refuses_is_not_asked_again() {
+    let mut rig = Rig::new(&alerting());
+    rig.run(2_000, Some(5));
+    rig.world.call_status.set(404);
+    open(&mut rig, "a", true);
+    rig.run(60_000, Some(5));
+    assert_eq!((calls(&rig).len(), rig.metric("deliveries_total.result.refused")), (1, 1));
+    assert_eq!(rig.lines("alert_delivery"), [LogLevel::Warn]);
+    assert_eq!(board(&rig.world).active().count(), 1);
+}
+
+#[test]
+fn an_answer_that_cannot_be_noted_at_once_is_noted_later_and_nothing_is_sent_twice() {
+    let mut rig = Rig::new(&alerting());
+    rig.run(2_000, Some(5));
+    open(&mut rig, "a", true);
+    rig.run(1_500, None);
+    let call = calls(&rig)[0].id;
+    rig.world.unwritable.set(true);
+    rig.vm.hear(&rig.world, call, true);
+    rig.run(2_000, Some(5));
+    rig.world.unwritable.set(false);
+    rig.run(60_000, Some(5));
+    assert_eq!(calls(&rig).len(), 1);
+    assert!(board(&rig.world).outbox.is_empty());
+}
+
+#[test]
+fn two_leaders_and_a_new_one_tell_nothing_twice_and_lose_nothing() {
+    let mut rig = Rig::new(&alerting());
+    rig.run(2_000, Some(5));
+    let mut second = Vm::new(&rig.world, 2, &alerting());
+    let mut story = 0;
+    // The first stands still again and again for longer than its lease, so that both lead for a while.
+    for round in 0..400_u64 {
+        if round % 40 == 10 {
+            open(&mut rig, "a", story % 2 == 0);
+            story += 1;
+        }
+        let before = rig.world.calls.borrow().len();
+        if round % 40 < 12 || round % 40 > 36 {
+            rig.vm.tick(&rig.world);
+        }
+        let made_by_first = rig.world.calls.borrow().len();
+        second.tick(&rig.world);
+        let made = rig.world.calls.borrow().len();
+        rig.world.pass_millis(5);
+        for n in before..made {
+            let vm = if n < made_by_first { &mut rig.vm } else { &mut second };
+            vm.hear(&rig.world, CallId(n as u32), true);
+        }
+        rig.world.pass_millis(145);
+    }
+    let told = letters(&rig).join(", ");
+    // All within five minutes: it is told of once.
+    assert_eq!(told, "firing circuit_breaker_opened, resolved circuit_breaker_opened");
+    let (raised, cleared) = (rig.metric("state.raised"), rig.metric("state.cleared"));
+    assert_eq!((raised, cleared), (5, 5), "{:?}", rig.world.lines());
+    assert_eq!(board(&rig.world).recent().count(), 5);
+}
+
+#[test]
+fn while_configurations_are_swapped_only_the_new_one_watches() {
+    let mut rig = Rig::new(&alerting());
+    rig.run(2_000, Some(5));
+    open(&mut rig, "b", true);
+    rig.run(2_000, Some(5));
+    let only_a = json!({"backend_instances": {"a": {}}, "alerts": {"webhook_cluster": "hooks"}});
+    let (router, mut upkeep) = configured(&rig.world, &mut rig.vm.view, &only_a);
+    for _ in 0..200 {
+        rig.run(50, Some(0));
+        upkeep.tick(&router, &mut rig.vm.view, &rig.world);
+        for call in calls(&rig).iter().rev().take(1) {
+            let answer = Answer { call: call.id, headers: 2, body: 0 };
+            upkeep.answered(&router, &mut rig.vm.view, &rig.world, &answer);
+        }
+    }
+    assert_eq!(letters(&rig), ["firing circuit_breaker_opened", "resolved circuit_breaker_opened"], "b is gone");
+    assert_eq!((rig.metric("state.raised"), rig.metric("state.cleared")), (1, 1));
+}
+
+#[test]
+fn an_admin_interface_that_cannot_be_read_is_an_alert_until_it_can() {
+    let mut config = watching();
+    config["alerts"] = json!({"min_interval_seconds": 0});
+    let mut rig = Rig::new(&config);
+    rig.says(&picture(&[]));
+    rig.run(3_000, Some(3));
+    rig.world.missing.set("admin");
+    rig.run(2_900, Some(3));
+    assert_eq!(rig.metric("alerts_total"), 0, "the last picture still holds");
+    rig.run(20_000, Some(3));
+    assert_eq!(rig.metric("alerts_total.alert.envoy_admin_unreadable.state.raised"), 1);
+    rig.world.missing.set("");
+    rig.run(10_000, Some(3));
+    assert_eq!(rig.metric("alerts_total.alert.envoy_admin_unreadable.state.cleared"), 1);
+    rig.says(&picture(&["a"]));
+    rig.run(3_000, Some(3));
+    let board = board(&rig.world);
+    let alert = board.active().next().expect("one");
+    assert_eq!((alert.kind.name(), alert.backend.as_deref()), ("backend_unhealthy", Some("a")));
+}
+
+#[test]
+fn a_quiet_world_writes_nothing() {
+    let mut rig = Rig::new(&alerting());
+    rig.run(2_000, Some(5));
+    rig.world.written.take();
+    rig.run(60_000, Some(5));
+    assert!(!rig.world.written.take().iter().any(|key| key == KEY));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn whatever_the_clock_and_the_webhook_do_all_that_was_told_is_ended_at_last(
+        events in prop::collection::vec((0..8_u8, 0..5_000_u64), 0..80)
+    ) {
+        let mut config = alerting();
+        config["alerts"]["min_interval_seconds"] = 1.into();
+        let mut rig = Rig::new(&config);
+        rig.run(2_000, Some(0));
+        for (event, step) in events {
+            let (now, start) = (rig.world.now.get(), World::START.as_micros());
+            match event {
+                0 => rig.world.now.set(now.saturating_sub(1_000 * step).max(start)),
+                1 => rig.run(step, Some(3)),
+                2 => rig.world.pass_seconds(step / 100),
+                3 => {
+                    let calls = rig.world.calls.borrow().len() as u64;
+                    rig.vm.hear(&rig.world, CallId((step % calls.max(1)) as u32), step % 3 > 0);
+                }
+                4 => rig.world.call_status.set([200, 503, 404, 429][(step % 4) as usize]),
+                5 => rig.world.unwritable.set(step % 3 == 0),
+                _ if !rig.world.unwritable.get() => open(&mut rig, ["a", "b"][(step % 2) as usize], step % 3 > 0),
+                _ => {}
+            }
+        }
+        rig.world.unwritable.set(false);
+        rig.world.call_status.set(200);
+        rig.run(5_000, Some(0));
+        open(&mut rig, "a", false);
+        open(&mut rig, "b", false);
+        rig.run(200_000, Some(0));
+        prop_assert!(board(&rig.world).active().next().is_none() && board(&rig.world).outbox.is_empty());
+        prop_assert_eq!(rig.metric("state.raised"), rig.metric("state.cleared"));
+    }
+}
