@@ -12,7 +12,7 @@ use crate::domain::{Api, Backend, BackendIndex, Ending, Failure, Limits, PicoUsd
 use crate::host::Host;
 use crate::metrics::Metric;
 use crate::protocol::AnswerFacts;
-use crate::routing::{Ask, Exclusion, Nobody};
+use crate::routing::{Ask, Exclusion, Nobody, admits};
 use crate::state::{AccountKey, Line, Record, Reservation, Spent, StoreError};
 use crate::tokens;
 
@@ -62,11 +62,16 @@ impl Router {
         let cost = &self.config().cost;
         let tenant = customer.tenant.and_then(|place| cost.tenants.get(place));
         let tenant = tenant.map(|tenant| (AccountKey::of_tenant(&tenant.name), bound(&tenant.limits)));
-        let own = backend.limits.is_any().then(|| (AccountKey::of_backend(&backend.id), backend.limits));
-        let accounts = [Some((AccountKey::ALL, bound(&cost.limits))), tenant, own];
-        let paces = |account| cost.pacing && own.is_none_or(|(own, _)| own != account);
-        let line = |(account, limits)| Line { account, limits, claim, paces: paces(account) };
-        accounts.into_iter().flatten().map(line).collect()
+        let line = |(account, limits), paces| Line { account, limits, claim, paces };
+        let mut lines = Vec::with_capacity(3);
+        lines.push(line((AccountKey::ALL, bound(&cost.limits)), cost.pacing));
+        if let Some(tenant) = tenant {
+            lines.push(line(tenant, cost.pacing));
+        }
+        if backend.limits.is_any() {
+            lines.push(line((AccountKey::of_backend(&backend.id), backend.limits), false));
+        }
+        lines
     }
 }
 
@@ -85,25 +90,40 @@ impl<H: Host> Context<'_, H> {
             return Vec::new();
         }
         let ledger = self.view.ledger();
-        let mut thrift = 0.0_f64;
-        let look = |(_, backend, place)| {
-            let lines = self.router.lines(backend, self.view.record(place), ask, customer, binding);
-            match lines.iter().find_map(|line| ledger.shortage(line, now)) {
-                Some(Shortage::Budget { retry_at }) => Err(Exclusion::OverBudget { retry_at }),
-                Some(Shortage::Rate { retry_at }) => Err(Exclusion::OverRate { retry_at }),
-                None => {
-                    thrift = lines
-                        .iter()
-                        .filter(|line| line.paces)
-                        .map(|line| ledger.thrift(line, now))
-                        .fold(thrift, f64::max);
-                    Ok(estimate(backend, self.view.record(place), ask.facts, ask.text).cost)
+        let (mut thrift, mut cheapest) = (0.0_f64, None);
+        let mut costs = Vec::with_capacity(self.router.config().backends.len());
+        for (_, backend, place) in self.router.places() {
+            let record = self.view.record(place);
+            let mut verdict = Ok(estimate(backend, record, ask.facts, ask.text).cost);
+            for line in self.router.lines(backend, record, ask, customer, binding) {
+                match ledger.shortage(&line, now) {
+                    Some(Shortage::Budget { retry_at }) => verdict = Err(Exclusion::OverBudget { retry_at }),
+                    Some(Shortage::Rate { retry_at }) => verdict = Err(Exclusion::OverRate { retry_at }),
+                    None if line.paces => thrift = thrift.max(ledger.thrift(&line, now)),
+                    None => {}
                 }
             }
-        };
-        let costs: Vec<_> = self.router.places().map(look).collect();
-        let cheapest = costs.iter().flatten().min().copied().unwrap_or_default();
-        costs.into_iter().map(|cost| cost.map(|cost| pacing::part(cost, cheapest, thrift))).collect()
+            // Beyond the budget it is the cheapest that would serve, whoever it is who could.
+            let may = || binding == Binding::All || admits(backend, record, ask, now).is_ok();
+            if let Ok(cost) = verdict
+                && cheapest.is_none_or(|least| cost < least)
+                && may()
+            {
+                cheapest = Some(cost);
+            }
+            costs.push(verdict);
+        }
+        let cheapest = cheapest.unwrap_or_default();
+        let mut means = Vec::with_capacity(costs.len());
+        for cost in costs {
+            means.push(match (cost, binding) {
+                (Ok(cost), Binding::All) => Ok(pacing::part(cost, cheapest, thrift)),
+                (Ok(cost), Binding::Backend) if cost > cheapest => Err(Exclusion::OverBudget { retry_at: now }),
+                (Ok(_), Binding::Backend) => Ok(1.0),
+                (Err(why), _) => Err(why),
+            });
+        }
+        means
     }
 
     /// Whether a request that nobody may serve is to be served beyond the budget.

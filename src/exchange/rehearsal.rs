@@ -9,7 +9,7 @@ use super::turns::{SharedTurns, Turnstile};
 use super::{Context, Refusal, Router};
 use crate::domain::{Api, RequestFacts, Rng, SplitMix64, Timestamp, Tokens};
 use crate::host::Host;
-use crate::routing::{Ask, Attempts, Fleet, Nobody, Strategy, cheapest, plan};
+use crate::routing::{Ask, Attempts, Fleet, Nobody, Strategy, plan};
 
 /// A decision that was not made.
 #[derive(Debug)]
@@ -84,11 +84,14 @@ impl<H: Host> Context<'_, H> {
         let Router { cursor, smooth, places, .. } = &*self.router;
         let mut turns = SharedTurns { store, cursor, smooth, places: places.len(), rng: &mut rng };
         let wanted = usize::from(self.router.config().retry.max_attempts);
-        let (fleet, means) = (self.fleet(), self.means(ask, customer, Binding::All, now));
-        plan(&fleet, &Ask { means: &means, ..*ask }, wanted, now, &mut luck, &mut turns).or_else(|nobody| {
-            let means = self.means(ask, customer, Binding::Backend, now);
-            let any = || cheapest(&fleet, &Ask { means: &means, ..*ask }, wanted, now);
-            self.overdraws(&nobody).then(any).flatten().ok_or(nobody)
-        })
+        let fleet = self.fleet();
+        let mut binding = Binding::All;
+        loop {
+            let means = self.means(ask, customer, binding, now);
+            match plan(&fleet, &Ask { means: &means, ..*ask }, wanted, now, &mut luck, &mut turns) {
+                Err(nobody) if binding == Binding::All && self.overdraws(&nobody) => binding = Binding::Backend,
+                decision => return decision,
+            }
+        }
     }
 }

@@ -16,7 +16,7 @@ use crate::domain::{
 use crate::health::{BreakerPhase, Ended, Pass};
 use crate::host::Host;
 use crate::metrics::{Internal, Method, Metric};
-use crate::routing::{Ask, Attempts, Fleet, MAX_ATTEMPTS, Nobody, Strategy, admits, cheapest, limits, plan};
+use crate::routing::{Ask, Attempts, Fleet, MAX_ATTEMPTS, Nobody, Strategy, admits, limits, plan};
 use crate::state::{
     Cursor, Leaving, Notice, Outcome, Place, Record, Reservation, Signal, Smooth, Store, StoreError, View,
 };
@@ -196,12 +196,7 @@ impl<H: Host> Context<'_, H> {
             let mut luck = SplitMix64::new(rng.next_u64());
             let store = Turnstile { host: self.host, rehearses: false };
             let mut turns = SharedTurns { store, cursor, smooth, places: places.len(), rng };
-            let planned = match binding {
-                Binding::All => None,
-                Binding::Backend => cheapest(&fleet, ask, wanted, now),
-            };
-            let planned = planned.map_or_else(|| plan(&fleet, ask, wanted, now, &mut luck, &mut turns), Ok);
-            let attempts = match planned {
+            let attempts = match plan(&fleet, ask, wanted, now, &mut luck, &mut turns) {
                 Ok(attempts) => attempts,
                 Err(nobody) if binding == Binding::All && self.overdraws(&nobody) => {
                     binding = Binding::Backend;

@@ -4,7 +4,6 @@
 //! [`strategy`] ranks the eligible ones; [`plan()`] puts them in the order in which they are tried.
 
 mod candidates;
-mod cheapest;
 mod plan;
 pub mod strategy;
 #[cfg(test)]
@@ -13,7 +12,6 @@ mod why;
 
 pub use candidates::{Candidate, Exclusion, Terms, candidates};
 pub(crate) use candidates::{admits, assess, limits};
-pub(crate) use cheapest::cheapest;
 pub use plan::{Attempts, MAX_ATTEMPTS, Nobody, plan};
 pub use strategy::{Merit, Strategy, Term};
 

@@ -45,7 +45,7 @@ impl Attempts {
         self.slots.get(..usize::from(self.len)).unwrap_or(&self.slots)
     }
 
-    pub(super) fn push(&mut self, backend: BackendIndex) {
+    fn push(&mut self, backend: BackendIndex) {
         if let Some(slot) = self.slots.get_mut(usize::from(self.len)) {
             *slot = backend;
             self.len += 1;
@@ -55,7 +55,7 @@ impl Attempts {
     /// Repeats the last one until there are `wanted`: a retry at a backend that failed once beats none at all. Going
     /// round to the first one again would hide which of them was tried: on a route that cannot change its cluster, too,
     /// the last attempt is at the first backend.
-    pub(super) fn repeat_until(mut self, wanted: usize) -> Self {
+    fn repeat_until(mut self, wanted: usize) -> Self {
         while usize::from(self.len) < wanted.min(MAX_ATTEMPTS)
             && let Some(&last) = self.as_slice().last()
         {
