@@ -95,6 +95,7 @@ pub struct Config {
 }
 
 /// What a client may ask for, each by its `x-llm-…` header.
+#[expect(clippy::struct_excessive_bools, reason = "each is a wish of its own")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ClientHints {
     /// `x-llm-strategy`: another strategy for this request.
