@@ -86,6 +86,7 @@ fn decision(strategy: Strategy, backends: usize) -> f64 {
         strategy,
         min_quality: None,
         panic_threshold: PerMille::new(0),
+        means: &[],
         reserved: Backends::default(),
     };
     let fleet = Fleet { backends: &config.backends, places: &places, view: &view };

@@ -5,7 +5,7 @@
 
 use crate::alerts::AlertKind;
 use crate::config::Strategy;
-use crate::domain::{Backend, BackendIndex, Ending};
+use crate::domain::{Backend, BackendIndex, Ending, Span};
 use crate::health::{BreakerPhase, TripReason};
 
 /// One metric with its labels. What each means is told in `docs/metrics.md`.
@@ -83,6 +83,10 @@ pub enum Metric {
     QueueDepth,
     /// Milliseconds that a request waited, whatever became of it: `loadbalancer_queue_wait_ms`.
     QueueWait,
+    /// Answers that were paid for by estimate: `loadbalancer_usage_estimated_total{backend_id}`.
+    UsageEstimated(BackendIndex),
+    /// Money spent in the present hour or day: `loadbalancer_budget_spent_micro_usd{window}`.
+    BudgetSpent(Span),
     /// Requests that the router refused: `loadbalancer_refusals_total{code}`.
     Refusals(&'static str),
     /// Requests a minute, at the pace of the last seconds: `loadbalancer_requests_per_minute`.
@@ -273,6 +277,7 @@ impl Metric {
             | Self::FailoverTime(_)
             | Self::BreakerFailures(_)
             | Self::BreakerTransitions { .. }
+            | Self::UsageEstimated(_)
             | Self::Refusals(_)
             | Self::Alerts { .. }
             | Self::AlertDeliveries(_)
@@ -287,6 +292,7 @@ impl Metric {
             | Self::DesiredCapacity(_)
             | Self::QuotaRemaining(_)
             | Self::QueueDepth
+            | Self::BudgetSpent(_)
             | Self::RequestsPerMinute
             | Self::Memory => Kind::Gauge,
             Self::Duration { .. }
@@ -325,6 +331,8 @@ impl Metric {
             Self::QuotaRemaining(_) => "quota_remaining_permille",
             Self::QueueDepth => "queue_depth",
             Self::QueueWait => "queue_wait_ms",
+            Self::UsageEstimated(_) => "usage_estimated_total",
+            Self::BudgetSpent(_) => "budget_spent_micro_usd",
             Self::Refusals(_) => "refusals_total",
             Self::RequestsPerMinute => "requests_per_minute",
             Self::Memory => "wasm_memory_bytes",
@@ -345,6 +353,7 @@ impl Metric {
             | Self::PerToken(backend)
             | Self::EstimateError(backend)
             | Self::Cost(backend)
+            | Self::UsageEstimated(backend)
             | Self::Failovers(backend)
             | Self::FailoversSucceeded(backend)
             | Self::FailoverTime(backend)
@@ -361,6 +370,7 @@ impl Metric {
             Self::Decision(_)
             | Self::QueueDepth
             | Self::QueueWait
+            | Self::BudgetSpent(_)
             | Self::Refusals(_)
             | Self::RequestsPerMinute
             | Self::Memory
@@ -397,6 +407,7 @@ impl Metric {
             Self::Cost(_) | Self::Health(_) => {
                 label("backend_type", about.flatten().map_or("unknown", |backend| backend.kind.name()));
             }
+            Self::BudgetSpent(span) => label("window", span.name()),
             Self::Refusals(code) => label("code", code),
             Self::Alerts { alert, raised } => {
                 label("alert", alert.name());

@@ -7,6 +7,7 @@
 mod alerts;
 mod amend;
 pub(crate) mod commands;
+mod cost;
 mod errors;
 mod names;
 mod normal;
@@ -19,6 +20,7 @@ mod tests;
 mod tree;
 
 pub use alerts::{Alerts, Webhook};
+pub use cost::{Cost, OnExhausted, Tenant};
 pub use errors::{Errors, Problem};
 pub(crate) use read::MOST_BACKENDS;
 pub use strategy::Strategy;
@@ -78,6 +80,8 @@ pub struct Config {
     pub client_hints: ClientHints,
     /// How failures are retried.
     pub retry: Retry,
+    /// What may be spent, and by whom.
+    pub cost: Cost,
     /// Where Envoy says how it sees the hosts of its clusters, if the router is to know.
     pub envoy_admin: Option<EnvoyAdmin>,
     /// What is told of without being asked for.
@@ -93,12 +97,15 @@ pub struct Config {
 }
 
 /// What a client may ask for, each by its `x-llm-…` header.
+#[expect(clippy::struct_excessive_bools, reason = "each is a wish of its own")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ClientHints {
     /// `x-llm-strategy`: another strategy for this request.
     pub strategy: bool,
     /// `x-llm-min-quality`: only backends at least this good.
     pub min_quality: bool,
+    /// `x-llm-tenant`: who is asking.
+    pub tenant: bool,
     /// `x-llm-explain`: the answer says why.
     pub explain: bool,
 }

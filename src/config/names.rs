@@ -68,18 +68,21 @@ pub(super) enum Hint {
     Strategy,
     /// `x-llm-min-quality`.
     MinQuality,
+    /// `x-llm-tenant`.
+    Tenant,
     /// `x-llm-explain`.
     Explain,
 }
 
 impl Named for Hint {
-    const ALL: &'static [Self] = &[Self::Strategy, Self::MinQuality, Self::Explain];
-    const LATER: &'static [&'static str] = &["region", "tenant", "cache"];
+    const ALL: &'static [Self] = &[Self::Strategy, Self::MinQuality, Self::Tenant, Self::Explain];
+    const LATER: &'static [&'static str] = &["region", "cache"];
 
     fn name(self) -> &'static str {
         match self {
             Self::Strategy => "strategy",
             Self::MinQuality => "min_quality",
+            Self::Tenant => "tenant",
             Self::Explain => "explain",
         }
     }

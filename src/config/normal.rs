@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::names::{Hint, Named, Role};
-use super::{ClientHints, Config, alerts};
-use crate::domain::{Backend, BreakerSettings, PerMille, Price, ProbeSettings};
+use super::{ClientHints, Config, Cost, alerts};
+use crate::domain::{Backend, BreakerSettings, Limits, PerMille, PicoUsd, Price, ProbeSettings};
 
 impl Config {
     /// The normalised document. Parsed again, it gives this very configuration.
@@ -22,6 +22,7 @@ impl Config {
             "forward_estimate": self.forward_estimate,
             "client_hints": hints(self.client_hints),
             "retry": { "max_attempts": self.retry.max_attempts },
+            "cost": cost(&self.cost),
             "envoy_admin": self.envoy_admin.as_ref().map_or_else(|| json!({}), |admin| json!({
                 "cluster": admin.cluster,
                 "interval_ms": admin.interval.as_millis() as u64,
@@ -56,6 +57,10 @@ fn backend(backend: &Backend) -> Value {
         "quality_score": backend.quality.ratio(),
         "reliability_score": backend.reliability.ratio(),
         "max_concurrent_requests": backend.max_concurrent_requests,
+        "max_requests_per_minute": backend.limits.requests_per_minute,
+        "max_tokens_per_minute": backend.limits.tokens_per_minute,
+        "hourly_budget_usd": backend.limits.hourly_budget.map(usd),
+        "daily_budget_usd": backend.limits.daily_budget.map(usd),
         "circuit_breaker": backend.breaker.map_or_else(|| json!({ "enabled": false }), breaker),
         "health_check": backend.probe.as_ref().map_or_else(|| json!({}), probe),
         "failure_domain": backend.failure_domain,
@@ -89,6 +94,30 @@ fn probe(settings: &ProbeSettings) -> Value {
     })
 }
 
+fn cost(cost: &Cost) -> Value {
+    let tenant = |limits: &Limits| {
+        json!({
+            "max_requests_per_minute": limits.requests_per_minute,
+            "max_tokens_per_minute": limits.tokens_per_minute,
+            "hourly_budget_usd": limits.hourly_budget.map(usd),
+            "daily_budget_usd": limits.daily_budget.map(usd),
+        })
+    };
+    let tenants = cost.tenants.iter().map(|each| (String::from(&*each.name), tenant(&each.limits))).collect();
+    json!({
+        "hourly_budget_usd": cost.limits.hourly_budget.map(usd),
+        "daily_budget_usd": cost.limits.daily_budget.map(usd),
+        "on_exhausted": cost.on_exhausted.name(),
+        "pacing": cost.pacing,
+        "tenant_header": cost.tenant_header,
+        "tenants": Value::Object(tenants),
+    })
+}
+
+fn usd(amount: PicoUsd) -> f64 {
+    amount.micro_usd() as f64 / 1e6
+}
+
 /// None and all as the words that are usual for them.
 fn share(share: PerMille) -> Value {
     match share.get() {
@@ -106,6 +135,7 @@ fn hints(hints: ClientHints) -> Vec<&'static str> {
     let wanted = |hint| match hint {
         Hint::Strategy => hints.strategy,
         Hint::MinQuality => hints.min_quality,
+        Hint::Tenant => hints.tenant,
         Hint::Explain => hints.explain,
     };
     Hint::ALL.iter().copied().filter(|&hint| wanted(hint)).map(Named::name).collect()

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::cost;
 use super::errors::{Errors, Problem, echo};
 use super::names::{Hint, Role};
 use super::reader::Reader;
@@ -24,18 +25,8 @@ pub(super) const CLUSTER_NAME: &str =
 
 /// Keys of the full interface that this version does not serve yet, by the object that they belong to.
 mod later {
-    pub(super) const ROUTER: &[&str] =
-        &["cache", "cost", "discovery", "learning", "quality", "region", "rollout", "state"];
-    pub(super) const BACKEND: &[&str] = &[
-        "capabilities",
-        "context_window_tokens",
-        "daily_budget_usd",
-        "hourly_budget_usd",
-        "max_requests_per_minute",
-        "max_tokens_per_minute",
-        "model",
-        "region",
-    ];
+    pub(super) const ROUTER: &[&str] = &["cache", "discovery", "learning", "quality", "region", "rollout", "state"];
+    pub(super) const BACKEND: &[&str] = &["capabilities", "context_window_tokens", "model", "region"];
 }
 
 /// Keys that older systems have and that are Envoy's business here.
@@ -74,6 +65,7 @@ fn router(reader: &mut Reader<'_, '_>) -> Option<Config> {
     let forward_estimate = reader.boolean("forward_estimate", false);
     let hints = reader.choices::<Hint>("client_hints");
     let retry = reader.object("retry", retry);
+    let cost = reader.object("cost", cost::cost);
     let envoy_admin = reader.object("envoy_admin", |reader| envoy_admin(reader, &backends));
     let alerts = reader.object("alerts", |reader| alerts::read(reader, envoy_admin.as_ref()));
     let panic_threshold = reader.number("panic_threshold", 0.0..=1.0, 0.0);
@@ -91,9 +83,11 @@ fn router(reader: &mut Reader<'_, '_>) -> Option<Config> {
         client_hints: ClientHints {
             strategy: hints.contains(&Hint::Strategy),
             min_quality: hints.contains(&Hint::MinQuality),
+            tenant: hints.contains(&Hint::Tenant),
             explain: hints.contains(&Hint::Explain),
         },
         retry,
+        cost,
         envoy_admin,
         alerts,
         panic_threshold: PerMille::from_ratio(panic_threshold),
@@ -171,6 +165,7 @@ pub(super) fn backend(reader: &mut Reader<'_, '_>, id: &str) -> Backend {
     let quality = reader.number("quality_score", 0.0..=1.0, 1.0);
     let reliability = reader.number("reliability_score", 0.0..=1.0, 0.95);
     let max_concurrent_requests = reader.optional_integer("max_concurrent_requests", 1..=1_000_000);
+    let limits = cost::limits(reader);
     let breaker = reader.object("circuit_breaker", |reader| breaker(reader, expected_ms));
     let probe = reader.object("health_check", |reader| probe(reader, cluster));
     let failure_domain = reader.text("failure_domain").unwrap_or(cluster);
@@ -187,6 +182,7 @@ pub(super) fn backend(reader: &mut Reader<'_, '_>, id: &str) -> Backend {
         quality: PerMille::from_ratio(quality),
         reliability: PerMille::from_ratio(reliability),
         max_concurrent_requests: max_concurrent_requests.map(|most| most as u32),
+        limits,
         breaker,
         probe,
         failure_domain: failure_domain.into(),

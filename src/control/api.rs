@@ -2,7 +2,7 @@
 
 use super::call::{Call, Endpoint, Turn};
 use super::json::object;
-use super::{Reply, alerts, analytics, decisions, explain, rehearse, show, steer, traffic};
+use super::{Reply, alerts, analytics, budget, decisions, explain, rehearse, show, steer, traffic};
 use crate::config::{LogLevel, commands};
 use crate::domain::{Backend, BreakerSettings, Timestamp};
 use crate::exchange::Context;
@@ -25,6 +25,7 @@ pub(super) fn answer<H: Host>(cx: &mut Context<'_, H>, call: &Call, body: Vec<u8
         Endpoint::Strategy => Reply::ok(show::strategy(cx.router)),
         Endpoint::SetStrategy => either(steer::choose(cx, &body, now)),
         Endpoint::Backends => Reply::ok(show::backends(cx.router, cx.view, now)),
+        Endpoint::Budget => Reply::ok(budget::budget(cx.router, cx.view, now)),
         Endpoint::SetBackend(id) => either(steer::set(cx, id, &body, now)),
         Endpoint::RemoveBackend(id) => either(steer::remove(cx, id, now)),
         Endpoint::Drain { id, drains } => either(steer::drain(cx, id, *drains, &body, now)),

@@ -16,6 +16,7 @@ pub(super) enum Endpoint {
     Strategy,
     SetStrategy,
     Backends,
+    Budget,
     SetBackend(Box<str>),
     RemoveBackend(Box<str>),
     Drain { id: Box<str>, drains: bool },
@@ -59,6 +60,7 @@ impl Endpoint {
             ("analytics", None, ..) => Self::Analytics,
             ("strategy", None, ..) => Self::Strategy,
             ("backends", None, ..) => Self::Backends,
+            ("budget", None, ..) => Self::Budget,
             ("backends", Some(id), None, _) => Self::SetBackend(id.into()),
             ("backends", Some(id), Some("drain"), None) => Self::Drain { id: id.into(), drains: true },
             ("backends", Some(id), Some("undrain"), None) => Self::Drain { id: id.into(), drains: false },
@@ -93,6 +95,7 @@ impl Endpoint {
             | Self::Strategy
             | Self::Backends
             | Self::Alerts
+            | Self::Budget
             | Self::Decisions => "GET",
             Self::SetStrategy | Self::SetBackend(_) | Self::Weights => "PUT",
             Self::RemoveBackend(_) => "DELETE",
@@ -232,6 +235,7 @@ mod tests {
             ("GET", "/metrics"),
             ("GET", "/analytics"),
             ("GET", "/backends"),
+            ("GET", "/budget"),
             ("GET", "/alerts"),
             ("POST", "/explain"),
             ("GET", "/decisions"),

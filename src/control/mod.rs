@@ -11,6 +11,7 @@
 mod alerts;
 mod analytics;
 mod api;
+mod budget;
 mod call;
 mod dashboard;
 mod decisions;

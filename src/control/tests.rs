@@ -513,6 +513,56 @@ proptest! {
 }
 
 #[test]
+fn a_budget_shows_what_is_spent_reserved_and_left() {
+    let mut rig = Rig::new(&json!({
+        "backend_instances": {
+            "a": { "cost_per_1k_tokens": 1, "hourly_budget_usd": 0.5, "max_requests_per_minute": 9 }, "b": { "priority": 2 },
+        },
+        "cost": { "daily_budget_usd": 2, "tenants": { "an\"n": { "daily_budget_usd": 1 } } },
+    }));
+    let nothing = rig.get(0, "/budget");
+    assert_eq!(nothing["overall"]["day"]["remaining_usd"], 2);
+    assert_eq!((&nothing["tenants"][0]["name"], &nothing["on_exhausted"]), (&json!("an\"n"), &json!("refuse")));
+    let mut exchanges = [Exchange::default(), Exchange::default()];
+    for exchange in &mut exchanges {
+        let headers = [(":path", "/v1/chat/completions"), (":method", "POST"), ("content-type", "application/json")];
+        rig.world.request.replace(fake::headers(&headers));
+        rig.world.request_body.replace(CHAT.into());
+        let Worker { router, view } = &mut rig.workers[0];
+        let mut cx = Context { router, view, host: &rig.world };
+        exchange.request_headers(&mut cx, false);
+        exchange.request_body(&mut cx, CHAT.len(), true);
+    }
+    let Worker { router, view } = &mut rig.workers[0];
+    let mut cx = Context { router, view, host: &rig.world };
+    rig.world.set_number(Property::AttemptCount, 1);
+    rig.world.response.replace(fake::headers(&[(":status", "200"), ("content-type", "application/json")]));
+    let answer = r#"{"choices":[],"usage":{"prompt_tokens":12,"completion_tokens":3}}"#;
+    rig.world.chunk.replace(answer.into());
+    exchanges[0].response_headers(&mut cx, false);
+    exchanges[0].response_body(&mut cx, answer.len(), true);
+    exchanges[0].log(&mut cx);
+    rig.tick();
+    for worker in [0, 1] {
+        let shown = rig.get(worker, "/budget");
+        let day = &shown["overall"]["day"];
+        assert_eq!((&day["spent_usd"], &day["used"]), (&json!(0.015), &json!(0.008)));
+        assert_eq!(day["resets_at"], "1970-01-02T00:00:00.000Z");
+        // A thousand seconds of the day have passed.
+        assert_eq!(day["burn_usd_per_hour"], 0.054);
+        let reserved = shown["overall"]["reserved_usd"].as_f64().unwrap();
+        assert!((0.06..0.07).contains(&reserved), "{reserved}");
+        assert!((day["remaining_usd"].as_f64().unwrap() - (2.0 - 0.015 - reserved)).abs() < 1e-9);
+        let [a] = shown["backends"].as_array().unwrap().as_slice() else { panic!("one has limits: {shown}") };
+        assert_eq!(
+            (&a["id"], &a["hour"]["limit_usd"], &a["day"]["limit_usd"]),
+            (&json!("a"), &json!(0.5), &json!(null))
+        );
+        assert_eq!(a["minute"], json!({ "requests": { "limit": 9, "used": 2, "remaining": 7 } }));
+    }
+}
+
+#[test]
 fn alerts_are_shown_as_the_leader_left_them_by_every_worker() {
     let mut rig = Rig::three("round_robin");
     assert_eq!(rig.get(0, "/alerts"), json!({"active": [], "recent": []}));

@@ -32,6 +32,29 @@ pub fn estimate(backend: &Backend, record: &Record, facts: &RequestFacts, text: 
     Estimate { input, output, cost: input_price.of(input).plus(output_price.of(output)) }
 }
 
+/// What a request may cost at `backend` at most, as far as that can be told: what a budget reserves for it.
+///
+/// `cost = 1.25 · input · input price + most output · output price`, where an answer is at most as long as the request
+/// allows, or, where it does not say, four times as long as this backend's answers are in the mean.
+pub fn most(backend: &Backend, record: &Record, facts: &RequestFacts, text: Tokens) -> PicoUsd {
+    let input = input_tokens(record, facts, text).0;
+    let input = Tokens(input.saturating_add(input.div_ceil(INPUT_MARGIN)));
+    let expected = Tokens(u64::from(record.expected_output_tokens()).saturating_mul(OUTPUT_MARGIN));
+    let output = match facts.api {
+        Api::Embeddings => Tokens(0),
+        _ => facts.max_output_tokens.unwrap_or(expected),
+    };
+    let Prices { input: input_price, output: output_price, cached_input } = backend.prices;
+    input_price.max(cached_input).of(input).plus(output_price.of(output))
+}
+
+/// One part in so many that a prompt may be longer than estimated.
+const INPUT_MARGIN: u64 = 4;
+
+/// How many times the mean an answer may be, where the request does not bound it. Lengths of answers are spread about
+/// as widely as an exponential distribution, of which one in fifty is longer than that.
+const OUTPUT_MARGIN: u64 = 4;
+
 /// Prompt tokens as this backend's provider counts them. Tokens that came as ids are not estimated, hence not corrected.
 fn input_tokens(record: &Record, facts: &RequestFacts, text: Tokens) -> Tokens {
     let estimated = Tokens(text.0.saturating_add(facts.fixed_tokens.0));
@@ -84,6 +107,18 @@ mod tests {
         assert!(of(&RequestFacts::default()).abs_diff(900) <= 30);
         assert_eq!(of(&RequestFacts { max_output_tokens: Some(Tokens(5)), ..RequestFacts::default() }), 5);
         assert_eq!(of(&RequestFacts { api: Api::Embeddings, ..RequestFacts::default() }), 0);
+    }
+
+    #[test]
+    fn what_is_reserved_is_what_the_request_allows_or_four_times_the_mean() {
+        let most_of =
+            |facts: &RequestFacts| most(&priced(0.01, 0.03), &Record::default(), facts, Tokens(1_000)).micro_usd();
+        assert_eq!(most_of(&RequestFacts::default()), 12_500 + 4 * 300 * 30);
+        assert_eq!(
+            most_of(&RequestFacts { max_output_tokens: Some(Tokens(4_000)), ..RequestFacts::default() }),
+            132_500
+        );
+        assert_eq!(most_of(&RequestFacts { api: Api::Embeddings, ..RequestFacts::default() }), 12_500);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{PerMille, Price};
+use super::{Limits, PerMille, Price};
 
 /// Which API a backend speaks; also the first label of its figures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -143,6 +143,8 @@ pub struct Backend {
     pub reliability: PerMille,
     /// Requests it may have under way at once, over all workers.
     pub max_concurrent_requests: Option<u32>,
+    /// What may be spent there, and asked of it.
+    pub limits: Limits,
     /// Its circuit breaker, unless switched off.
     pub breaker: Option<BreakerSettings>,
     /// The router's own check of it, if there is one.

@@ -4,6 +4,7 @@ mod backend;
 mod codec;
 mod facts;
 mod fnv;
+mod limits;
 mod outcome;
 mod quota;
 mod rng;
@@ -14,6 +15,7 @@ pub use backend::{Backend, BackendIndex, BackendType, BreakerSettings, Prices, P
 pub use codec::{Decoder, Encoder};
 pub use facts::{Api, RequestFacts, TextSink};
 pub use fnv::Fnv;
+pub use limits::{Limits, Span};
 pub use outcome::{Ending, Failure, Usage};
 pub use quota::{Allowance, QuotaReport};
 pub use rng::{Rng, SplitMix64};

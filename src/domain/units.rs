@@ -83,6 +83,12 @@ impl PicoUsd {
     pub const fn plus(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))
     }
+
+    /// What is left without a part, at least nothing.
+    #[must_use]
+    pub const fn minus(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
 }
 
 /// A price in pico-USD per token: one dollar per thousand tokens is 10^9 of them.

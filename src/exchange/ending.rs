@@ -166,8 +166,13 @@ mod tests {
     use super::*;
     use crate::health::weight;
 
-    const FACTS: AnswerFacts =
-        AnswerFacts { usage: None, in_band_error: false, end: StreamEnd::Unknown, content_events: 0 };
+    const FACTS: AnswerFacts = AnswerFacts {
+        usage: None,
+        in_band_error: false,
+        end: StreamEnd::Unknown,
+        content_events: 0,
+        content_bytes: None,
+    };
 
     /// A whole answer of 200.
     const WHOLE: Evidence<'_> = Evidence {

@@ -31,6 +31,8 @@ pub(super) struct Intake {
     pub(super) wishes: Wishes,
     /// What Envoy calls the request; no bytes where it does not.
     pub(super) request_id: Vec<u8>,
+    /// Who is asking, where anybody wants to know.
+    pub(super) tenant: Option<Vec<u8>>,
     /// Bytes of the body that Envoy holds so far.
     pub(super) held: usize,
     content_length: Option<u64>,
@@ -76,6 +78,8 @@ impl Intake {
     pub(super) fn read<H: Host>(cx: &Context<'_, H>, ended: bool) -> Self {
         let mut intake = Self { json: true, ended, ..Self::default() };
         let hints = cx.router.config().client_hints;
+        let tenant_header = cx.router.config().cost.tenant_header.as_deref();
+        let mut trusted = None;
         let mut removed: Option<String> = None;
         for (name, value) in cx.host.request_headers() {
             match name.as_str() {
@@ -100,9 +104,12 @@ impl Intake {
                         removed = Some(name.to_owned());
                     }
                 }
+                // Of several the last: a filter that adds one adds it behind what the client sent.
+                name if tenant_header == Some(name) => trusted = Some(value),
                 _ => {}
             }
         }
+        intake.tenant = trusted.or(intake.tenant);
         intake
     }
 
@@ -128,6 +135,9 @@ impl Intake {
         }
         if hints.explain && name == EXPLAIN {
             self.wishes.explain = !matches!(value.trim_ascii(), b"" | b"0" | b"false");
+        }
+        if hints.tenant && name == "x-llm-tenant" {
+            self.tenant = Some(value.to_vec());
         }
     }
 

@@ -12,6 +12,7 @@
 mod decision;
 mod ending;
 mod intake;
+mod purse;
 mod refusal;
 mod rehearsal;
 mod report;

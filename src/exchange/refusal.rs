@@ -14,6 +14,8 @@ pub enum RefusalCode {
     RequestTooLarge,
     /// 429: every backend that might serve it has as much to do as it may have.
     RateLimited,
+    /// 429: there is no money left for it.
+    BudgetExceeded,
     /// 503: nothing may serve it now.
     NoBackendAvailable,
     /// 503: as many requests wait as may.
@@ -37,10 +39,11 @@ pub struct Refusal {
 
 impl RefusalCode {
     /// Every code there is.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::InvalidRequest,
         Self::RequestTooLarge,
         Self::RateLimited,
+        Self::BudgetExceeded,
         Self::NoBackendAvailable,
         Self::QueueFull,
         Self::QueueTimeout,
@@ -51,7 +54,7 @@ impl RefusalCode {
         match self {
             Self::InvalidRequest => 400,
             Self::RequestTooLarge => 413,
-            Self::RateLimited => 429,
+            Self::RateLimited | Self::BudgetExceeded => 429,
             Self::NoBackendAvailable | Self::QueueFull | Self::QueueTimeout => 503,
         }
     }
@@ -62,6 +65,7 @@ impl RefusalCode {
             Self::InvalidRequest => "invalid_request",
             Self::RequestTooLarge => "request_too_large",
             Self::RateLimited => "rate_limited",
+            Self::BudgetExceeded => "budget_exceeded",
             Self::NoBackendAvailable => "no_backend_available",
             Self::QueueFull => "queue_full",
             Self::QueueTimeout => "queue_timeout",
@@ -72,7 +76,7 @@ impl RefusalCode {
     const fn kind(self) -> &'static str {
         match self {
             Self::InvalidRequest | Self::RequestTooLarge => "invalid_request_error",
-            Self::RateLimited => "rate_limit_error",
+            Self::RateLimited | Self::BudgetExceeded => "rate_limit_error",
             Self::NoBackendAvailable | Self::QueueFull | Self::QueueTimeout => "server_error",
         }
     }

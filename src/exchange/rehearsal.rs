@@ -2,6 +2,7 @@
 
 use super::decision::{Finding, findings};
 use super::intake::Intake;
+use super::purse::{Binding, Customer};
 use super::request::{Read, read};
 use super::router::refuse;
 use super::turns::{SharedTurns, Turnstile};
@@ -51,10 +52,14 @@ impl<H: Host> Context<'_, H> {
         }
         let strategy = intake.wishes.strategy.unwrap_or(self.router.strategy());
         let (min_quality, panic_threshold) = (intake.wishes.min_quality, config.panic_threshold);
-        let ask = Ask { facts: &facts, text, strategy, min_quality, panic_threshold, reserved: Backends::NONE };
-        let fleet = Fleet { backends: &config.backends, places: &self.router.places, view: self.view };
-        let findings = findings(&fleet, &ask, now);
-        let decision = self.imagined(&fleet, &ask, now).map_err(|nobody| refuse(nobody, now));
+        let ask =
+            Ask { facts: &facts, text, strategy, min_quality, panic_threshold, means: &[], reserved: Backends::NONE };
+        let trusted = config.cost.tenant_header.as_deref();
+        let trusted = headers.iter().rev().find(|(name, _)| trusted == Some(name)).map(|(_, value)| value.as_slice());
+        let customer = Customer { tenant: config.cost.tenant(trusted.or(intake.tenant.as_deref())), pays: true };
+        let means = self.means(&ask, customer, Binding::All, now);
+        let findings = findings(&self.fleet(), &Ask { means: &means, ..ask }, now);
+        let decision = self.imagined(&ask, customer, now).map_err(|nobody| refuse(nobody, now));
         Ok(Rehearsal { facts, text, understood, strategy, findings, decision })
     }
 
@@ -63,13 +68,25 @@ impl<H: Host> Context<'_, H> {
         let config = self.router.config();
         let facts = RequestFacts { api: Api::ChatCompletions, ..RequestFacts::default() };
         let (strategy, panic_threshold) = (self.router.strategy(), config.panic_threshold);
-        let ask = Ask { facts: &facts, text, strategy, min_quality: None, panic_threshold, reserved: Backends::NONE };
-        let fleet = Fleet { backends: &config.backends, places: &self.router.places, view: self.view };
-        self.imagined(&fleet, &ask, now).ok()
+        let ask = Ask {
+            facts: &facts,
+            text,
+            strategy,
+            min_quality: None,
+            panic_threshold,
+            means: &[],
+            reserved: Backends::NONE,
+        };
+        let customer = Customer { tenant: config.cost.tenant(None), pays: true };
+        self.imagined(&ask, customer, now).ok()
+    }
+
+    pub(super) fn fleet(&self) -> Fleet<'_> {
+        Fleet { backends: &self.router.config().backends, places: &self.router.places, view: self.view }
     }
 
     /// The decision that the next request would get, of which nothing remains.
-    fn imagined(&self, fleet: &Fleet<'_>, ask: &Ask<'_>, now: Timestamp) -> Result<Attempts, Nobody> {
+    fn imagined(&self, ask: &Ask<'_>, customer: Customer, now: Timestamp) -> Result<Attempts, Nobody> {
         // As in a decision: one stream of chance for luck, one for turns.
         let mut rng = self.router.rng.clone();
         let mut luck = SplitMix64::new(rng.next_u64());
@@ -77,6 +94,14 @@ impl<H: Host> Context<'_, H> {
         let Router { cursor, smooth, places, .. } = &*self.router;
         let mut turns = SharedTurns { store, cursor, smooth, places: places.len(), rng: &mut rng };
         let wanted = usize::from(self.router.config().retry.max_attempts);
-        plan(fleet, ask, wanted, now, &mut luck, &mut turns)
+        let fleet = self.fleet();
+        let mut binding = Binding::All;
+        loop {
+            let means = self.means(ask, customer, binding, now);
+            match plan(&fleet, &Ask { means: &means, ..*ask }, wanted, now, &mut luck, &mut turns) {
+                Err(nobody) if binding == Binding::All && self.overdraws(&nobody) => binding = Binding::Backend,
+                decision => return decision,
+            }
+        }
     }
 }

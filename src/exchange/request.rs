@@ -2,6 +2,7 @@
 
 use super::decision::{Decision, Trace};
 use super::intake::{ATTEMPT_COUNT, ESTIMATED_TOKENS, Encoding, Intake, Wishes};
+use super::purse::Customer;
 use super::router::Route;
 use super::{Context, Refusal, Router};
 use crate::domain::{RequestFacts, Timestamp, Tokens};
@@ -23,10 +24,8 @@ pub(super) fn decide<H: Host>(cx: &mut Context<'_, H>, intake: Intake, body: Opt
         Err(refusal) => return Decided::Refused(refusal),
     };
     let Read { facts, text, understood, .. } = read;
-    let Intake { request_id, wishes, method, .. } = intake;
-    // Nobody is told apart by what a client says of itself.
-    let lane = Lane::of(None);
-    let petition = Petition { request_id, facts, text, understood, whole, wishes, method, lane };
+    let Intake { request_id, wishes, method, tenant, .. } = intake;
+    let petition = Petition { request_id, facts, text, understood, whole, wishes, method, tenant };
     let now = cx.host.now();
     let reserved = cx.reserved(now);
     petition.decide(cx, reserved, false, now)
@@ -55,8 +54,8 @@ pub(super) struct Petition {
     pub(super) whole: bool,
     pub(super) wishes: Wishes,
     pub(super) method: Method,
-    /// Whose turn it takes, should it wait.
-    pub(super) lane: Lane,
+    /// Who pays for it, by name; none unless the operator lets that be said.
+    pub(super) tenant: Option<Vec<u8>>,
 }
 
 impl Petition {
@@ -68,8 +67,20 @@ impl Petition {
             strategy: self.wishes.strategy.unwrap_or(router.strategy()),
             min_quality: self.wishes.min_quality,
             panic_threshold: router.config().panic_threshold,
+            means: &[],
             reserved,
         }
+    }
+
+    /// Who pays for it.
+    pub(super) fn customer(&self, router: &Router) -> Customer {
+        let tenant = router.config().cost.tenant(self.tenant.as_deref());
+        Customer { tenant, pays: self.method == Method::Post }
+    }
+
+    /// Whose turn it takes where it waits.
+    pub(super) fn lane(&self) -> Lane {
+        Lane::of(self.tenant.as_deref())
     }
 
     /// Decides, and if it can be served sends it there. If it waits already, or may, that is neither noted nor told of:
@@ -85,13 +96,14 @@ impl Petition {
         let ask = self.ask(cx.router, reserved);
         let (id, is_noted) = (cx.view.journal().number(), cx.view.journal().has_room());
         let mut found = (is_noted || self.wishes.explain).then(Vec::new);
-        let decided = cx.decide(&ask, now, found.as_mut());
+        let customer = self.customer(cx.router);
+        let decided = cx.decide(&ask, customer, now, found.as_mut());
         if decided.is_err() && (waits || cx.may_wait(&self, reserved, now)) {
             return Decided::Waits(Self { request_id, ..self });
         }
         let mut trace = Trace { id, request_id, is_noted, explanation: None };
         if let Some(findings) = found {
-            let attempts = decided.as_ref().ok().map(|(attempts, _)| attempts);
+            let attempts = decided.as_ref().ok().map(|(attempts, ..)| attempts);
             let decision = Decision::new(&trace, now, &ask, attempts, findings);
             if is_noted {
                 cx.view.journal().note(id, decision.encode());
@@ -99,7 +111,7 @@ impl Petition {
             trace.explanation = self.wishes.explain.then(|| Box::new(decision));
         }
         let strategy = ask.strategy;
-        let (attempts, held) = match decided {
+        let (attempts, held, reservation) = match decided {
             Ok(decided) => decided,
             Err(refusal) => return Decided::Refused(cx.report_refusal(trace, strategy, refusal)),
         };
@@ -114,6 +126,8 @@ impl Petition {
             whole: self.whole,
             departed: now,
             held,
+            customer,
+            reservation: reservation.map(Box::new),
             method: self.method,
             facts: self.facts,
         };

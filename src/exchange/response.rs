@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Context;
 use super::ending::{Details, Evidence, Flags, verdict};
 use super::intake::{ESTIMATED_TOKENS, EXPLAIN, is_own};
+use super::purse::Due;
 use super::router::{Held, Route};
 use crate::cost::price_of;
 use crate::domain::{Api, BackendIndex, Ending, Failure, Timestamp, Tokens, Usage};
@@ -137,6 +138,9 @@ impl Answer {
         let answering = slot(failed);
         answer.backend = answering;
         answer.held = cx.enter_unasked(answering, &answer.route.facts, answer.route.text);
+        if answering != first {
+            cx.transfer(&mut answer.route, answering);
+        }
         answer
     }
 
@@ -223,6 +227,9 @@ impl Answer {
         self.report(cx, ending, &facts, now.since(self.route.departed));
         self.count(cx, ending, &facts, now);
         self.learn(cx, ending, &facts, now);
+        let (status, passed, complete) = (self.status, self.passed, self.complete);
+        let due = Due { ending, status, facts: &facts, passed, complete };
+        cx.settle(&mut self.route, self.backend, &due, now);
     }
 
     /// How it ended. A good answer, complete, needs no look at Envoy's flags.

@@ -5,17 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::decision::{Finding, Trace, findings};
+use super::purse::{Binding, Customer, is_limited};
 use super::turns::{SharedTurns, Turnstile};
 use super::{Context, Refusal, RefusalCode};
 use crate::config::Config;
 use crate::cost::{Estimate, estimate};
-use crate::domain::{Backend, BackendIndex, Fnv, QuotaReport, RequestFacts, Rng, SplitMix64, Timestamp, Tokens};
+use crate::domain::{
+    Backend, BackendIndex, Fnv, PerMille, QuotaReport, RequestFacts, Rng, SplitMix64, Timestamp, Tokens,
+};
 use crate::health::{BreakerPhase, Ended, Pass};
 use crate::host::Host;
 use crate::metrics::{Internal, Method, Metric};
 use crate::routing::{Ask, Attempts, Fleet, MAX_ATTEMPTS, Nobody, Strategy, admits, limits, plan};
 use crate::state::{
-    Cursor, Leaving, Notice, Outcome, Place, Record, Signal, Smooth, Store, StoreError, View, WaitingList,
+    Backends, Cursor, Leaving, Notice, Outcome, Place, Record, Reservation, Signal, Smooth, Store, StoreError, View,
+    WaitingList,
 };
 use crate::steering::Steering;
 
@@ -32,6 +36,8 @@ pub struct Router {
     pub(super) cursor: Cursor,
     pub(super) smooth: Smooth,
     pub(super) rng: SplitMix64,
+    /// Whether anything is to be counted against a budget or a rate.
+    pub(super) limited: bool,
     /// Decisions so far, round and round.
     decisions: u32,
 }
@@ -59,6 +65,9 @@ pub(super) struct Route {
     pub(super) departed_after: [Ended; MAX_ATTEMPTS],
     /// Where it is counted as in flight, if it could be.
     pub(super) held: Option<Held>,
+    pub(super) customer: Customer,
+    /// What is reserved for it, where anything is limited.
+    pub(super) reservation: Option<Box<Reservation>>,
 }
 
 /// A place in a backend's count of requests in flight.
@@ -75,6 +84,19 @@ pub(super) struct Held {
 }
 
 impl Route {
+    /// What it asked for.
+    pub(super) const fn ask(&self) -> Ask<'_> {
+        Ask {
+            facts: &self.facts,
+            text: self.text,
+            strategy: self.strategy,
+            min_quality: None,
+            panic_threshold: PerMille::ONE,
+            means: &[],
+            reserved: Backends::NONE,
+        }
+    }
+
     /// What the quota of one of the planned backends knew to have ended when the request was decided.
     fn departed_after(&self, index: BackendIndex) -> Option<Ended> {
         let planned = self.attempts.as_slice().iter().zip(self.departed_after);
@@ -109,7 +131,12 @@ impl Router {
         if config.queue.is_some() {
             WaitingList::create(store)?;
         }
-        Ok(Self { config, steering, strategy, places, cursor, smooth, rng: SplitMix64::new(seed), decisions: 0 })
+        let limited = is_limited(&config);
+        if limited {
+            view.open_books(store)?;
+        }
+        let rng = SplitMix64::new(seed);
+        Ok(Self { config, steering, strategy, places, cursor, smooth, rng, limited, decisions: 0 })
     }
 
     /// Whether the next decision is one of those that are timed: the first, and every sixteenth from there on.
@@ -155,12 +182,16 @@ impl<H: Host> Context<'_, H> {
     pub(super) fn decide(
         &mut self,
         ask: &Ask<'_>,
+        customer: Customer,
         now: Timestamp,
         mut found: Option<&mut Vec<Finding>>,
-    ) -> Result<(Attempts, Option<Held>), Refusal> {
+    ) -> Result<(Attempts, Option<Held>, Option<Reservation>), Refusal> {
         let wanted = usize::from(self.router.config.retry.max_attempts);
+        let mut binding = Binding::All;
         // A backend that turns out to have no room, or to be ill, is known to be so at the next try.
-        for _ in 0..=self.router.config.backends.len() {
+        for _ in 0..self.router.config.backends.len() + 2 {
+            let means = self.means(ask, customer, binding, now);
+            let ask = &Ask { means: &means, ..*ask };
             let Router { config, places, cursor, smooth, rng, .. } = &mut *self.router;
             let fleet = Fleet { backends: &config.backends, places, view: self.view };
             if let Some(found) = &mut found {
@@ -170,19 +201,28 @@ impl<H: Host> Context<'_, H> {
             let mut luck = SplitMix64::new(rng.next_u64());
             let store = Turnstile { host: self.host, rehearses: false };
             let mut turns = SharedTurns { store, cursor, smooth, places: places.len(), rng };
-            let attempts = plan(&fleet, ask, wanted, now, &mut luck, &mut turns).map_err(|n| refuse(n, now))?;
+            let attempts = match plan(&fleet, ask, wanted, now, &mut luck, &mut turns) {
+                Ok(attempts) => attempts,
+                Err(nobody) if binding == Binding::All && self.overdraws(&nobody) => {
+                    binding = Binding::Backend;
+                    continue;
+                }
+                Err(nobody) => return Err(refuse(nobody, now)),
+            };
+            let Ok(reservation) = self.reserve(attempts.first(), ask, customer, binding, now) else { continue };
             match self.enter(attempts.first(), attempts.is_forced(), ask, now) {
-                Ok(Some(held)) => return Ok((attempts, Some(held))),
-                Ok(None) => {}
+                Ok(Some(held)) => return Ok((attempts, Some(held), reservation)),
+                Ok(None) => self.give_back(reservation, now),
                 Err(error) => {
                     self.note(error);
-                    return Ok((attempts, None));
+                    return Ok((attempts, None, reservation));
                 }
             }
         }
         self.host.record(Metric::InternalErrors(Internal::Undecided), 1);
         let default = self.router.config.default_backend;
-        Ok((Attempts::only(default), self.enter_unasked(default, ask.facts, ask.text)))
+        let reservation = self.reserve_unasked(default, ask, customer, now);
+        Ok((Attempts::only(default), self.enter_unasked(default, ask.facts, ask.text), reservation))
     }
 
     /// Counts a request in, if there is room and, unless it is `forced`, the breaker lets it.
@@ -286,7 +326,7 @@ impl<H: Host> Context<'_, H> {
         self.router.announce(self.view, self.host);
     }
 
-    fn note(&self, _: StoreError) {
+    pub(super) fn note(&self, _: StoreError) {
         self.host.record(Metric::InternalErrors(Internal::SharedData), 1);
     }
 }
@@ -318,6 +358,14 @@ pub(super) fn refuse(nobody: Nobody, now: Timestamp) -> Refusal {
             code: RefusalCode::RateLimited,
             message: "every backend that could serve this request has as much to do as it may have".to_owned(),
             retry_after: Some(nobody.retry_at.map_or(Duration::from_secs(1), |at| at.since(now))),
+            explanation: None,
+        };
+    }
+    if nobody.over_budget {
+        return Refusal {
+            code: RefusalCode::BudgetExceeded,
+            message: "the budget for such requests is used up".to_owned(),
+            retry_after: nobody.retry_at.map(|at| at.since(now)),
             explanation: None,
         };
     }

@@ -14,8 +14,11 @@ use crate::state::{Place, Record, View};
 
 mod answers;
 mod breakers;
+mod budget;
+mod costs;
 mod decisions;
 mod figures;
+mod pacing;
 mod quota;
 mod routing;
 mod waiting;

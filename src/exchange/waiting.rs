@@ -7,14 +7,15 @@ use std::cell::Cell;
 use std::fmt;
 use std::time::Duration;
 
+use super::purse::Binding;
 use super::request::{Decided, Petition};
 use super::router::{Route, refuse};
 use super::{Context, Refusal, RefusalCode};
-use crate::domain::{RequestFacts, Timestamp, Tokens};
+use crate::domain::{BackendIndex, RequestFacts, Timestamp, Tokens};
 use crate::host::Host;
 use crate::metrics::Metric;
 use crate::queue::{Entry, Placing};
-use crate::routing::{Ask, Exclusion, Fleet, Nobody, admits, limits};
+use crate::routing::{Ask, Exclusion, Nobody, admits, limits};
 use crate::state::{Backends, Position, WaitingList};
 
 /// A request that waits.
@@ -53,7 +54,7 @@ impl Waiting {
                 backends.add(backend);
             }
         }
-        let lane = petition.lane;
+        let lane = petition.lane();
         self.state.set(State::Waits(petition));
         Some(Entry { lane, backends, patience: queue.timeout, size: queue.size })
     }
@@ -114,7 +115,7 @@ impl Waiting {
                 retry_after: Some(longest),
                 explanation: None,
             },
-            None => refuse(Nobody { at_limit: true, retry_at: None }, cx.host.now()),
+            None => refuse(Nobody { at_limit: true, over_budget: false, retry_at: None }, cx.host.now()),
         };
         self.refuse(cx, refusal)
     }
@@ -164,10 +165,15 @@ impl<H: Host> Context<'_, H> {
     /// would have to hold the rest of its body, of which nobody knows how long it is.)
     pub(super) fn may_wait(&self, petition: &Petition, reserved: Backends, now: Timestamp) -> bool {
         let ask = petition.ask(self.router, reserved);
+        if self.router.config().queue.is_none() || !petition.whole {
+            return false;
+        }
+        let means = self.means(&ask, petition.customer(self.router), Binding::All, now);
+        let can_pay = |index: BackendIndex| !matches!(means.get(index.get()), Some(Err(_)));
         let is_full = |why| matches!(why, Exclusion::AtConcurrencyLimit | Exclusion::AtCapacity);
-        self.router.config().queue.is_some()
-            && petition.whole
-            && self.fleet().iter().any(|(_, backend, record)| limits(backend, record, &ask, now).is_err_and(is_full))
+        let mut backends = self.fleet().iter();
+        backends
+            .any(|(index, backend, record)| can_pay(index) && limits(backend, record, &ask, now).is_err_and(is_full))
     }
 
     /// The backends that have room for some request, as far as this worker knows.
@@ -178,6 +184,7 @@ impl<H: Host> Context<'_, H> {
             strategy: self.router.strategy(),
             min_quality: None,
             panic_threshold: self.router.config().panic_threshold,
+            means: &[],
             reserved: Backends::NONE,
         };
         let mut free = Backends::NONE;
@@ -187,9 +194,5 @@ impl<H: Host> Context<'_, H> {
             }
         }
         free
-    }
-
-    fn fleet(&self) -> Fleet<'_> {
-        Fleet { backends: &self.router.config().backends, places: &self.router.places, view: self.view }
     }
 }

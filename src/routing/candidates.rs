@@ -56,6 +56,16 @@ pub enum Exclusion {
     AtConcurrencyLimit,
     /// Its quality is below what the client asks for.
     BelowMinQuality,
+    /// There is no money left for the request there: of its own budget, the tenant's, or that of all.
+    OverBudget {
+        /// When there may be.
+        retry_at: Timestamp,
+    },
+    /// It, or the tenant, had as many requests or tokens in the last minute as it may have.
+    OverRate {
+        /// When there is room again.
+        retry_at: Timestamp,
+    },
     /// An operator wants it to have no new requests.
     Draining,
 }
@@ -66,10 +76,24 @@ pub fn candidates<'a>(
     ask: &Ask<'_>,
     now: Timestamp,
 ) -> impl Iterator<Item = Result<Candidate<'a>, (BackendIndex, Exclusion)>> {
-    fleet.iter().map(move |(index, backend, record)| match admits(backend, record, ask, now) {
+    fleet.iter().map(move |(index, backend, record)| match assess(index, backend, record, ask, now) {
         Ok(terms) => Ok(Candidate { index, backend, record, terms }),
         Err(why) => Err((index, why)),
     })
+}
+
+/// Whether a backend may serve the request, and on what terms.
+pub(crate) fn assess(
+    index: BackendIndex,
+    backend: &Backend,
+    record: &Record,
+    ask: &Ask<'_>,
+    now: Timestamp,
+) -> Result<Terms, Exclusion> {
+    let Some(means) = ask.means.get(index.get()) else { return admits(backend, record, ask, now) };
+    let means = (*means)?;
+    let Terms { probe, part } = admits(backend, record, ask, now)?;
+    Ok(Terms { probe, part: (part * means).max(LEAST_PART) })
 }
 
 /// Whether a backend is good enough, has room and is well enough, and on what terms.

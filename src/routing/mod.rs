@@ -11,7 +11,7 @@ pub(crate) mod testing;
 mod why;
 
 pub use candidates::{Candidate, Exclusion, Terms, candidates};
-pub(crate) use candidates::{admits, limits};
+pub(crate) use candidates::{admits, assess, limits};
 pub use plan::{Attempts, MAX_ATTEMPTS, Nobody, plan};
 pub use strategy::{Merit, Strategy, Term};
 
@@ -53,6 +53,9 @@ pub struct Ask<'a> {
     pub panic_threshold: PerMille,
     /// Those whose free places others wait for.
     pub reserved: Backends,
+    /// Of each backend the part of its traffic that budgets leave it, or why the request may not go there: for want of
+    /// money, or because it was asked too often. Empty where nothing is limited.
+    pub means: &'a [Result<f64, Exclusion>],
 }
 
 /// Whose turn it is, over all workers: what the strategies that deal in shares ask.

@@ -70,6 +70,8 @@ impl Attempts {
 pub struct Nobody {
     /// Whether one would, had it room.
     pub at_limit: bool,
+    /// Whether one would, were there money left.
+    pub over_budget: bool,
     /// When the first of them may be asked again.
     pub retry_at: Option<Timestamp>,
 }
@@ -91,7 +93,7 @@ pub fn plan(
     turns: &mut impl Turns,
 ) -> Result<Attempts, Nobody> {
     let wanted = wanted.clamp(1, MAX_ATTEMPTS);
-    let mut nobody = Nobody { at_limit: false, retry_at: None };
+    let mut nobody = Nobody { at_limit: false, over_budget: false, retry_at: None };
     let mut eligible = Vec::with_capacity(fleet.backends.len());
     let mut ill = Vec::new();
     let mut serving = fleet.backends.len();
@@ -203,7 +205,13 @@ impl Nobody {
                 self.at_limit = true;
                 return;
             }
-            Exclusion::QuotaExhausted { retry_at } | Exclusion::NoHeadroom { retry_at } => {
+            Exclusion::OverBudget { retry_at } => {
+                self.over_budget = true;
+                retry_at
+            }
+            Exclusion::QuotaExhausted { retry_at }
+            | Exclusion::NoHeadroom { retry_at }
+            | Exclusion::OverRate { retry_at } => {
                 self.at_limit = true;
                 retry_at
             }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Ask, Attempts, Fleet, Nobody, Strategy, Turns, plan};
 use crate::domain::{
-    Backend, BackendIndex, BackendType, BreakerSettings, Failure, PerMille, Prices, RequestFacts, SplitMix64,
+    Backend, BackendIndex, BackendType, BreakerSettings, Failure, Limits, PerMille, Prices, RequestFacts, SplitMix64,
     Timestamp, Tokens, Weight,
 };
 use crate::health::{BreakerPhase, Verdict};
@@ -23,6 +23,7 @@ pub(crate) fn backend(id: &str) -> Backend {
         quality: PerMille::ONE,
         reliability: PerMille::new(950),
         max_concurrent_requests: None,
+        limits: Limits::default(),
         breaker: Some(BreakerSettings {
             failure_threshold: 5,
             failure_rate_threshold: PerMille::new(500),
@@ -114,6 +115,7 @@ impl Rig {
             min_quality,
             panic_threshold: self.panic_threshold,
             reserved: Backends::NONE,
+            means: &[],
         };
         plan(&fleet, &ask, wanted, now, &mut self.rng, &mut Shared(&self.store, self.backends.len()))
     }

@@ -15,6 +15,8 @@ impl Exclusion {
             Self::AtConcurrencyLimit => "concurrency_limit",
             Self::Draining => "operator",
             Self::BelowMinQuality => "client",
+            Self::OverBudget { .. } => "budget",
+            Self::OverRate { .. } => "rate",
         }
     }
 
@@ -30,15 +32,19 @@ impl Exclusion {
             Self::AtConcurrencyLimit => "it has as many requests in flight as it may have",
             Self::Draining => "an operator drains it",
             Self::BelowMinQuality => "its quality is below what the client asks for",
+            Self::OverBudget { .. } => "there is no money left for the request there",
+            Self::OverRate { .. } => "there was as much in the last minute as there may be",
         }
     }
 
     /// When that may change, where somebody knows.
     pub const fn retry_at(self) -> Option<Timestamp> {
         match self {
-            Self::Breaker { retry_at } | Self::QuotaExhausted { retry_at } | Self::NoHeadroom { retry_at } => {
-                Some(retry_at)
-            }
+            Self::Breaker { retry_at }
+            | Self::QuotaExhausted { retry_at }
+            | Self::NoHeadroom { retry_at }
+            | Self::OverBudget { retry_at }
+            | Self::OverRate { retry_at } => Some(retry_at),
             Self::NoHealthyHost
             | Self::Unhealthy
             | Self::AtCapacity

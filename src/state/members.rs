@@ -99,6 +99,17 @@ impl Members {
         Ok(seats.iter().enumerate().filter(|(_, seat)| is_present(seat)).map(|(place, _)| place).collect())
     }
 
+    /// The names of all that live.
+    pub(super) fn living(store: &impl Store, now: Timestamp) -> Result<Vec<u64>, StoreError> {
+        let seats = store.get(KEY)?.map(|(bytes, _)| decode(&bytes)).unwrap_or_default();
+        Ok(seats.into_iter().filter(|seat| now.since(seat.heartbeat) <= EXPIRY).map(|seat| seat.name).collect())
+    }
+
+    /// Its name, which no other has.
+    pub(super) const fn name(&self) -> u64 {
+        self.name
+    }
+
     /// Frees the seats of dead members, unless one of them was heard of again.
     pub fn free(&self, store: &impl Store, dead: &[usize], now: Timestamp) -> Result<(), StoreError> {
         update(store, KEY, |bytes| {

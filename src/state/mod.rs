@@ -5,8 +5,10 @@
 //! breaker) is. Each VM keeps a [`View`]: its copy of all records, which deciding reads; the tick refreshes it, and so
 //! does every change that the VM makes itself.
 
+mod books;
 mod details;
 mod journal;
+mod ledger;
 mod members;
 mod memory;
 mod notice;
@@ -17,8 +19,10 @@ mod store;
 mod view;
 mod waiting;
 
+pub use books::{Books, Reservation, Spent};
 pub use details::{details, note_details};
 pub use journal::{Journal, Page};
+pub use ledger::{AccountKey, Ledger, Line};
 pub use members::Members;
 pub use memory::MemoryStore;
 pub use notice::{Notice, Signal};

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use super::books::{Books, Reservation, Spent};
 use super::journal::{self, Journal, Page};
+use super::ledger::{Ledger, Line};
 use super::members::Members;
 use super::notice::{Notice, Signal};
 use super::outcome::Outcome;
 use super::record::{Load, Record};
 use super::store::{Store, StoreError, update};
 use super::waiting::WaitingList;
+use crate::cost::Shortage;
 use crate::domain::{PicoUsd, Timestamp, Tokens};
 use crate::health::{Pass, Transition};
 
@@ -96,6 +99,7 @@ pub struct View {
     transitions: Vec<(Place, Transition)>,
     /// Configurations of this VM so far.
     configurations: u64,
+    books: Books,
     journal: Journal,
     /// Which of them watches for alerts.
     watch: Keeper,
@@ -104,8 +108,10 @@ pub struct View {
 impl View {
     /// An empty view of a VM with a name that no other VM has.
     pub fn new(name: u64) -> Self {
+        let members = Members::new(name);
         Self {
-            members: Members::new(name),
+            books: Books::new(members.name()),
+            members,
             heartbeat: Timestamp::default(),
             entries: Vec::new(),
             unmeasured: Record::default(),
@@ -389,7 +395,51 @@ impl View {
             }
             self.flush(store, Place(place), now)?;
         }
-        Ok(())
+        if self.books.is_open() { self.books.refresh(store, now) } else { Ok(()) }
+    }
+
+    /// Begins to keep accounts; without, nobody reads or writes the shared ledger.
+    pub fn open_books(&mut self, store: &impl Store) -> Result<(), StoreError> {
+        Members::create(store)?;
+        self.books.open(store)
+    }
+
+    /// All accounts, as last seen.
+    pub const fn ledger(&self) -> &Ledger {
+        self.books.ledger()
+    }
+
+    /// Reserves what a request may cost; see [`Books`].
+    pub fn reserve(
+        &mut self,
+        store: &impl Store,
+        lines: &[Line],
+        now: Timestamp,
+    ) -> Result<Result<Reservation, Shortage>, StoreError> {
+        self.seat(store, now)?;
+        self.books.reserve(store, lines, now)
+    }
+
+    /// Moves what is reserved for a request to where it went.
+    pub fn transfer(
+        &mut self,
+        store: &impl Store,
+        before: Option<Reservation>,
+        lines: &[Line],
+        now: Timestamp,
+    ) -> (Reservation, Result<(), StoreError>) {
+        self.books.transfer(store, before, lines, now)
+    }
+
+    /// Counts what a request cost as spent, instead of what was reserved for it.
+    pub fn settle(
+        &mut self,
+        store: &impl Store,
+        reservation: &Reservation,
+        spent: Spent,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.books.settle(store, reservation, spent, now)
     }
 
     fn beat(&mut self, store: &impl Store, now: Timestamp) -> Result<(), StoreError> {
@@ -408,6 +458,9 @@ impl View {
             })?;
         }
         WaitingList::clear(store, &dead, now)?;
+        if self.books.is_open() {
+            Books::write_off(store, &Members::living(store, now)?, now)?;
+        }
         self.members.free(store, &dead, now)
     }
 

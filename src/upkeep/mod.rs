@@ -26,13 +26,13 @@ pub use answer::Answer;
 use std::sync::Arc;
 
 use crate::config::{Config, LogLevel};
-use crate::domain::{Backend, BackendIndex, PerMille, Timestamp, Tokens};
+use crate::domain::{Backend, BackendIndex, PerMille, Span, Timestamp, Tokens};
 use crate::exchange::Router;
 use crate::health::BreakerPhase;
 use crate::host::Host;
 use crate::logging;
 use crate::metrics::{Internal, Method, Metric, Status};
-use crate::state::{Place, Record, View, WaitingList};
+use crate::state::{AccountKey, Place, Record, View, WaitingList};
 use alerts::Alarms;
 use lookout::Lookout;
 use rate::Rate;
@@ -129,10 +129,15 @@ impl Upkeep {
     }
 }
 
-/// Shows an operator how the backends stand.
+/// Shows an operator how the backends stand, and what is spent.
 fn show(router: &Router, view: &View, host: &impl Host, now: Timestamp) {
     if let Ok(Some(depth)) = WaitingList::depth(host, now) {
         host.record(Metric::QueueDepth, depth as u64);
+    }
+    if let Some(account) = view.ledger().account(AccountKey::ALL) {
+        for span in Span::ALL {
+            host.record(Metric::BudgetSpent(span), account.spending(span, now).spent().micro_usd());
+        }
     }
     for (index, backend, place) in router.places() {
         let record = view.record(place);

@@ -58,3 +58,4 @@ pub mod envoy;
 pub mod load;
 mod ports;
 pub mod router;
+pub mod sabotage;

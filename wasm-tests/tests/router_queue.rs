@@ -184,3 +184,38 @@ async fn a_swap_of_the_configuration_loses_nobody_who_waits() {
         settled(&envoy).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tenant_that_sends_ten_times_as_much_waits_behind_itself() {
+    const FEW: usize = 10;
+    let backends = alpha(60).await;
+    let mut router = router(2, &json!({"size": 200, "timeout_ms": 60_000}));
+    router["cost"] = json!({"tenant_header": "x-tenant"});
+    let envoy = builder(&backends, router).start().await;
+    backends[0].next(2, Behaviour::latency_ms(4_000));
+    let mut asked = JoinSet::new();
+    let mut send = |tenant: &'static str| {
+        let url = envoy.url(PATH);
+        asked.spawn(async move {
+            let reply = Client::new().post_json_with(&url, &[("x-tenant", tenant)], &chat(tenant)).await.unwrap();
+            (tenant, reply)
+        });
+    };
+    (0..10 * FEW).for_each(|_| send("many"));
+    until("both places are taken", || async { backends[0].counters().in_flight == 2 }).await;
+    until("some of the many wait", || async { depth(&envoy).await >= 3 * FEW as u64 }).await;
+    (0..FEW).for_each(|_| send("few"));
+    let mut waited: [Vec<Duration>; 2] = Default::default();
+    for (tenant, reply) in asked.join_all().await {
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        waited[usize::from(tenant == "few")].push(reply.elapsed);
+    }
+    waited.iter_mut().for_each(|times| times.sort_unstable());
+    let [many, few] = waited.map(|times| times[times.len() / 2]);
+    assert!(few < many, "half of the few waited {few:?}, half of the many {many:?}");
+    // Turn by turn: while the few are served, about as many of the other tenant are.
+    let who: Vec<_> = backends[0].prompts().iter().map(|seen| seen.json()["messages"][0]["content"] == "few").collect();
+    let (first, last) = (who.iter().position(|few| *few).unwrap(), who.iter().rposition(|few| *few).unwrap());
+    assert!(last - first <= 3 * FEW, "the few came {first} to {last}");
+    settled(&envoy).await;
+}

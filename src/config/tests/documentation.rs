@@ -33,7 +33,7 @@ fn block(language: &str) -> &'static str {
 
 /// The pointer to a documented key in a document whose one backend is `a`.
 fn pointer(key: &str) -> String {
-    format!("/{}", key.replace("<id>", "a").replace('.', "/"))
+    format!("/{}", key.replace("<id>", "a").replace("<tenant>", "t").replace('.', "/"))
 }
 
 /// Every leaf of a document, as the docs write its key.
@@ -41,7 +41,11 @@ fn leaves(document: &Value, key: &str, found: &mut Vec<String>) {
     match document {
         Value::Object(fields) => {
             for (name, value) in fields {
-                let name = if key == "backend_instances" { "<id>" } else { name };
+                let name = match key {
+                    "backend_instances" => "<id>",
+                    "cost.tenants" => "<tenant>",
+                    _ => name,
+                };
                 leaves(value, &if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") }, found);
             }
         }
@@ -58,6 +62,7 @@ fn least() -> Value {
     json!({
         "backend_instances": { "a": { "health_check": { "path": "/health" } } },
         "envoy_admin": { "cluster": "admin" },
+        "cost": { "tenants": { "t": {} } },
         "alerts": { "webhook_cluster": "hooks" },
     })
 }
@@ -71,7 +76,7 @@ fn the_documented_defaults_are_the_code_s() {
         assert_eq!(normalised.pointer(&pointer(key)), Some(&documented), "{key}");
         compared += 1;
     }
-    assert_eq!(compared, 44, "keys whose default is a value");
+    assert_eq!(compared, 57, "keys whose default is a value");
 }
 
 #[test]
@@ -109,7 +114,7 @@ fn every_documented_key_is_accepted() {
             "id" => json!("a"),
             "cost_per_1k_tokens" => json!(0.05),
             "max_concurrent_requests" | "seed" => json!(7),
-            "client_hints" => json!(["strategy", "min_quality", "explain"]),
+            "client_hints" => json!(["strategy", "min_quality", "tenant", "explain"]),
             _ => normalised.pointer(&pointer(key)).unwrap().clone(),
         };
         let answer = parsed(&document_with(key, value));
@@ -129,7 +134,7 @@ fn the_documented_ranges_are_the_code_s() {
         for bound in [lowest, highest] {
             assert!(parsed(&document_with(key, bound.clone())).is_ok(), "{key}: {bound}");
         }
-        let path = key.replace("<id>", "a");
+        let path = key.replace("<id>", "a").replace("<tenant>", "t");
         let too_much = parsed(&document_with(key, json!(1_000_000_000))).unwrap_err().to_string();
         assert!(too_much.contains(&format!("\n{path}: 1000000000 is not in {low}..={high}")), "{too_much}");
         let too_little = parsed(&document_with(key, json!(-1))).unwrap_err().to_string();
@@ -138,12 +143,19 @@ fn the_documented_ranges_are_the_code_s() {
         assert_eq!(whole.contains("0.5 is not a whole number"), value.starts_with("whole number"), "{key}: {whole}");
         compared += 1;
     }
-    assert_eq!(compared, 33, "keys with a range");
+    assert_eq!(compared, 43, "keys with a range");
 }
 
 #[test]
 fn the_documented_names_are_the_code_s() {
-    for key in ["role", "backend_instances.<id>.backend_type", "client_hints", "logging.format", "logging.level"] {
+    for key in [
+        "role",
+        "backend_instances.<id>.backend_type",
+        "client_hints",
+        "cost.on_exhausted",
+        "logging.format",
+        "logging.level",
+    ] {
         let row = rows().into_iter().find(|row| row.key == key).unwrap();
         let unknown = if key == "client_hints" { json!(["?"]) } else { json!("?") };
         let refused = parsed(&document_with(key, unknown)).unwrap_err().to_string();

@@ -10,7 +10,9 @@ use proptest::prelude::{
 use proptest::strategy::Strategy as _;
 
 use super::*;
-use crate::domain::{BackendType, BreakerSettings, PerMille, Price, Prices, ProbeSettings, Thresholds, Weight};
+use crate::domain::{
+    BackendType, BreakerSettings, Limits, PerMille, PicoUsd, Price, Prices, ProbeSettings, Thresholds, Weight,
+};
 
 /// Keys that mean something, so that a random document gets past the first of them.
 const KEYS: &[&str] = &[
@@ -117,6 +119,30 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn limits()(
+        budgets in [option::of(1_000_u64..=1_000_000_000_000), option::of(1_000_u64..=1_000_000_000_000)],
+        (requests_per_minute, tokens_per_minute) in (option::of(1_u64..=1_000_000), option::of(1_u64..=100_000_000)),
+    ) -> Limits {
+        let [hourly_budget, daily_budget] = budgets.map(|micros| micros.map(|micros| PicoUsd(1_000_000 * micros)));
+        Limits { hourly_budget, daily_budget, requests_per_minute, tokens_per_minute }
+    }
+}
+
+prop_compose! {
+    fn cost()(
+        limits in limits(),
+        on_exhausted in prop::sample::select(&[OnExhausted::Refuse, OnExhausted::Cheapest]),
+        pacing in any::<bool>(),
+        tenant_header in option::of("[a-z][a-z0-9-]{0,60}"),
+        tenants in btree_map("[!-~]{1,128}", limits(), 0..4),
+    ) -> Cost {
+        let limits = Limits { requests_per_minute: None, tokens_per_minute: None, ..limits };
+        let tenants = tenants.into_iter().map(|(name, limits)| Tenant { name: name.into(), limits }).collect();
+        Cost { limits, on_exhausted, pacing, tenant_header: tenant_header.map(Into::into), tenants }
+    }
+}
+
+prop_compose! {
     fn backend()(
         kind in prop::sample::select(&BackendType::ALL),
         cluster in option::of("[!-+\\--~]{1,255}"),
@@ -129,6 +155,7 @@ prop_compose! {
         breaker in option::of(breaker()),
         probe in option::of(probe()),
         failure_domain in "[a-z]{1,8}",
+        limits in limits(),
     ) -> Backend {
         Backend {
             id: "".into(),
@@ -141,6 +168,7 @@ prop_compose! {
             quality: PerMille::new(quality),
             reliability: PerMille::new(reliability),
             max_concurrent_requests,
+            limits,
             breaker,
             probe,
             failure_domain: failure_domain.into(),
@@ -175,7 +203,8 @@ prop_compose! {
         backends in btree_map("[A-Za-z0-9_-]{1,64}", backend(), 1..6),
         default_backend in any::<prop::sample::Index>(),
         body_limit_bytes in 1_024_usize..=67_108_864,
-        [response_headers, forward_estimate, by_strategy, by_quality, explain, filter_state] in any::<[bool; 6]>(),
+        [response_headers, forward_estimate, by_strategy, by_quality, by_tenant, explain, filter_state] in any::<[bool; 7]>(),
+        cost in cost(),
         decisions in 0_u16..=1_000,
         max_attempts in 1_u8..=4,
         format in prop::sample::select(&[LogFormat::Json, LogFormat::Text]),
@@ -199,8 +228,9 @@ prop_compose! {
             body_limit_bytes,
             response_headers,
             forward_estimate,
-            client_hints: ClientHints { strategy: by_strategy, min_quality: by_quality, explain },
+            client_hints: ClientHints { strategy: by_strategy, min_quality: by_quality, tenant: by_tenant, explain },
             retry: Retry { max_attempts },
+            cost,
             envoy_admin: admin.map(|interval| EnvoyAdmin {
                 // No backend of these tests has a cluster of so long a name.
                 cluster: "admin".repeat(51).into(),

@@ -30,6 +30,7 @@ fn a_configuration_with_every_key() {
                 "input_cost_per_1k_tokens": 0.001, "output_cost_per_1k_tokens": 0.0125,
                 "cached_input_cost_per_1k_tokens": 0.000_000_1, "expected_response_time_ms": 1800,
                 "quality_score": 0.8637, "reliability_score": 0.999, "max_concurrent_requests": 64,
+                "max_requests_per_minute": 200, "max_tokens_per_minute": 90_000, "hourly_budget_usd": 0.5, "daily_budget_usd": 4,
                 "circuit_breaker": {
                     "enabled": true, "failure_threshold": 7, "recovery_timeout_seconds": 0.5, "half_open_max_requests": 1,
                     "failure_rate_threshold": 0.25, "window": 40, "min_requests": 20, "slow_response_ms": 4000,
@@ -47,8 +48,12 @@ fn a_configuration_with_every_key() {
         "body_limit_bytes": 1_048_576,
         "response_headers": false,
         "forward_estimate": true,
-        "client_hints": ["min_quality", "strategy"],
+        "client_hints": ["min_quality", "strategy", "tenant"],
         "retry": { "max_attempts": 4 },
+        "cost": {
+            "hourly_budget_usd": 1.25, "daily_budget_usd": 10.000_001, "on_exhausted": "cheapest", "pacing": false, "tenant_header": "x-tenant",
+            "tenants": { "b@c.d": { "daily_budget_usd": 1 }, "default": { "max_requests_per_minute": 60 } },
+        },
         "envoy_admin": { "cluster": "admin", "interval_ms": 250 },
         "alerts": {
             "webhook_cluster": "hooks", "webhook_path": "/services/x", "webhook_host": "hooks.slack.com",
@@ -86,6 +91,10 @@ fn every_kind_of_error_at_once() {
         "logging": { "format": "xml", "level": ["info"] },
         "seed": -1,
         "queue": { "size": 4_097, "timeout_ms": 0, "lenght": 1 },
+        "cost": {
+            "daily_budget_usd": 0, "hourly_budget_usd": "1", "on_exhausted": "queue", "tenant_header": "X-LLM-Tenant",
+            "tenants": { "a b": { "max_requests_per_minute": 0.5 } }, "alert_thresholds": [0.5],
+        },
         "envoy_admin": { "cluster": "dotted.id", "interval_ms": 1 },
         "alerts": {
             "webhook_cluster": "dotted.id", "webhook_path": "x", "min_interval_seconds": -1,

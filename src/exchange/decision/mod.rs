@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::cost::{Estimate, estimate};
 use crate::domain::{Backend, BackendIndex, PerMille, PicoUsd, Timestamp, Tokens, Usage};
-use crate::routing::{Ask, Attempts, Candidate, Exclusion, Fleet, Merit, Term, admits};
+use crate::routing::{Ask, Attempts, Candidate, Exclusion, Fleet, Merit, Term, assess};
 use crate::state::{Load, Record};
 
 /// A name of the house, or one that was read somewhere.
@@ -166,7 +166,7 @@ fn add_shares(fleet: &Fleet<'_>, findings: &mut [Finding]) {
 impl Finding {
     fn new(index: BackendIndex, backend: &Backend, record: &Record, ask: &Ask<'_>, now: Timestamp) -> Self {
         let ratio = PerMille::from_ratio;
-        let verdict = match admits(backend, record, ask, now) {
+        let verdict = match assess(index, backend, record, ask, now) {
             Ok(terms) => Ok(Standing::new(&Candidate { index, backend, record, terms }, ask, now)),
             Err(why) => Err(Excluded::new(why)),
         };

@@ -37,6 +37,8 @@ pub struct AnswerFacts {
     /// Events of a stream that carried a piece of the answer: about a token each, where there is no usage. 0 for an
     /// answer in one piece.
     pub content_events: u64,
+    /// Bytes of text in these pieces, about four a token; none for an answer in one piece, or one that is not watched.
+    pub content_bytes: Option<u64>,
 }
 
 /// Watches one answer.
@@ -68,6 +70,7 @@ struct Seen {
     /// The last mark, or what does for one.
     finished: bool,
     content_events: u64,
+    content_bytes: u64,
 }
 
 impl Observer {
@@ -129,11 +132,13 @@ impl Observer {
             Kind::Ignored => StreamEnd::Unknown,
         };
         let streamed = !matches!(self.kind, Kind::Json(_));
+        let watched = streamed && self.is_watching();
         AnswerFacts {
             usage: self.seen.usage.normalised(),
             in_band_error: self.seen.error,
             end,
             content_events: if streamed { self.seen.content_events } else { 0 },
+            content_bytes: watched.then_some(self.seen.content_bytes),
         }
     }
 }

@@ -59,6 +59,8 @@ enum Use {
     Type,
     /// A piece of the answer, none if it is empty.
     Content,
+    /// The text of a piece that was told by its `type`.
+    Text,
     Nothing,
 }
 
@@ -73,6 +75,8 @@ enum Place {
     Delta,
     /// The tool calls of a delta; some servers send an empty list with every one.
     Calls,
+    /// What Anthropic's events carry.
+    Piece,
 }
 
 /// What a value means.
@@ -86,6 +90,8 @@ enum Meaning {
     Finish,
     /// A piece of the answer.
     Content,
+    /// Its text, where the event is told by its `type`: in an object or as it is.
+    Text,
     /// `OpenAI`'s envelope, or the text of `LightRAG`.
     Response,
     Enter(Place),
@@ -103,6 +109,7 @@ impl Place {
             (Self::Body | Self::Envelope, b"error") => Meaning::Error,
             (Self::Body, b"type") => Meaning::Type,
             (Self::Body, b"response") => Meaning::Response,
+            (Self::Body, b"delta") | (Self::Piece, b"text" | b"thinking" | b"partial_json") => Meaning::Text,
             (Self::Body, b"message" | b"x_groq") => Meaning::Enter(Self::Envelope),
             (Self::Body, b"choices") => Meaning::Enter(Self::Choices),
             (Self::Choice, b"delta") => Meaning::Enter(Self::Delta),
@@ -187,6 +194,9 @@ impl Scanner {
         let (piece, after) = bytes.split_at(end.unwrap_or(bytes.len()));
         if !piece.is_empty() || after.first() == Some(&b'\\') {
             self.content(what == Use::Content, seen);
+        }
+        if matches!(what, Use::Content | Use::Text) {
+            seen.content_bytes = seen.content_bytes.saturating_add(piece.len() as u64);
         }
         if matches!(what, Use::Key | Use::Type) {
             self.word.push(piece);
@@ -283,6 +293,7 @@ impl Scanner {
         self.state = State::String(match meaning {
             Meaning::Type => Use::Type,
             Meaning::Content | Meaning::Response => Use::Content,
+            Meaning::Text => Use::Text,
             _ => Use::Nothing,
         });
         if meaning == Meaning::Finish {
@@ -296,6 +307,7 @@ impl Scanner {
             _ if self.open == 0 && byte == b'{' => Some(Place::Body),
             (Meaning::Enter(place), _) if place.is_list() == (byte == b'[') => Some(place),
             (Meaning::Response, b'{') => Some(Place::Envelope),
+            (Meaning::Text, b'{') => Some(Place::Piece),
             _ => None,
         };
         if let Some((place, slot)) = place.zip(self.places.get_mut(self.open)) {

@@ -64,13 +64,13 @@ impl Case {
         }
     }
 
-    fn expected(&self) -> AnswerFacts {
+    fn expected(&self, content_bytes: Option<u64>) -> AnswerFacts {
         let usage = self.usage.map(|(input, cached, output)| Usage {
             input: Tokens(input),
             cached_input: Tokens(cached),
             output: Tokens(output),
         });
-        AnswerFacts { usage, in_band_error: self.error, end: self.end, content_events: self.content }
+        AnswerFacts { usage, in_band_error: self.error, end: self.end, content_events: self.content, content_bytes }
     }
 }
 
@@ -102,7 +102,7 @@ fn lines(body: &str, ended: bool) -> AnswerFacts {
 fn golden_answers() {
     for case in &CASES {
         let (facts, first) = observe(case.api, case.content_type(), [case.body], true);
-        assert_eq!(facts, case.expected(), "{}", case.name);
+        assert_eq!(facts, case.expected(facts.content_bytes), "{}", case.name);
         assert_eq!(first, usize::from(case.content > 0), "{}", case.name);
     }
 }
@@ -111,7 +111,7 @@ fn golden_answers() {
 fn byte_by_byte_says_the_same() {
     for case in &CASES {
         let (facts, first) = observe(case.api, case.content_type(), case.body.chunks(1), true);
-        assert_eq!(facts, case.expected(), "{}", case.name);
+        assert_eq!(facts, case.expected(facts.content_bytes), "{}", case.name);
         assert_eq!(first, usize::from(case.content > 0), "{}", case.name);
     }
 }
@@ -147,9 +147,30 @@ fn the_first_piece_is_not_the_first_event() {
 }
 
 #[test]
+fn the_text_of_the_pieces_is_measured_in_every_api() {
+    let chat = "data: {\"choices\":[{\"delta\":{\"reasoning_content\":\"four\",\"content\":\"\"}}]}\n\n";
+    let anthropic =
+        "data: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\"text\":\"four\"}}\n\n";
+    let tool = "data: {\"type\":\"content_block_delta\",\"delta\":{\"partial_json\":\"four\"}}\n\n";
+    let responses = "data: {\"type\":\"response.output_text.delta\",\"delta\":\"four\"}\n\n";
+    for event in [chat, anthropic, tool, responses] {
+        let facts = events(&event.repeat(3));
+        assert_eq!((facts.content_events, facts.content_bytes), (3, Some(12)), "{event}");
+    }
+    assert_eq!(lines("{\"response\":\"four\"}\n", true).content_bytes, Some(4));
+    assert_eq!(json("{\"choices\":[{\"text\":\"four\"}]}").content_bytes, None);
+}
+
+#[test]
 fn what_is_not_watched_says_nothing() {
     let body = br#"{"error":{"message":"no"},"usage":{"prompt_tokens":1}}"#;
-    let nothing = AnswerFacts { usage: None, in_band_error: false, end: StreamEnd::Unknown, content_events: 0 };
+    let nothing = AnswerFacts {
+        usage: None,
+        in_band_error: false,
+        end: StreamEnd::Unknown,
+        content_events: 0,
+        content_bytes: None,
+    };
     for (status, content_type) in
         [(429, Some(b"application/json".as_slice())), (200, None), (200, Some(b"text/html")), (200, Some(b"\xFF;"))]
     {
@@ -339,7 +360,7 @@ proptest! {
         cuts.sort_unstable();
         let chunks = cuts.windows(2).map(|cut| &case.body[cut[0]..cut[1]]);
         let (facts, first) = observe(case.api, case.content_type(), chunks, true);
-        prop_assert_eq!(facts, case.expected());
+        prop_assert_eq!(facts, case.expected(facts.content_bytes));
         prop_assert_eq!(first, usize::from(case.content > 0));
     }
 

@@ -134,7 +134,15 @@ fn equals_share_the_load_at_random() {
 fn explained(rig: &Rig, strategy: Strategy) -> Vec<(Merit, Vec<(Term, f64)>)> {
     let fleet = Fleet { backends: &rig.backends, places: &rig.places, view: &rig.view };
     let (text, panic_threshold) = (Tokens(1_000), rig.panic_threshold);
-    let ask = Ask { facts: &rig.facts, text, strategy, min_quality: None, panic_threshold, reserved: Backends::NONE };
+    let ask = Ask {
+        facts: &rig.facts,
+        text,
+        strategy,
+        min_quality: None,
+        panic_threshold,
+        means: &[],
+        reserved: Backends::NONE,
+    };
     let eligible = candidates(&fleet, &ask, at(0)).filter_map(Result::ok);
     eligible.map(|candidate| Merit::explained(&candidate, &ask, at(0))).collect()
 }

@@ -68,6 +68,7 @@ fn a_decision_follows_from_the_configuration_the_request_and_what_is_known() {
         strategy: config.strategy,
         min_quality: None,
         panic_threshold: PerMille::new(0),
+        means: &[],
         reserved: Backends::default(),
     };
     let order = |view: &View| {
@@ -102,6 +103,7 @@ fn each_strategy_plans_the_same_as_on_any_machine() {
                 strategy,
                 min_quality: None,
                 panic_threshold: PerMille::new(0),
+                means: &[],
                 reserved: Backends::default(),
             };
             plan(&fleet, &ask, 1, now(), &mut SplitMix64::new(9), &mut OwnTurns(0)).unwrap().first().get()

@@ -1,0 +1,122 @@
+//! What may be spent, and by whom.
+
+use super::names::Named;
+use super::reader::Reader;
+use crate::domain::{Limits, PicoUsd};
+
+/// Tenants that a router may tell apart: each has an account in the value that all workers share.
+const MOST_TENANTS: usize = 128;
+
+/// Header names that would tell nothing of who is asking, or that a client may set.
+const NO_HEADER: &str = "a header's name is 1 to 64 characters of a-z, 0-9 and -, and does not begin with x-llm-";
+
+/// What may be spent, and by whom.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Cost {
+    /// What all requests together may cost.
+    pub limits: Limits,
+    /// What becomes of a request that no budget is left for.
+    pub on_exhausted: OnExhausted,
+    /// Whether budgets land softly: the dearer backends get less as the money goes faster than the time.
+    pub pacing: bool,
+    /// A header that says who is asking, set by a filter before this one.
+    pub tenant_header: Option<Box<str>>,
+    /// Those who have limits of their own, sorted by name.
+    pub tenants: Vec<Tenant>,
+}
+
+/// Somebody who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tenant {
+    /// As the header has it.
+    pub name: Box<str>,
+    /// What they may spend, and ask for.
+    pub limits: Limits,
+}
+
+/// What becomes of a request when the budget of all, or of its tenant, is used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnExhausted {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// The cheapest backend serves it, beyond the budget.
+    Cheapest,
+}
+
+impl OnExhausted {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::Cheapest => "cheapest",
+        }
+    }
+}
+
+impl Named for OnExhausted {
+    const ALL: &'static [Self] = &[Self::Refuse, Self::Cheapest];
+
+    fn name(self) -> &'static str {
+        self.name()
+    }
+}
+
+impl Cost {
+    /// The place of a tenant among [`tenants`](Self::tenants); of one without limits of its own that of `default`.
+    pub fn tenant(&self, name: Option<&[u8]>) -> Option<usize> {
+        let place = |name: &[u8]| self.tenants.binary_search_by(|tenant| tenant.name.as_bytes().cmp(name)).ok();
+        name.and_then(place).or_else(|| place(b"default"))
+    }
+}
+
+/// Keys of the full interface that this version does not serve yet.
+const LATER: &[&str] = &["alert_thresholds", "target_efficiency", "tracking_window_hours"];
+
+pub(super) fn cost(reader: &mut Reader<'_, '_>) -> Cost {
+    let limits = budgets(reader);
+    let on_exhausted = reader.choice("on_exhausted", OnExhausted::default());
+    let pacing = reader.boolean("pacing", true);
+    let tenant_header = reader.text("tenant_header");
+    if tenant_header.is_some_and(|name| !is_header(name)) {
+        reader.problem("tenant_header", NO_HEADER);
+    }
+    let mut tenants = reader.map("tenants", tenant);
+    if tenants.len() > MOST_TENANTS {
+        reader.problem("tenants", format!("{} tenants; at most {MOST_TENANTS} are possible", tenants.len()));
+    }
+    tenants.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    reader.later(LATER);
+    Cost { limits, on_exhausted, pacing, tenant_header: tenant_header.map(Into::into), tenants }
+}
+
+fn tenant(reader: &mut Reader<'_, '_>, name: &str) -> Tenant {
+    if !(1..=128).contains(&name.len()) || !name.bytes().all(|b| b.is_ascii_graphic()) {
+        reader.problem_here("a tenant's name is 1 to 128 visible ASCII characters, without spaces");
+    }
+    Tenant { name: name.into(), limits: limits(reader) }
+}
+
+/// Budgets and rates.
+pub(super) fn limits(reader: &mut Reader<'_, '_>) -> Limits {
+    Limits {
+        requests_per_minute: reader.optional_integer("max_requests_per_minute", 1..=1_000_000),
+        tokens_per_minute: reader.optional_integer("max_tokens_per_minute", 1..=100_000_000),
+        ..budgets(reader)
+    }
+}
+
+fn budgets(reader: &mut Reader<'_, '_>) -> Limits {
+    let mut budget = |key| reader.optional_number(key, 0.001..=1_000_000.0).map(pico_usd);
+    Limits { hourly_budget: budget("hourly_budget_usd"), daily_budget: budget("daily_budget_usd"), ..Limits::default() }
+}
+
+fn pico_usd(usd: f64) -> PicoUsd {
+    PicoUsd((usd * 1e6).round() as u64 * 1_000_000)
+}
+
+fn is_header(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+        && !name.starts_with("x-llm-")
+}

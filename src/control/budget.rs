@@ -1,0 +1,67 @@
+//! `GET /budget`: what was spent, what is reserved, and what is left.
+
+use super::json::{Millionths, Object, object};
+use crate::cost::Account;
+use crate::domain::{Limits, PerMille, PicoUsd, Span, Timestamp};
+use crate::exchange::Router;
+use crate::state::{AccountKey, Ledger, View};
+
+/// The accounts of all requests, of each backend and of each tenant that has limits.
+pub(super) fn budget(router: &Router, view: &View, now: Timestamp) -> String {
+    let (config, ledger) = (router.config(), view.ledger());
+    object(|o| {
+        o.set("on_exhausted", config.cost.on_exhausted.name());
+        o.object("overall", |o| account(o, ledger, AccountKey::ALL, &config.cost.limits, now));
+        let backends = router.places().map(|(_, backend, _)| backend).filter(|backend| backend.limits.is_any());
+        o.list("backends", backends, |o, backend| {
+            o.set("id", &*backend.id);
+            account(o, ledger, AccountKey::of_backend(&backend.id), &backend.limits, now);
+        });
+        o.list("tenants", &config.cost.tenants, |o, tenant| {
+            o.set("name", &*tenant.name);
+            account(o, ledger, AccountKey::of_tenant(&tenant.name), &tenant.limits, now);
+        });
+    })
+}
+
+fn account(o: &mut Object<'_>, ledger: &Ledger, key: AccountKey, limits: &Limits, now: Timestamp) {
+    let empty = Account::default();
+    let account = ledger.account(key).unwrap_or(&empty);
+    let reserved = ledger.reserved(key);
+    o.set("reserved_usd", Millionths(reserved.micro_usd()));
+    for span in Span::ALL {
+        o.object(span.name(), |o| window(o, account, span, limits.budget(span), reserved, now));
+    }
+    let (requests, tokens) = account.minute(now);
+    o.object("minute", |o| {
+        let rates = [("requests", requests, limits.requests_per_minute), ("tokens", tokens, limits.tokens_per_minute)];
+        for (name, used, limit) in rates {
+            if let Some(limit) = limit {
+                o.object(name, |o| {
+                    o.set("limit", limit).set("used", used).set("remaining", limit.saturating_sub(used));
+                });
+            }
+        }
+    });
+}
+
+#[inline(never)]
+fn window(
+    o: &mut Object<'_>,
+    account: &Account,
+    span: Span,
+    limit: Option<PicoUsd>,
+    reserved: PicoUsd,
+    now: Timestamp,
+) {
+    let spending = account.spending(span, now);
+    let spent = spending.spent();
+    let usd = |amount: PicoUsd| Millionths(amount.micro_usd());
+    o.set("limit_usd", limit.map(usd)).set("spent_usd", usd(spent));
+    o.set("remaining_usd", limit.map(|limit| usd(limit.minus(spent).minus(reserved))));
+    o.set("used", limit.map(|limit| PerMille::from_ratio(spent.0 as f64 / limit.0.max(1) as f64)));
+    let passed = now.since(spending.starts_at(span)).as_secs().max(1);
+    let an_hour = u128::from(spent.micro_usd()) * u128::from(Span::Hour.length().as_secs()) / u128::from(passed);
+    o.set("burn_usd_per_hour", Millionths(u64::try_from(an_hour).unwrap_or(u64::MAX)));
+    o.set("resets_at", spending.resets_at(span));
+}

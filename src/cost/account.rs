@@ -1,0 +1,127 @@
+//! The account of one backend, of one tenant, or of all requests: what was spent, and what was asked for.
+
+use super::minute::Minute;
+use super::spending::Spending;
+use crate::domain::{Decoder, Encoder, Limits, PicoUsd, Span, Timestamp, Tokens};
+
+/// A budget that is only spoken for, by requests under way, may be free again after this long.
+const SOON: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// What is counted against the limits of one backend, of one tenant, or of all requests.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Account {
+    hour: Spending,
+    day: Spending,
+    requests: Minute,
+    tokens: Minute,
+}
+
+/// What a request asks of an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Claim {
+    /// The most that it may cost, as far as can be told.
+    pub cost: PicoUsd,
+    /// The tokens that it is expected to take.
+    pub tokens: Tokens,
+}
+
+/// Which limit a request would go beyond.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Shortage {
+    /// A budget is spent, or spoken for.
+    Budget {
+        /// When there may be money again.
+        retry_at: Timestamp,
+    },
+    /// There were enough requests, or tokens, in the last minute.
+    Rate {
+        /// When there is room again.
+        retry_at: Timestamp,
+    },
+}
+
+impl Account {
+    /// What was spent in the span of a moment.
+    pub const fn spending(&self, span: Span, now: Timestamp) -> Spending {
+        match span {
+            Span::Hour => self.hour,
+            Span::Day => self.day,
+        }
+        .at(span, now)
+    }
+
+    /// Requests of the last minute, and their tokens.
+    pub fn minute(&self, now: Timestamp) -> (u64, u64) {
+        (self.requests.used(now), self.tokens.used(now))
+    }
+
+    /// The limit that a request would go beyond while so much is reserved for others. One that costs nothing is within
+    /// any budget.
+    pub fn shortage(&self, limits: &Limits, reserved: PicoUsd, claim: Claim, now: Timestamp) -> Option<Shortage> {
+        let rates =
+            [(&self.requests, 1, limits.requests_per_minute), (&self.tokens, claim.tokens.0, limits.tokens_per_minute)];
+        let late = rates.into_iter().filter_map(|(minute, next, limit)| minute.room(next, limit?, now).err()).max();
+        self.overdraft(limits, reserved, claim.cost, now).or(late.map(|retry_at| Shortage::Rate { retry_at }))
+    }
+
+    #[inline(never)]
+    fn overdraft(&self, limits: &Limits, reserved: PicoUsd, cost: PicoUsd, now: Timestamp) -> Option<Shortage> {
+        if cost == PicoUsd(0) {
+            return None;
+        }
+        let wait = |span| {
+            let (limit, spending) = (limits.budget(span)?, self.spending(span, now));
+            let sure = spending.spent().plus(cost);
+            let retry_at = if sure > limit { spending.resets_at(span) } else { now.after(SOON) };
+            (sure.plus(reserved) > limit).then_some(retry_at)
+        };
+        Span::ALL.into_iter().filter_map(wait).max().map(|retry_at| Shortage::Budget { retry_at })
+    }
+
+    /// Takes note of money spent.
+    #[inline(never)]
+    pub fn spend(&mut self, amount: PicoUsd, now: Timestamp) {
+        self.hour = self.hour.with(amount, Span::Hour, now);
+        self.day = self.day.with(amount, Span::Day, now);
+    }
+
+    /// Takes note of a request, as far as the limits need it. The window that it was let into is the present one, even
+    /// if another worker's clock is still in the one before.
+    pub fn admit(&mut self, limits: &Limits, claim: Claim, now: Timestamp) {
+        self.hour = self.hour.at(Span::Hour, now);
+        self.day = self.day.at(Span::Day, now);
+        if limits.requests_per_minute.is_some() {
+            self.requests.add(1, now);
+        }
+        if limits.tokens_per_minute.is_some() {
+            self.tokens.add(claim.tokens.0, now);
+        }
+    }
+
+    /// A request that was admitted at a moment turned out to take another number of tokens.
+    pub fn correct(&mut self, expected: Tokens, actual: Tokens, at: Timestamp) {
+        self.tokens.correct(expected.0, actual.0, at);
+    }
+
+    /// Whether there is nothing in it that still counts.
+    pub fn is_idle(&self, now: Timestamp) -> bool {
+        let is_spent = Span::ALL.into_iter().any(|span| self.spending(span, now).spent() > PicoUsd(0));
+        !is_spent && self.requests.is_idle(now) && self.tokens.is_idle(now)
+    }
+
+    /// Appends it.
+    pub(crate) fn encode(&self, out: &mut Encoder) {
+        for (window, spent) in [self.hour.parts(), self.day.parts()] {
+            out.u64(window).u64(spent.0);
+        }
+        self.requests.encode(out);
+        self.tokens.encode(out);
+    }
+
+    /// Reads it.
+    pub(crate) fn decode(from: &mut Decoder<'_>) -> Option<Self> {
+        let mut spending = || Some(Spending::from_parts(from.u64()?, PicoUsd(from.u64()?)));
+        let (hour, day) = (spending()?, spending()?);
+        Some(Self { hour, day, requests: Minute::decode(from)?, tokens: Minute::decode(from)? })
+    }
+}

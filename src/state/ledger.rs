@@ -1,0 +1,236 @@
+//! The accounts of all that is limited, and what is reserved in them, as one value that all workers share.
+//!
+//! It is one value, so that one compare-and-swap takes a request into all of its accounts, or into none. What is
+//! reserved is noted by member (`Members`), and written by that member alone, as a whole: so a lost write is made good
+//! by the next one. A member that died is written off: what it had reserved was most likely spent, and counts so.
+
+use crate::cost::{Account, Claim, Shortage, pacing};
+use crate::domain::{Decoder, Encoder, Limits, PicoUsd, Timestamp, Tokens};
+
+/// The layout's version: its first byte and part of its key.
+const VERSION: u8 = 1;
+
+/// Whose account it is; the same in every configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountKey(u64);
+
+impl AccountKey {
+    /// The account of all requests.
+    pub const ALL: Self = Self(0);
+
+    /// The account of a backend.
+    pub fn of_backend(id: &str) -> Self {
+        Self::of(b'b', id)
+    }
+
+    /// The account of a tenant.
+    pub fn of_tenant(name: &str) -> Self {
+        Self::of(b't', name)
+    }
+
+    /// FNV-1a: names are the operator's, and few.
+    fn of(kind: u8, name: &str) -> Self {
+        let bytes = std::iter::once(kind).chain(name.bytes());
+        Self(
+            bytes
+                .fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3)),
+        )
+    }
+}
+
+/// What a request asks of one account.
+#[derive(Debug, Clone, Copy)]
+pub struct Line {
+    /// Which account.
+    pub account: AccountKey,
+    /// What may be taken from it.
+    pub limits: Limits,
+    /// What is asked.
+    pub claim: Claim,
+    /// Whether its budget is to land softly.
+    pub paces: bool,
+}
+
+/// What one member has reserved in one account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Reserved {
+    member: u64,
+    account: AccountKey,
+    amount: PicoUsd,
+}
+
+/// All accounts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Ledger {
+    accounts: Vec<(AccountKey, Account)>,
+    /// The names of those who may have something reserved.
+    members: Vec<u64>,
+    reserved: Vec<Reserved>,
+}
+
+impl Ledger {
+    /// Without anything in it.
+    pub(super) const EMPTY: Self = Self { accounts: Vec::new(), members: Vec::new(), reserved: Vec::new() };
+
+    /// The key that it lies at.
+    pub const KEY: &str = "llm-router/1/ledger";
+
+    /// An account, if anything was ever noted in it.
+    pub fn account(&self, key: AccountKey) -> Option<&Account> {
+        self.accounts.iter().find(|(other, _)| *other == key).map(|(_, account)| account)
+    }
+
+    /// What is reserved in an account, by all members.
+    pub fn reserved(&self, key: AccountKey) -> PicoUsd {
+        let of_account = self.reserved.iter().filter(|reserved| reserved.account == key);
+        of_account.fold(PicoUsd(0), |sum, reserved| sum.plus(reserved.amount))
+    }
+
+    /// The limit that a request would go beyond in an account.
+    #[inline(never)]
+    pub fn shortage(&self, line: &Line, now: Timestamp) -> Option<Shortage> {
+        let empty = Account::default();
+        let account = self.account(line.account).unwrap_or(&empty);
+        account.shortage(&line.limits, self.reserved(line.account), line.claim, now)
+    }
+
+    /// How much costs are to weigh, for the budget of this account to last as long as its window.
+    pub fn thrift(&self, line: &Line, now: Timestamp) -> f64 {
+        let reserved = self.reserved(line.account);
+        self.account(line.account).map_or(0.0, |account| pacing::thrift(account, &line.limits, reserved, now))
+    }
+
+    /// Takes note of a request and of its tokens.
+    #[inline(never)]
+    pub(super) fn admit(&mut self, line: &Line, now: Timestamp) {
+        self.change(line.account, now, &|account| account.admit(&line.limits, line.claim, now));
+    }
+
+    /// Takes note of money spent.
+    #[inline(never)]
+    pub(super) fn spend(&mut self, key: AccountKey, amount: PicoUsd, now: Timestamp) {
+        if amount > PicoUsd(0) {
+            self.change(key, now, &|account| account.spend(amount, now));
+        }
+    }
+
+    /// A request that was admitted at a moment turned out to take another number of tokens.
+    pub(super) fn correct(&mut self, key: AccountKey, expected: Tokens, actual: Tokens, at: Timestamp) {
+        if let Some((_, account)) = self.accounts.iter_mut().find(|(other, _)| *other == key) {
+            account.correct(expected, actual, at);
+        }
+    }
+
+    /// Whether a member is known here. It is not before it joins, and no more once it was written off.
+    pub(super) fn knows(&self, member: u64) -> bool {
+        self.members.contains(&member)
+    }
+
+    /// Makes a member known.
+    pub(super) fn join(&mut self, member: u64) {
+        if !self.knows(member) {
+            self.members.push(member);
+        }
+    }
+
+    /// What one member has reserved in an account.
+    pub(super) fn reserved_by(&self, member: u64, account: AccountKey) -> PicoUsd {
+        let is_its = |reserved: &&Reserved| reserved.member == member && reserved.account == account;
+        self.reserved.iter().find(is_its).map_or(PicoUsd(0), |reserved| reserved.amount)
+    }
+
+    /// Reserves what a request may cost.
+    pub(super) fn reserve(&mut self, member: u64, line: &Line) {
+        let before = self.reserved_by(member, line.account);
+        self.set_reserved(member, line.account, before.plus(line.claim.cost));
+    }
+
+    /// Notes what a member has reserved in an account, all in all.
+    #[inline(never)]
+    pub(super) fn set_reserved(&mut self, member: u64, account: AccountKey, amount: PicoUsd) {
+        let is_its = |reserved: &Reserved| reserved.member == member && reserved.account == account;
+        match self.reserved.iter().position(is_its) {
+            Some(place) if amount == PicoUsd(0) => _ = self.reserved.swap_remove(place),
+            Some(place) => {
+                if let Some(reserved) = self.reserved.get_mut(place) {
+                    reserved.amount = amount;
+                }
+            }
+            None if amount == PicoUsd(0) => {}
+            None => self.reserved.push(Reserved { member, account, amount }),
+        }
+    }
+
+    /// What those who are not among the living had reserved is spent. Says whether there was anybody.
+    #[inline(never)]
+    pub(super) fn write_off(&mut self, living: &[u64], now: Timestamp) -> bool {
+        let known = self.members.len();
+        self.members.retain(|member| living.contains(member));
+        let reserved = std::mem::take(&mut self.reserved);
+        for entry in reserved {
+            if living.contains(&entry.member) {
+                self.reserved.push(entry);
+            } else {
+                self.spend(entry.account, entry.amount, now);
+            }
+        }
+        self.members.len() < known
+    }
+
+    /// Changes an account. Where a new one is opened, those in which nothing counts any more are closed, so that there
+    /// are never more than configurations have had in a day.
+    #[inline(never)]
+    fn change(&mut self, key: AccountKey, now: Timestamp, change: &dyn Fn(&mut Account)) {
+        if let Some((_, account)) = self.accounts.iter_mut().find(|(other, _)| *other == key) {
+            change(account);
+            return;
+        }
+        let Self { accounts, reserved, .. } = self;
+        let is_held = |key| reserved.iter().any(|reserved| reserved.account == key);
+        accounts.retain(|(key, account)| !account.is_idle(now) || is_held(*key));
+        let mut account = Account::default();
+        change(&mut account);
+        accounts.push((key, account));
+    }
+
+    /// As bytes.
+    #[inline(never)]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out =
+            Encoder::with_capacity(64 * self.accounts.len() + 8 * self.members.len() + 24 * self.reserved.len());
+        out.u8(VERSION).u16(self.accounts.len() as u16);
+        for (key, account) in &self.accounts {
+            out.u64(key.0);
+            account.encode(&mut out);
+        }
+        out.u16(self.members.len() as u16);
+        for &member in &self.members {
+            out.u64(member);
+        }
+        for Reserved { member, account, amount } in &self.reserved {
+            out.u64(*member).u64(account.0).u64(amount.0);
+        }
+        out.finish()
+    }
+
+    /// From bytes, unless they are of another layout.
+    #[inline(never)]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut from = Decoder::new(bytes);
+        if from.u8()? != VERSION {
+            return None;
+        }
+        let accounts = (0..from.u16()?).map(|_| Some((AccountKey(from.u64()?), Account::decode(&mut from)?)));
+        let accounts = accounts.collect::<Option<_>>()?;
+        let members = (0..from.u16()?).map(|_| from.u64()).collect::<Option<_>>()?;
+        let mut reserved = Vec::new();
+        while !from.is_empty() {
+            reserved.push(Reserved {
+                member: from.u64()?,
+                account: AccountKey(from.u64()?),
+                amount: PicoUsd(from.u64()?),
+            });
+        }
+        Some(Self { accounts, members, reserved })
+    }
+}
