@@ -29,7 +29,7 @@ fn router(min_interval_seconds: u64) -> Value {
     json!({"strategy": "round_robin",
         "backend_instances": {"alpha": {"circuit_breaker": breaker}, "beta": {}, "gamma": {}},
         "alerts": {"webhook_cluster": "hooks", "webhook_path": "/v1/completions?from=router", "webhook_host": "hooks.example",
-            "min_interval_seconds": min_interval_seconds, "thresholds": {"error_rate": 1, "min_available": 0.5}}})
+            "min_interval_seconds": min_interval_seconds, "thresholds": {"error_rate": 1, "response_time_ms": 600_000}}})
 }
 
 fn four_workers(backends: &[Backend], hooks: &Backend) -> Builder {
