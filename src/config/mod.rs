@@ -6,6 +6,7 @@
 
 mod amend;
 pub(crate) mod commands;
+mod discovered;
 mod errors;
 mod names;
 mod normal;
@@ -17,6 +18,7 @@ mod suggest;
 mod tests;
 mod tree;
 
+pub(crate) use discovered::{Found, discovered};
 pub use errors::{Errors, Problem};
 pub(crate) use read::MOST_BACKENDS;
 pub use strategy::Strategy;
@@ -78,6 +80,9 @@ pub struct Config {
     pub retry: Retry,
     /// Where Envoy says how it sees the hosts of its clusters, if the router is to know.
     pub envoy_admin: Option<EnvoyAdmin>,
+    /// The namespace of the metadata by which clusters of Envoy say that they are backends, if such are looked for. Then
+    /// there is an [`envoy_admin`](Self::envoy_admin).
+    pub discovery: Option<Box<str>>,
     /// When fewer of the backends than this share may be asked, those that are merely ill may be, too.
     pub panic_threshold: PerMille,
     /// What is logged.

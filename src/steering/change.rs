@@ -88,7 +88,7 @@ impl Document {
             Change::Remove(id) => {
                 self.forget(id);
                 self.undrain(id);
-                if is_in(configured, id) {
+                if is_in(configured, id) || self.discovered.iter().any(|known| *known.entry.backend.id == *id) {
                     self.stand_in(configured, id, None);
                 }
             }
@@ -119,7 +119,7 @@ impl Document {
         self.weights.retain(|change| *change.id != *id);
     }
 
-    fn undrain(&mut self, id: &str) {
+    pub(super) fn undrain(&mut self, id: &str) {
         self.drains.retain(|drain| *drain.id != *id);
     }
 

@@ -1,5 +1,6 @@
 //! The document as bytes: a version, and then one thing after the other, each with a tag.
 
+use super::discovered::Discovered;
 use super::document::{Choice, Document, Drain, Entry, Fingerprint, Override, WeightOverride};
 use crate::config::{Strategy, commands};
 use crate::domain::{Decoder, Encoder, Weight};
@@ -11,6 +12,8 @@ const SET: u8 = 2;
 const REMOVED: u8 = 3;
 const WEIGHT: u8 = 4;
 const DRAIN: u8 = 5;
+const DISCOVERED: u8 = 6;
+const LEAVING: u8 = 7;
 
 impl Document {
     /// Reads one. What cannot be read is no change at all: requests go on as configured.
@@ -23,6 +26,9 @@ impl Document {
         out.u8(VERSION);
         if let Some(Choice { strategy, instead_of }) = self.strategy {
             out.u8(STRATEGY).text(strategy.name()).text(instead_of.name());
+        }
+        for Discovered { entry, leaving } in &self.discovered {
+            out.u8(if *leaving { LEAVING } else { DISCOVERED }).text(&entry.backend.id).text(&entry.body);
         }
         for Override { id, instead_of, by } in &self.backends {
             out.u8(if by.is_some() { SET } else { REMOVED }).text(id).u64(instead_of.0);
@@ -56,10 +62,8 @@ fn read(bytes: &[u8]) -> Option<Document> {
             }
             SET => {
                 let (id, instead_of, body) = (from.text()?, Fingerprint(from.u64()?), from.text()?);
-                // Another version of this module may have taken what this one does not.
-                if let Ok(backend) = commands::backend(id, body.as_bytes()) {
-                    let by = Some(Entry { body: body.into(), backend: Box::new(backend) });
-                    document.backends.push(Override { id: id.into(), instead_of, by });
+                if let Some(entry) = entry(id, body) {
+                    document.backends.push(Override { id: id.into(), instead_of, by: Some(entry) });
                 }
             }
             REMOVED => {
@@ -75,8 +79,18 @@ fn read(bytes: &[u8]) -> Option<Document> {
                 let (id, reason, since) = (from.text()?.into(), from.text()?.into(), from.time()?);
                 document.drains.push(Drain { id, reason, since, by: from.text()?.into() });
             }
+            tag @ (DISCOVERED | LEAVING) => {
+                let entry = entry(from.text()?, from.text()?);
+                document.discovered.extend(entry.map(|entry| Discovered { entry, leaving: tag == LEAVING }));
+            }
             _ => return None,
         }
     }
     Some(document)
+}
+
+/// None where another version of this module took what this one does not.
+fn entry(id: &str, body: &str) -> Option<Entry> {
+    let backend = commands::backend(id, body.as_bytes()).ok()?;
+    Some(Entry { body: body.into(), backend: Box::new(backend) })
 }

@@ -2,6 +2,7 @@
 
 use std::hash::{Hash, Hasher};
 
+use super::discovered::Discovered;
 use crate::config::{Config, MOST_BACKENDS, Strategy};
 use crate::domain::{Backend, Fnv, Timestamp, Weight};
 
@@ -10,6 +11,8 @@ use crate::domain::{Backend, Fnv, Timestamp, Weight};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Document {
     pub(super) strategy: Option<Choice>,
+    /// Clusters that said that they are backends; one an id.
+    pub(super) discovered: Vec<Discovered>,
     /// One an id.
     pub(super) backends: Vec<Override>,
     /// One an id.
@@ -67,6 +70,7 @@ pub(crate) struct Drain {
 pub(crate) enum Source {
     Configuration,
     Api,
+    Discovery,
 }
 
 impl Source {
@@ -74,6 +78,7 @@ impl Source {
         match self {
             Self::Configuration => "configuration",
             Self::Api => "api",
+            Self::Discovery => "discovery",
         }
     }
 }
@@ -132,6 +137,13 @@ impl Document {
     #[inline(never)]
     fn backends(&self, configured: &Config, removals: bool) -> Vec<Backend> {
         let mut backends = configured.backends.clone();
+        for Discovered { entry, leaving } in self.discovered(configured) {
+            if let Err(place) = backends.binary_search_by(|backend| backend.id.cmp(&entry.backend.id))
+                && backends.len() < MOST_BACKENDS
+            {
+                backends.insert(place, Backend { draining: *leaving, ..Backend::clone(&entry.backend) });
+            }
+        }
         for Override { id, by, .. } in self.backends.iter().filter(|change| change.holds(configured)) {
             let place = backends.binary_search_by(|backend| backend.id.cmp(id));
             match (by, place) {
@@ -150,7 +162,7 @@ impl Document {
         for backend in &mut backends {
             let mut weights = self.weights.iter().filter(|change| change.id == backend.id && change.holds(configured));
             backend.weight = weights.next_back().map_or(backend.weight, |change| change.weight);
-            backend.draining = self.drain(&backend.id).is_some();
+            backend.draining |= self.drain(&backend.id).is_some();
         }
         backends
     }
@@ -162,22 +174,32 @@ impl Document {
 
     pub(super) fn source(&self, configured: &Config, id: &str) -> Source {
         let is_set = |change: &Override| *change.id == *id && change.by.is_some() && change.holds(configured);
-        if self.backends.iter().any(is_set) { Source::Api } else { Source::Configuration }
+        if self.backends.iter().any(is_set) {
+            Source::Api
+        } else if is_in(configured, id) {
+            Source::Configuration
+        } else {
+            Source::Discovery
+        }
     }
 
     pub(super) fn drain(&self, id: &str) -> Option<&Drain> {
         self.drains.iter().find(|drain| *drain.id == *id)
     }
 
-    /// Backends of the configuration that are not in effect.
-    pub(super) fn removed<'a>(&self, configured: &'a Config) -> Vec<&'a str> {
+    /// Backends that are there to be, and were removed.
+    pub(super) fn removed<'a>(&'a self, configured: &'a Config) -> Vec<&'a str> {
         let effect = self.effect(configured);
         let ids = configured.backends.iter().map(|backend| &*backend.id);
+        let ids = ids.chain(self.discovered(configured).map(|known| &*known.entry.backend.id));
         ids.filter(|id| !is_in(&effect, id)).collect()
     }
 
     /// Forgets what this configuration overrules, has no room for or says itself. Returns the paths of what ended.
     pub(super) fn settle(&mut self, configured: &Config) -> Vec<String> {
+        if configured.discovery.is_none() {
+            self.discovered.clear();
+        }
         let mut ended = Vec::new();
         let mut keep = |keeps: bool, path: &dyn Fn() -> String| {
             if !keeps {

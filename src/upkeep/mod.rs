@@ -6,10 +6,13 @@
 //! | Envoy, which checks hosts and ejects outliers | `lookout` |
 //! | the backend itself, when it is asked | `rounds` |
 //!
-//! Both ask over the network and are answered later, in a callback. What they learn goes into the backends' records, and
+//! And clusters of Envoy may say of themselves that they are backends (`discovery`).
+//!
+//! All ask over the network and are answered later, in a callback. What they learn goes into the backends' records, and
 //! from there to all workers at their next tick. Nothing waits for it: where it fails, requests go on without it.
 
 mod answer;
+mod discovery;
 mod lookout;
 mod pace;
 mod rounds;
@@ -28,6 +31,7 @@ use crate::host::Host;
 use crate::logging;
 use crate::metrics::{Internal, Metric};
 use crate::state::{Place, Record, View};
+use discovery::Discovery;
 use lookout::Lookout;
 use rounds::Rounds;
 
@@ -38,6 +42,7 @@ pub struct Upkeep {
     number: u64,
     config: Arc<Config>,
     lookout: Option<Lookout>,
+    discovery: Option<Discovery>,
     rounds: Rounds,
 }
 
@@ -48,6 +53,7 @@ impl Upkeep {
             number: view.number_configuration(),
             config: Arc::clone(config),
             lookout: Lookout::new(config),
+            discovery: Discovery::new(config),
             rounds: Rounds::new(&config.backends),
         }
     }
@@ -76,6 +82,9 @@ impl Upkeep {
         if let Some(lookout) = &mut self.lookout {
             lookout.tick(&mut cx);
         }
+        if let Some(discovery) = &mut self.discovery {
+            discovery.tick(&mut cx);
+        }
         self.rounds.tick(&mut cx);
     }
 
@@ -96,7 +105,8 @@ impl Upkeep {
     pub fn answered(&mut self, router: &Router, view: &mut View, host: &impl Host, answer: &Answer) {
         self.follow(router);
         let mut cx = Cx { number: self.number, router, view, host, now: host.now() };
-        if !self.lookout.as_mut().is_some_and(|lookout| lookout.answered(&mut cx, answer)) {
+        let is_looks = self.lookout.as_mut().is_some_and(|lookout| lookout.answered(&mut cx, answer));
+        if !is_looks && !self.discovery.as_mut().is_some_and(|discovery| discovery.answered(&cx, answer)) {
             self.rounds.answered(&mut cx, answer);
         }
     }

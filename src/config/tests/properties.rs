@@ -162,6 +162,7 @@ prop_compose! {
         level in prop::sample::select(&[LogLevel::Debug, LogLevel::Info, LogLevel::Warn, LogLevel::Error]),
         seed in option::of(any::<u64>()),
         admin in option::of(100_u64..=60_000),
+        discovery in option::of("[!-~]{1,255}"),
         panic_threshold in 0_u16..=1_000,
     ) -> Config {
         let backends: Vec<Backend> = backends
@@ -185,6 +186,7 @@ prop_compose! {
                 cluster: "admin".repeat(51).into(),
                 interval: Duration::from_millis(interval),
             }),
+            discovery: discovery.filter(|_| admin.is_some()).map(Into::into),
             panic_threshold: PerMille::new(panic_threshold),
             logging: Logging { format, level, decisions },
             seed,

@@ -50,6 +50,7 @@ fn a_configuration_with_every_key() {
         "client_hints": ["min_quality", "strategy"],
         "retry": { "max_attempts": 4 },
         "envoy_admin": { "cluster": "admin", "interval_ms": 250 },
+        "discovery": { "enabled": true, "metadata_namespace": "com.example.llm" },
         "panic_threshold": 0.5,
         "logging": { "format": "text", "level": "debug", "decisions": true },
         "seed": u64::MAX,
@@ -82,6 +83,7 @@ fn every_kind_of_error_at_once() {
         "seed": -1,
         "queue": { "size": 0 },
         "envoy_admin": { "cluster": "dotted.id", "interval_ms": 1 },
+        "discovery": { "enabled": "yes", "metadata_namespace": "a b" },
         "response_header": true,
         "temperature": 1,
     }));
