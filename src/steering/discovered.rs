@@ -43,7 +43,7 @@ impl Discovered {
 impl Document {
     /// Takes what a look at all clusters found. Where a cluster describes itself wrongly, what it said before stays.
     /// Returns the ids of the backends of which something changed.
-    pub(super) fn discover(&mut self, configured: &Config, found: &[Found]) -> Vec<(Box<str>, Fate)> {
+    pub(super) fn discover(&mut self, configured: &Config, found: &[&Found]) -> Vec<(Box<str>, Fate)> {
         let mut fates: Vec<(Box<str>, Fate)> = Vec::new();
         let mut tell = |id: &str, fate| fates.push((id.into(), fate));
         self.discovered.retain_mut(|known| {
@@ -96,6 +96,6 @@ impl Document {
     }
 }
 
-fn entries(found: &[Found]) -> impl Iterator<Item = &(Backend, String)> {
+fn entries<'a>(found: &[&'a Found]) -> impl Iterator<Item = &'a (Backend, String)> {
     found.iter().filter_map(|found| found.backend.as_ref().ok())
 }

@@ -40,7 +40,7 @@ const LARGEST: usize = 256 << 10;
 pub(crate) const MOST_IDS: usize = 1_024;
 
 /// What is in effect, as this VM knows it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Steering {
     configured: Arc<Config>,
     document: Document,
@@ -88,15 +88,16 @@ impl Steering {
 
     /// Takes what a look at all clusters found, for all workers. Returns what became of whom, most of the time nothing;
     /// none if that takes more room than there is for it.
-    pub(crate) fn discover(&self, store: &impl Store, found: &[Found]) -> Result<Option<Fates>, StoreError> {
-        if self.document.clone().discover(&self.configured, found).is_empty() {
-            return Ok(Some(Vec::new()));
-        }
+    pub(crate) fn discover(&self, store: &impl Store, found: &[&Found]) -> Result<Option<Fates>, StoreError> {
         update(store, KEY, |bytes| {
             let mut document = bytes.map(Document::decode).unwrap_or_default();
             let fates = document.discover(&self.configured, found);
             let bytes = document.encode();
-            if bytes.len() > LARGEST { (None, None) } else { (Some(bytes), Some(fates)) }
+            match bytes.len() > LARGEST {
+                _ if fates.is_empty() => (None, Some(fates)),
+                false => (Some(bytes), Some(fates)),
+                true => (None, None),
+            }
         })
     }
 

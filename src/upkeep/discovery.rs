@@ -73,58 +73,62 @@ impl Discovery {
                 self.pace = Pace::default();
             }
             (Some(current), Some(bootstrap)) => {
-                let found = bootstrap.iter().cloned().chain(current).collect();
-                self.saw(cx, found);
+                let mistakes = saw(cx, &bootstrap.iter().chain(&current).collect::<Vec<_>>());
+                self.tell_mistakes(cx, mistakes);
             }
         }
         true
     }
 
-    fn saw<H: Host>(&mut self, cx: &Cx<'_, H>, mut found: Vec<Found>) {
-        // Envoy tells of them in any order.
-        found.sort_unstable_by(|a, b| a.cluster.cmp(&b.cluster));
-        let mut mistakes = Vec::new();
-        let mut ids: Vec<Box<str>> = Vec::new();
-        found.retain(|Found { cluster, backend }| {
-            let mistake = match backend {
-                Err(errors) => errors.listed(),
-                Ok((backend, _)) if ids.contains(&backend.id) => format!("id: {} is that of another", backend.id),
-                Ok((backend, _)) if !cx.view.knows(&backend.id) && cx.view.known() >= MOST_IDS => {
-                    "too many ids were discovered since Envoy started".to_owned()
-                }
-                Ok((backend, _)) => {
-                    ids.push(backend.id.clone());
-                    return true;
-                }
-            };
-            mistakes.push((cluster.clone(), mistake));
-            backend.is_err()
-        });
-        match cx.router.steering().discover(cx.host, &found) {
-            Ok(Some(fates)) => {
-                // What is configured as well is not in effect as it was discovered.
-                let is_new = |id: &str| cx.router.steering().configured_backend(id).is_none();
-                for (id, fate) in fates.into_iter().filter(|(id, _)| is_new(id)) {
-                    tell(cx, LogLevel::Info, "backend", &id, fate.name());
-                }
-            }
-            Ok(None) => mistakes.push((String::new(), "they take more room than there is for them".to_owned())),
-            Err(_) => cx.host.record(Metric::InternalErrors(Internal::SharedData), 1),
-        }
-        self.tell_mistakes(cx, &mistakes);
-    }
-
     /// Each mistake is told once, as long as it lasts.
-    fn tell_mistakes<H: Host>(&mut self, cx: &Cx<'_, H>, mistakes: &[(String, String)]) {
-        let name = |(cluster, mistake): &(String, String)| format!("{cluster}: {mistake}");
-        for mistake in mistakes.iter().filter(|mistake| !self.told.contains(&name(mistake))) {
+    fn tell_mistakes<H: Host>(&mut self, cx: &Cx<'_, H>, mistakes: Vec<String>) {
+        for mistake in mistakes.iter().filter(|mistake| !self.told.contains(mistake)) {
             cx.host.record(Metric::InternalErrors(Internal::Discovery), 1);
-            tell(cx, LogLevel::Warn, "cluster", &mistake.0, &mistake.1);
+            tell(cx, LogLevel::Warn, ("mistake", mistake), "refused");
         }
-        self.told = mistakes.iter().map(name).collect();
+        self.told = mistakes;
     }
 }
 
-fn tell<H: Host>(cx: &Cx<'_, H>, level: LogLevel, key: &'static str, who: &str, what: &str) {
-    cx.log(level, &[("event", "discovery".to_owned()), (key, who.to_owned()), ("state", what.to_owned())]);
+/// Takes what was found for all that there is. Returns what is wrong with some of it.
+fn saw<H: Host>(cx: &Cx<'_, H>, found: &[&Found]) -> Vec<String> {
+    let mut mistakes = Vec::new();
+    let mut kept = Vec::with_capacity(found.len());
+    for &each in found {
+        // Of two clusters that give one id, it is the first one's by name: Envoy tells of them in any order.
+        let has_it = |other: &&Found, id: &str| {
+            other.cluster < each.cluster && other.backend.as_ref().is_ok_and(|(backend, _)| *backend.id == *id)
+        };
+        let mistake = match &each.backend {
+            Err(errors) => Some(errors.listed()),
+            Ok((backend, _)) if found.iter().any(|other| has_it(other, &backend.id)) => {
+                Some(format!("id: {} is that of another", backend.id))
+            }
+            Ok((backend, _)) if !cx.view.knows(&backend.id) && cx.view.known() >= MOST_IDS => {
+                Some("too many ids were discovered since Envoy started".to_owned())
+            }
+            Ok(_) => None,
+        };
+        // What describes itself wrongly is there all the same.
+        if mistake.is_none() || each.backend.is_err() {
+            kept.push(each);
+        }
+        mistakes.extend(mistake.map(|mistake| format!("{}: {mistake}", each.cluster)));
+    }
+    match cx.router.steering().discover(cx.host, &kept) {
+        Ok(Some(fates)) => {
+            // What is configured as well is not in effect as it was discovered.
+            let is_news = |id: &str| cx.router.steering().configured_backend(id).is_none();
+            for (id, fate) in fates.iter().filter(|(id, _)| is_news(id)) {
+                tell(cx, LogLevel::Info, ("backend", id), fate.name());
+            }
+        }
+        Ok(None) => mistakes.push("all that was discovered takes more room than there is for it".to_owned()),
+        Err(_) => cx.host.record(Metric::InternalErrors(Internal::SharedData), 1),
+    }
+    mistakes
+}
+
+fn tell<H: Host>(cx: &Cx<'_, H>, level: LogLevel, (key, what): (&'static str, &str), state: &str) {
+    cx.log(level, &[("event", "discovery".to_owned()), ("state", state.to_owned()), (key, what.to_owned())]);
 }

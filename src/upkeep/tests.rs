@@ -594,7 +594,8 @@ impl Rig {
             let _ = self.other.refresh(&self.world, self.world.now());
             self.vm.follow(&self.world);
             self.vm.tick(&self.world);
-            for call in self.world.calls.borrow()[before..].to_vec() {
+            let made = self.world.calls.borrow()[before..].to_vec();
+            for call in made {
                 self.says(if call.path.contains("resource=static_clusters&") {
                     bootstrap
                 } else if call.path.contains("resource=dynamic_active_clusters&") {
@@ -693,9 +694,9 @@ fn a_cluster_that_describes_itself_wrongly_is_told_of_once_and_hurts_no_other() 
     assert_eq!(rig.metric("internal_errors_total.kind.discovery"), 3);
     let log = rig.world.lines().join("\n");
     for mistake in [
-        r#""cluster":"d","state":"wieght: unknown key; did you mean weight?""#,
-        r#""cluster":"f","state":"quality_score: 7 is not in 0..=1""#,
-        r#""cluster":"g","state":"id: e is that of another""#,
+        r#""mistake":"d: wieght: unknown key; did you mean weight?""#,
+        r#""mistake":"f: quality_score: 7 is not in 0..=1""#,
+        r#""mistake":"g: id: e is that of another""#,
     ] {
         assert_eq!(log.matches(mistake).count(), 1, "{log}");
     }

@@ -1,5 +1,5 @@
 //! Clusters that come and go by CDS, on a real Envoy with four workers: those whose metadata says so are backends.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods, reason = "a test")]
 
 use std::{collections::BTreeMap, fs, time::Duration};
 
