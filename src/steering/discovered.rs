@@ -2,14 +2,17 @@
 //!
 //! What is configured under the same id wins, and what operators say of a backend holds for a discovered one as well.
 
-use super::document::{Document, Entry, find, is_in};
+use super::document::{Document, is_in};
 use crate::config::{Config, Found, MOST_BACKENDS};
 use crate::domain::Backend;
 
 /// A backend that a cluster described.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Discovered {
-    pub(super) entry: Entry,
+    pub(super) id: Box<str>,
+    pub(super) cluster: Box<str>,
+    /// JSON, as the cluster says it.
+    pub(super) body: Box<str>,
     /// Whether its cluster was gone at the last look: then it gets no new requests, and goes with the next.
     pub(super) leaving: bool,
 }
@@ -34,12 +37,6 @@ impl Fate {
     }
 }
 
-impl Discovered {
-    fn id(&self) -> &str {
-        &self.entry.backend.id
-    }
-}
-
 impl Document {
     /// Takes what a look at all clusters found. Where a cluster describes itself wrongly, what it said before stays.
     /// Returns the ids of the backends of which something changed.
@@ -47,9 +44,8 @@ impl Document {
         let mut fates: Vec<(Box<str>, Fate)> = Vec::new();
         let mut tell = |id: &str, fate| fates.push((id.into(), fate));
         self.discovered.retain_mut(|known| {
-            let cluster = &*known.entry.backend.cluster;
-            let is_unclear = || found.iter().any(|found| *found.cluster == *cluster && found.backend.is_err());
-            let is_there = entries(found).any(|(backend, _)| *backend.id == *known.id());
+            let is_unclear = || found.iter().any(|found| *found.cluster == *known.cluster && found.backend.is_err());
+            let is_there = entries(found).any(|(backend, _)| *backend.id == *known.id);
             let fate = match (is_there, known.leaving) {
                 (true, false) => return true,
                 (false, _) if is_unclear() => return true,
@@ -57,21 +53,21 @@ impl Document {
                 (false, false) => Fate::Leaving,
                 (false, true) => Fate::Gone,
             };
-            tell(known.id(), fate);
+            tell(&known.id, fate);
             known.leaving = fate == Fate::Leaving;
             fate != Fate::Gone
         });
         for (backend, body) in entries(found).filter(|(backend, _)| !configured.is_admin(&backend.cluster)) {
-            let entry = Entry { body: body.as_str().into(), backend: Box::new(backend.clone()) };
             let has_room = self.discovered.len() < MOST_BACKENDS;
-            match self.discovered.iter_mut().find(|known| *known.id() == *backend.id) {
-                Some(known) if known.entry.body == entry.body => {}
+            match self.discovered.iter_mut().find(|known| known.id == backend.id) {
+                Some(known) if *known.body == **body => {}
                 Some(known) => {
-                    known.entry = entry;
+                    (known.cluster, known.body) = (backend.cluster.clone(), body.as_str().into());
                     tell(&backend.id, Fate::Changed);
                 }
                 None if has_room => {
-                    self.discovered.push(Discovered { entry, leaving: false });
+                    let (id, cluster) = (backend.id.clone(), backend.cluster.clone());
+                    self.discovered.push(Discovered { id, cluster, body: body.as_str().into(), leaving: false });
                     tell(&backend.id, Fate::Discovered);
                 }
                 None => {}
@@ -89,9 +85,7 @@ impl Document {
     /// The discovered backends that are in effect with this configuration, but for what operators say of them.
     pub(super) fn discovered<'a>(&'a self, configured: &'a Config) -> impl Iterator<Item = &'a Discovered> {
         let is_on = configured.discovery.is_some();
-        let is_free = move |known: &&Discovered| {
-            is_on && find(configured, known.id()).is_none() && !configured.is_admin(&known.entry.backend.cluster)
-        };
+        let is_free = move |known: &&Discovered| is_on && !is_in(configured, &known.id);
         self.discovered.iter().filter(is_free)
     }
 }

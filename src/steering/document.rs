@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 
 use super::discovered::Discovered;
-use crate::config::{Config, MOST_BACKENDS, Strategy};
+use crate::config::{Config, MOST_BACKENDS, Strategy, commands};
 use crate::domain::{Backend, Fnv, Timestamp, Weight};
 
 /// What operators changed, for all workers. It is the same document whatever is configured; what of it is in effect
@@ -33,16 +33,8 @@ pub(super) struct Choice {
 pub(super) struct Override {
     pub(super) id: Box<str>,
     pub(super) instead_of: Fingerprint,
-    pub(super) by: Option<Entry>,
-}
-
-/// A backend as an operator wrote it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
-    /// JSON.
-    pub(super) body: Box<str>,
-    /// What that means.
-    pub(super) backend: Box<Backend>,
+    /// JSON, as it was written.
+    pub(super) body: Option<Box<str>>,
 }
 
 /// Another weight than the configured one.
@@ -110,12 +102,19 @@ pub(super) fn find<'a>(config: &'a Config, id: &str) -> Option<&'a Backend> {
 }
 
 impl Override {
-    /// Whether it still stands for what is configured. A backend with the cluster of Envoy's admin interface never does.
+    /// Whether it still stands for what is configured.
     #[inline(never)]
     fn holds(&self, configured: &Config) -> bool {
-        let is_admin = self.by.as_ref().is_some_and(|entry| configured.is_admin(&entry.backend.cluster));
-        !is_admin && Fingerprint::of(configured, &self.id) == self.instead_of
+        Fingerprint::of(configured, &self.id) == self.instead_of
     }
+}
+
+/// What a body means with this configuration. None where it leads to Envoy's admin interface, or where another version of
+/// this module took what this one does not.
+#[inline(never)]
+fn read(configured: &Config, id: &str, body: &str) -> Option<Backend> {
+    let backend = commands::backend(id, body.as_bytes()).ok()?;
+    (!configured.is_admin(&backend.cluster)).then_some(backend)
 }
 
 impl WeightOverride {
@@ -137,26 +136,14 @@ impl Document {
     #[inline(never)]
     fn backends(&self, configured: &Config, removals: bool) -> Vec<Backend> {
         let mut backends = configured.backends.clone();
-        for Discovered { entry, leaving } in self.discovered(configured) {
-            if let Err(place) = backends.binary_search_by(|backend| backend.id.cmp(&entry.backend.id))
-                && backends.len() < MOST_BACKENDS
-            {
-                backends.insert(place, Backend { draining: *leaving, ..Backend::clone(&entry.backend) });
-            }
+        for Discovered { id, body, leaving, .. } in self.discovered(configured) {
+            put(&mut backends, id, read(configured, id, body).map(|backend| Backend { draining: *leaving, ..backend }));
         }
-        for Override { id, by, .. } in self.backends.iter().filter(|change| change.holds(configured)) {
-            let place = backends.binary_search_by(|backend| backend.id.cmp(id));
-            match (by, place) {
+        for Override { id, body, .. } in self.backends.iter().filter(|change| change.holds(configured)) {
+            match (body, backends.binary_search_by(|backend| backend.id.cmp(id))) {
+                (Some(body), _) => put(&mut backends, id, read(configured, id, body)),
                 (None, Ok(place)) if removals => drop(backends.remove(place)),
-                (Some(entry), Err(place)) if backends.len() < MOST_BACKENDS => {
-                    backends.insert(place, Backend::clone(&entry.backend));
-                }
-                (Some(entry), Ok(place)) => {
-                    if let Some(backend) = backends.get_mut(place) {
-                        backend.clone_from(&entry.backend);
-                    }
-                }
-                _ => {}
+                (None, _) => {}
             }
         }
         for backend in &mut backends {
@@ -173,7 +160,7 @@ impl Document {
     }
 
     pub(super) fn source(&self, configured: &Config, id: &str) -> Source {
-        let is_set = |change: &Override| *change.id == *id && change.by.is_some() && change.holds(configured);
+        let is_set = |change: &Override| *change.id == *id && change.body.is_some() && change.holds(configured);
         if self.backends.iter().any(is_set) {
             Source::Api
         } else if is_in(configured, id) {
@@ -191,7 +178,7 @@ impl Document {
     pub(super) fn removed<'a>(&'a self, configured: &'a Config) -> Vec<&'a str> {
         let effect = self.effect(configured);
         let ids = configured.backends.iter().map(|backend| &*backend.id);
-        let ids = ids.chain(self.discovered(configured).map(|known| &*known.entry.backend.id));
+        let ids = ids.chain(self.discovered(configured).map(|known| &*known.id));
         ids.filter(|id| !is_in(&effect, id)).collect()
     }
 
@@ -209,22 +196,35 @@ impl Document {
         };
         let strategy = self.strategy(configured);
         self.strategy = self.strategy.filter(|_| keep(strategy != configured.strategy, &|| "strategy".to_owned()));
-        let effect = self.effect(configured);
-        self.backends.retain(|change| {
-            let in_effect = find(&effect, &change.id);
-            let is_done = change.holds(configured) && in_effect.is_some() == change.by.is_some();
-            let is_other =
-                in_effect.is_none() || change.by.as_ref().map(|entry| &*entry.backend) != find(configured, &change.id);
-            keep(is_done && is_other, &|| format!("backend_instances.{}", change.id))
-        });
-        let mut weights = std::mem::take(&mut self.weights);
+        // What there is without what is said of it besides.
+        let (mut weights, drains) = (std::mem::take(&mut self.weights), std::mem::take(&mut self.drains));
         let plain = self.effect(configured);
+        self.backends.retain(|change| {
+            let (was, is) = (find(configured, &change.id), find(&plain, &change.id));
+            let is_done = if change.body.is_some() { is.is_some() && is != was } else { is.is_none() };
+            keep(is_done && change.holds(configured), &|| format!("backend_instances.{}", change.id))
+        });
         weights.retain(|change| {
             let is_other = find(&plain, &change.id).is_some_and(|backend| backend.weight != change.weight);
             keep(is_other && change.holds(configured), &|| format!("backend_instances.{}.weight", change.id))
         });
-        self.weights = weights;
-        self.drains.retain(|drain| keep(is_in(&effect, &drain.id), &|| format!("drain of {}", drain.id)));
+        (self.weights, self.drains) = (weights, drains);
+        self.drains.retain(|drain| keep(is_in(&plain, &drain.id), &|| format!("drain of {}", drain.id)));
         ended
+    }
+}
+
+/// Puts a backend in the place of the one that has its id, or between the others, which are sorted by that.
+#[inline(never)]
+fn put(backends: &mut Vec<Backend>, id: &str, backend: Option<Backend>) {
+    let place = backends.binary_search_by(|other| (*other.id).cmp(id));
+    match (backend, place) {
+        (Some(backend), Ok(place)) => {
+            if let Some(other) = backends.get_mut(place) {
+                *other = backend;
+            }
+        }
+        (Some(backend), Err(place)) if backends.len() < MOST_BACKENDS => backends.insert(place, backend),
+        _ => {}
     }
 }
