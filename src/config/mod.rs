@@ -7,6 +7,7 @@
 mod alerts;
 mod amend;
 pub(crate) mod commands;
+mod discovered;
 mod errors;
 mod names;
 mod normal;
@@ -19,6 +20,7 @@ mod tests;
 mod tree;
 
 pub use alerts::{Alerts, Webhook};
+pub(crate) use discovered::{Found, discovered};
 pub use errors::{Errors, Problem};
 pub(crate) use read::MOST_BACKENDS;
 pub use strategy::Strategy;
@@ -82,6 +84,9 @@ pub struct Config {
     pub envoy_admin: Option<EnvoyAdmin>,
     /// What is told of without being asked for.
     pub alerts: Alerts,
+    /// The namespace of the metadata by which clusters of Envoy say that they are backends, if such are looked for. Then
+    /// there is an [`envoy_admin`](Self::envoy_admin).
+    pub discovery: Option<Box<str>>,
     /// When fewer of the backends than this share may be asked, those that are merely ill may be, too.
     pub panic_threshold: PerMille,
     /// What is logged.

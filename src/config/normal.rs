@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::names::{Hint, Named, Role};
+use super::read::NAMESPACE;
 use super::{ClientHints, Config, alerts};
 use crate::domain::{Backend, BreakerSettings, PerMille, Price, ProbeSettings};
 
@@ -27,6 +28,10 @@ impl Config {
                 "interval_ms": admin.interval.as_millis() as u64,
             })),
             "alerts": alerts::shown(&self.alerts),
+            "discovery": {
+                "enabled": self.discovery.is_some(),
+                "metadata_namespace": self.discovery.as_deref().unwrap_or(NAMESPACE),
+            },
             "panic_threshold": self.panic_threshold.ratio(),
             "logging": {
                 "format": self.logging.format.name(),
