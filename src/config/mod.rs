@@ -33,7 +33,7 @@ use crate::domain::{Backend, BackendIndex, PerMille};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Parsed {
     /// The downstream HTTP filter.
-    Router(Config),
+    Router(Box<Config>),
     /// The HTTP filter of a private listener, for operators. It takes all it needs from the router.
     Control,
 }
@@ -56,7 +56,7 @@ impl Parsed {
 /// Everything that is wrong with the document, not only the first of it.
 pub fn parse(bytes: &[u8]) -> Result<Config, Errors> {
     match Parsed::from_bytes(bytes)? {
-        Parsed::Router(config) => Ok(config),
+        Parsed::Router(config) => Ok(*config),
         Parsed::Control => Err(Errors::document("needed is the configuration of a router".to_owned())),
     }
 }

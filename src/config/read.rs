@@ -57,7 +57,7 @@ pub(super) fn document(document: &Tree) -> Result<Parsed, Errors> {
     let mut problems: Vec<Problem> = Vec::new();
     let parsed =
         Reader::read(String::new(), document, &mut problems, |reader| match reader.choice("role", Role::Router) {
-            Role::Router => router(reader).map(Parsed::Router),
+            Role::Router => router(reader).map(|config| Parsed::Router(Box::new(config))),
             Role::Control => Some(Parsed::Control),
         });
     match parsed.flatten() {

@@ -65,7 +65,7 @@ impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
         let bytes = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size).ok().flatten().unwrap_or_default();
         let config = match Parsed::from_bytes(&bytes) {
-            Ok(Parsed::Router(config)) => Arc::new(config),
+            Ok(Parsed::Router(config)) => Arc::from(config),
             Ok(Parsed::Control) => {
                 self.place = Place::Control(Rc::new(control::token()));
                 return true;
