@@ -251,6 +251,8 @@ pub enum Internal {
     Undecided,
     /// Envoy's admin interface did not say how the clusters are.
     EnvoyAdmin,
+    /// A cluster says wrongly that it is a backend, or there is no room for it.
+    Discovery,
 }
 
 impl Internal {
@@ -261,6 +263,7 @@ impl Internal {
             Self::Reentered => "reentered",
             Self::Undecided => "undecided",
             Self::EnvoyAdmin => "envoy_admin",
+            Self::Discovery => "discovery",
         }
     }
 }

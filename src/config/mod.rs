@@ -8,6 +8,7 @@ mod alerts;
 mod amend;
 pub(crate) mod commands;
 mod cost;
+mod discovered;
 mod errors;
 mod names;
 mod normal;
@@ -21,6 +22,7 @@ mod tree;
 
 pub use alerts::{Alerts, Webhook};
 pub use cost::{Cost, OnExhausted, Tenant};
+pub(crate) use discovered::{Found, discovered};
 pub use errors::{Errors, Problem};
 pub(crate) use read::MOST_BACKENDS;
 pub use strategy::Strategy;
@@ -86,6 +88,9 @@ pub struct Config {
     pub envoy_admin: Option<EnvoyAdmin>,
     /// What is told of without being asked for.
     pub alerts: Alerts,
+    /// The namespace of the metadata by which clusters of Envoy say that they are backends, if such are looked for. Then
+    /// there is an [`envoy_admin`](Self::envoy_admin).
+    pub discovery: Option<Box<str>>,
     /// When fewer of the backends than this share may be asked, those that are merely ill may be, too.
     pub panic_threshold: PerMille,
     /// How requests wait for a place, if they do.

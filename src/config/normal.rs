@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::names::{Hint, Named, Role};
+use super::read::NAMESPACE;
 use super::{ClientHints, Config, Cost, alerts};
 use crate::domain::{Backend, BreakerSettings, Limits, PerMille, PicoUsd, Price, ProbeSettings};
 
@@ -28,6 +29,10 @@ impl Config {
                 "interval_ms": admin.interval.as_millis() as u64,
             })),
             "alerts": alerts::shown(&self.alerts),
+            "discovery": {
+                "enabled": self.discovery.is_some(),
+                "metadata_namespace": self.discovery.as_deref().unwrap_or(NAMESPACE),
+            },
             "panic_threshold": self.panic_threshold.ratio(),
             "queue": self.queue.map_or_else(|| json!({ "size": 0, "timeout_ms": 5_000 }), |queue| json!({
                 "size": queue.size,

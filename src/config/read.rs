@@ -20,12 +20,15 @@ pub(crate) const MOST_BACKENDS: usize = 256;
 /// An answer that takes so many times the expected time is slow, unless the operator says what is.
 const SLOW_TIMES: u64 = 5;
 
+/// Where clusters say in their metadata that they are backends.
+pub(super) const NAMESPACE: &str = "llm_router";
+
 pub(super) const CLUSTER_NAME: &str =
     "a cluster's name is 1 to 255 visible ASCII characters, without spaces and commas";
 
 /// Keys of the full interface that this version does not serve yet, by the object that they belong to.
 mod later {
-    pub(super) const ROUTER: &[&str] = &["cache", "discovery", "learning", "quality", "region", "rollout", "state"];
+    pub(super) const ROUTER: &[&str] = &["cache", "learning", "quality", "region", "rollout", "state"];
     pub(super) const BACKEND: &[&str] = &["capabilities", "context_window_tokens", "model", "region"];
 }
 
@@ -68,6 +71,10 @@ fn router(reader: &mut Reader<'_, '_>) -> Option<Config> {
     let cost = reader.object("cost", cost::cost);
     let envoy_admin = reader.object("envoy_admin", |reader| envoy_admin(reader, &backends));
     let alerts = reader.object("alerts", |reader| alerts::read(reader, envoy_admin.as_ref()));
+    let discovery = reader.object("discovery", discovery);
+    if discovery.is_some() && envoy_admin.is_none() {
+        reader.problem("discovery.enabled", "needs envoy_admin.cluster: that is where Envoy tells of its clusters");
+    }
     let panic_threshold = reader.number("panic_threshold", 0.0..=1.0, 0.0);
     let queue = reader.object("queue", queue);
     let logging = reader.object("logging", logging);
@@ -90,6 +97,7 @@ fn router(reader: &mut Reader<'_, '_>) -> Option<Config> {
         cost,
         envoy_admin,
         alerts,
+        discovery,
         panic_threshold: PerMille::from_ratio(panic_threshold),
         queue,
         logging,
@@ -305,6 +313,15 @@ pub(super) fn host(reader: &mut Reader<'_, '_>, key: &'static str, cluster: &str
         reader.problem(key, "a host is 1 to 255 visible ASCII characters");
     }
     host.into()
+}
+
+/// None where it is not enabled.
+fn discovery(reader: &mut Reader<'_, '_>) -> Option<Box<str>> {
+    let namespace = reader.text("metadata_namespace").unwrap_or(NAMESPACE);
+    if !is_host(namespace) {
+        reader.problem("metadata_namespace", "a namespace is 1 to 255 visible ASCII characters");
+    }
+    reader.boolean("enabled", false).then(|| namespace.into())
 }
 
 fn is_path(path: &str) -> bool {

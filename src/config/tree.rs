@@ -8,6 +8,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 use serde_json::Number;
 
 use super::errors::Errors;
+use crate::json::quoted;
 
 /// The largest whole number up to which a double holds every one.
 const EXACT: f64 = 9_007_199_254_740_992.0;
@@ -60,6 +61,46 @@ impl Tree {
             Self::Text(_) => "a string",
             Self::List(_) => "a list",
             Self::Object(_) => "an object",
+        }
+    }
+
+    /// What an object has under `key`, if it is one that has it.
+    pub(super) fn field(&self, key: &str) -> Option<&Self> {
+        match self {
+            Self::Object(fields) => fields.iter().find(|(name, _)| name == key).map(|(_, value)| value),
+            _ => None,
+        }
+    }
+
+    /// As JSON text.
+    pub(super) fn to_json(&self) -> String {
+        let mut out = String::new();
+        self.write(&mut out);
+        out
+    }
+
+    fn write(&self, out: &mut String) {
+        match self {
+            Self::Null | Self::NotFinite => out.push_str("null"),
+            Self::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+            Self::Number(value) => out.push_str(&value.to_string()),
+            Self::Text(value) => out.push_str(&quoted(value)),
+            Self::List(values) => {
+                for (n, value) in values.iter().enumerate() {
+                    out.push(if n == 0 { '[' } else { ',' });
+                    value.write(out);
+                }
+                out.push_str(if values.is_empty() { "[]" } else { "]" });
+            }
+            Self::Object(fields) => {
+                for (n, (key, value)) in fields.iter().enumerate() {
+                    out.push(if n == 0 { '{' } else { ',' });
+                    out.push_str(&quoted(key));
+                    out.push(':');
+                    value.write(out);
+                }
+                out.push_str(if fields.is_empty() { "{}" } else { "}" });
+            }
         }
     }
 

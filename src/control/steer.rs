@@ -10,10 +10,7 @@ use crate::config::commands;
 use crate::domain::{Timestamp, Weight};
 use crate::exchange::Context;
 use crate::host::{Host, Property};
-use crate::steering::{Change, Refused};
-
-/// Ids that an Envoy may come to know in its lifetime: each leaves a record, and names of metrics.
-const MOST_IDS: usize = 1_024;
+use crate::steering::{Change, MOST_IDS, Refused};
 
 /// `PUT /strategy`.
 pub(super) fn choose<H: Host>(cx: &mut Context<'_, H>, body: &[u8], now: Timestamp) -> Result<Reply, Reply> {

@@ -6,10 +6,8 @@
 
 use std::io::Read;
 
-use serde::Deserialize;
-
 use super::details::Details;
-use super::said::Said;
+use super::said::{Report, Said};
 use crate::domain::{Decoder, Encoder, PerMille};
 
 /// How a backend is.
@@ -200,8 +198,8 @@ impl Checkup {
     pub fn read(status: u16, body: impl Read, form: Form) -> Self {
         match status {
             200..300 => match form {
-                Form::Status => Self::of_status(&read(body).unwrap_or_default()),
-                Form::Models => Self::of_models(&read(body).unwrap_or_default()),
+                Form::Status => Self::of_status(&Report::read(body).unwrap_or_default()),
+                Form::Models => Self::of_models(&Report::read(body).unwrap_or_default()),
             },
             429 => Self { condition: Condition::Degraded, ..Self::good() },
             401 | 403 => {
@@ -216,11 +214,11 @@ impl Checkup {
     fn of_status(report: &Report) -> Self {
         let mut components = Components::default();
         let parts = [
-            (Component::GraphDb, &report.graph_db_status),
-            (Component::Embeddings, &report.embeddings_status),
-            (Component::Llm, &report.llm_status),
+            (Component::GraphDb, report.get("graph_db_status")),
+            (Component::Embeddings, report.get("embeddings_status")),
+            (Component::Llm, report.get("llm_status")),
             // It is well when it is not so.
-            (Component::Pipeline, &report.pipeline_busy),
+            (Component::Pipeline, report.get("pipeline_busy")),
         ];
         for (component, said) in parts {
             if let Some(condition) = said.condition() {
@@ -228,7 +226,7 @@ impl Checkup {
                 components.set(component, is_so != (component == Component::Pipeline));
             }
         }
-        let said = report.status.condition().unwrap_or(Condition::Healthy);
+        let said = report.get("status").condition().unwrap_or(Condition::Healthy);
         let condition = match components.score() {
             0 => Condition::Unhealthy,
             1000 => said,
@@ -236,47 +234,21 @@ impl Checkup {
             _ => Condition::Degraded,
         };
         let details = Details {
-            api_version: report.api_version.text(),
-            core_version: report.core_version.text(),
-            knowledge_base_size: report.knowledge_base_size.number(),
-            memory_usage_mb: report.memory_usage_mb.number(),
+            api_version: report.get("api_version").text(),
+            core_version: report.get("core_version").text(),
+            knowledge_base_size: report.get("knowledge_base_size").number(),
+            memory_usage_mb: report.get("memory_usage_mb").number(),
         };
         Self { condition, components, models: None, details }
     }
 
-    fn of_models(list: &ModelList) -> Self {
-        let Said::List(models) = list.data else { return Self::good() };
+    fn of_models(report: &Report) -> Self {
+        let &Said::List(models) = report.get("data") else { return Self::good() };
         let mut components = Components::default();
         components.set(Component::Models, models > 0);
         let condition = if models > 0 { Condition::Healthy } else { Condition::Degraded };
         Self { condition, components, models: Some(models), ..Self::good() }
     }
-}
-
-fn read<T: for<'de> Deserialize<'de>>(body: impl Read) -> Option<T> {
-    let mut reader = serde_json::Deserializer::from_reader(body);
-    let value = T::deserialize(&mut reader).ok()?;
-    reader.end().ok().map(|()| value)
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Report {
-    status: Said,
-    graph_db_status: Said,
-    embeddings_status: Said,
-    llm_status: Said,
-    pipeline_busy: Said,
-    api_version: Said,
-    core_version: Said,
-    knowledge_base_size: Said,
-    memory_usage_mb: Said,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct ModelList {
-    data: Said,
 }
 
 #[cfg(test)]

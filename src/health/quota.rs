@@ -96,6 +96,7 @@ impl Quota {
     }
 
     /// The share of the quota that is neither used nor under way, if that is known.
+    #[inline(never)]
     pub fn headroom(&self, demand: &Demand, now: Timestamp) -> Option<f64> {
         let share = |gauge: &Gauge, used: u64| {
             let (left, limit) = (gauge.left(now)?, gauge.limit()?);

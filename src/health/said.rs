@@ -1,6 +1,7 @@
-//! A value of an answer, whatever its type: nobody keeps to one form of health checks.
+//! An answer to a check, and its values of whatever type: nobody keeps to one form.
 
 use std::fmt;
+use std::io::Read;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
@@ -8,6 +9,30 @@ use super::Condition;
 
 /// Characters that are kept of a text.
 const LONGEST: usize = 64;
+
+/// How servers say how they are.
+const WORDS: [(&str, Condition); 20] = [
+    ("healthy", Condition::Healthy),
+    ("ok", Condition::Healthy),
+    ("up", Condition::Healthy),
+    ("pass", Condition::Healthy),
+    ("connected", Condition::Healthy),
+    ("available", Condition::Healthy),
+    ("ready", Condition::Healthy),
+    ("running", Condition::Healthy),
+    ("degraded", Condition::Degraded),
+    ("warn", Condition::Degraded),
+    ("warning", Condition::Degraded),
+    ("partial", Condition::Degraded),
+    ("unhealthy", Condition::Unhealthy),
+    ("down", Condition::Unhealthy),
+    ("fail", Condition::Unhealthy),
+    ("failed", Condition::Unhealthy),
+    ("error", Condition::Unhealthy),
+    ("critical", Condition::Unhealthy),
+    ("disconnected", Condition::Unhealthy),
+    ("unavailable", Condition::Unhealthy),
+];
 
 /// What is kept of a value.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -34,16 +59,7 @@ impl Said {
             Self::Text(text) => text,
             Self::Nothing | Self::Number(_) | Self::List(_) => return None,
         };
-        let is = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
-        if is(&["healthy", "ok", "up", "pass", "connected", "available", "ready", "running"]) {
-            Some(Condition::Healthy)
-        } else if is(&["degraded", "warn", "warning", "partial"]) {
-            Some(Condition::Degraded)
-        } else if is(&["unhealthy", "down", "fail", "failed", "error", "critical", "disconnected", "unavailable"]) {
-            Some(Condition::Unhealthy)
-        } else {
-            None
-        }
+        WORDS.iter().find(|(word, _)| text.eq_ignore_ascii_case(word)).map(|&(_, condition)| condition)
     }
 
     /// The number that it is.
@@ -65,6 +81,67 @@ impl Said {
 impl<'de> Deserialize<'de> for Said {
     fn deserialize<D: Deserializer<'de>>(value: D) -> Result<Self, D::Error> {
         value.deserialize_any(Any)
+    }
+}
+
+/// The fields of an answer that are read; all others are skipped.
+const FIELDS: [&str; 10] = [
+    "status",
+    "graph_db_status",
+    "embeddings_status",
+    "llm_status",
+    "pipeline_busy",
+    "api_version",
+    "core_version",
+    "knowledge_base_size",
+    "memory_usage_mb",
+    "data",
+];
+
+/// An answer: an object, of which only these fields are kept. Written out, since a derived one would be larger than all of
+/// this file.
+#[derive(Debug, Default)]
+pub(super) struct Report([Said; FIELDS.len()]);
+
+impl Report {
+    /// Reads the one object that there is.
+    pub(super) fn read(body: impl Read) -> Option<Self> {
+        let mut reader = serde_json::Deserializer::from_reader(body);
+        let report = Self::deserialize(&mut reader).ok()?;
+        reader.end().ok().map(|()| report)
+    }
+
+    /// What a field says; one that is not there says nothing.
+    pub(super) fn get(&self, field: &str) -> &Said {
+        let named = FIELDS.iter().zip(&self.0).find(|(name, _)| **name == field);
+        named.map_or(&Said::Nothing, |(_, said)| said)
+    }
+}
+
+impl<'de> Deserialize<'de> for Report {
+    fn deserialize<D: Deserializer<'de>>(object: D) -> Result<Self, D::Error> {
+        object.deserialize_map(Fields)
+    }
+}
+
+struct Fields;
+
+impl<'de> Visitor<'de> for Fields {
+    type Value = Report;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Report, A::Error> {
+        let mut report = Report::default();
+        while let Some(field) = map.next_key::<String>()? {
+            match FIELDS.iter().zip(&mut report.0).find(|(name, _)| **name == field) {
+                Some((_, said)) => *said = map.next_value()?,
+                None => _ = map.next_value::<IgnoredAny>()?,
+            }
+        }
+        Ok(report)
     }
 }
 

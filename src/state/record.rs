@@ -124,6 +124,7 @@ impl Record {
 
     /// What its quota must still suffice for: what is under way, over all workers, and not reported yet, and a request
     /// of so many tokens.
+    #[inline(never)] // Asked for in many places, most of them not in a hurry.
     pub fn demand(&self, next: Tokens) -> Demand {
         let unreported = |sum: Load, column: &Column| sum.plus(column.load.minus(column.reported));
         let Load { requests, tokens } = self.columns.iter().fold(Load::default(), unreported);
@@ -161,6 +162,7 @@ impl Record {
     /// Envoy's picture of its hosts each can only lower it.
     ///
     /// `answers · last check · hosts that Envoy would send to`
+    #[inline(never)]
     pub fn health(&self, backend: &Backend, now: Timestamp) -> f64 {
         self.health_of_its_own(backend, now) * self.hosts.available(now)
     }
@@ -187,6 +189,7 @@ impl Record {
     }
 
     /// How long an answer of `backend` takes, in milliseconds.
+    #[inline(never)]
     pub fn response_time_ms(&self, backend: &Backend, now: Timestamp) -> f64 {
         self.response_time.read(backend.expected_response_time, now).as_secs_f64() * 1e3
     }

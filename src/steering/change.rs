@@ -1,6 +1,6 @@
 //! The changes that there are.
 
-use super::document::{Choice, Document, Drain, Entry, Fingerprint, Override, WeightOverride, find, is_in};
+use super::document::{Choice, Document, Drain, Fingerprint, Override, WeightOverride, find, is_in};
 use crate::config::{Config, MOST_BACKENDS, Strategy};
 use crate::domain::{Backend, Timestamp, Weight};
 
@@ -69,8 +69,7 @@ impl Document {
             Change::Set { backend, body } => {
                 self.forget(&backend.id);
                 if find(configured, &backend.id) != Some(backend) {
-                    let by = Entry { body: body.into(), backend: Box::new(backend.clone()) };
-                    self.stand_in(configured, &backend.id, Some(by));
+                    self.stand_in(configured, &backend.id, Some(body));
                 }
             }
             Change::Weigh(weights) => {
@@ -88,7 +87,7 @@ impl Document {
             Change::Remove(id) => {
                 self.forget(id);
                 self.undrain(id);
-                if is_in(configured, id) {
+                if is_in(configured, id) || self.discovered.iter().any(|known| *known.id == *id) {
                     self.stand_in(configured, id, None);
                 }
             }
@@ -119,12 +118,12 @@ impl Document {
         self.weights.retain(|change| *change.id != *id);
     }
 
-    fn undrain(&mut self, id: &str) {
+    pub(super) fn undrain(&mut self, id: &str) {
         self.drains.retain(|drain| *drain.id != *id);
     }
 
-    fn stand_in(&mut self, configured: &Config, id: &str, by: Option<Entry>) {
+    fn stand_in(&mut self, configured: &Config, id: &str, body: Option<&str>) {
         let instead_of = Fingerprint::of(configured, id);
-        self.backends.push(Override { id: id.into(), instead_of, by });
+        self.backends.push(Override { id: id.into(), instead_of, body: body.map(Into::into) });
     }
 }

@@ -1,7 +1,8 @@
 //! The document as bytes: a version, and then one thing after the other, each with a tag.
 
-use super::document::{Choice, Document, Drain, Entry, Fingerprint, Override, WeightOverride};
-use crate::config::{Strategy, commands};
+use super::discovered::Discovered;
+use super::document::{Choice, Document, Drain, Fingerprint, Override, WeightOverride};
+use crate::config::Strategy;
 use crate::domain::{Decoder, Encoder, Weight};
 
 const VERSION: u8 = 1;
@@ -11,6 +12,8 @@ const SET: u8 = 2;
 const REMOVED: u8 = 3;
 const WEIGHT: u8 = 4;
 const DRAIN: u8 = 5;
+const DISCOVERED: u8 = 6;
+const LEAVING: u8 = 7;
 
 impl Document {
     /// Reads one. What cannot be read is no change at all: requests go on as configured.
@@ -24,10 +27,13 @@ impl Document {
         if let Some(Choice { strategy, instead_of }) = self.strategy {
             out.u8(STRATEGY).text(strategy.name()).text(instead_of.name());
         }
-        for Override { id, instead_of, by } in &self.backends {
-            out.u8(if by.is_some() { SET } else { REMOVED }).text(id).u64(instead_of.0);
-            if let Some(entry) = by {
-                out.text(&entry.body);
+        for Discovered { id, cluster, body, leaving } in &self.discovered {
+            out.u8(if *leaving { LEAVING } else { DISCOVERED }).text(id).text(cluster).text(body);
+        }
+        for Override { id, instead_of, body } in &self.backends {
+            out.u8(if body.is_some() { SET } else { REMOVED }).text(id).u64(instead_of.0);
+            if let Some(body) = body {
+                out.text(body);
             }
         }
         for WeightOverride { id, instead_of, weight } in &self.weights {
@@ -54,17 +60,10 @@ fn read(bytes: &[u8]) -> Option<Document> {
                 let (strategy, instead_of) = (Strategy::from_name(from.text()?)?, Strategy::from_name(from.text()?)?);
                 document.strategy = Some(Choice { strategy, instead_of });
             }
-            SET => {
-                let (id, instead_of, body) = (from.text()?, Fingerprint(from.u64()?), from.text()?);
-                // Another version of this module may have taken what this one does not.
-                if let Ok(backend) = commands::backend(id, body.as_bytes()) {
-                    let by = Some(Entry { body: body.into(), backend: Box::new(backend) });
-                    document.backends.push(Override { id: id.into(), instead_of, by });
-                }
-            }
-            REMOVED => {
+            tag @ (SET | REMOVED) => {
                 let (id, instead_of) = (from.text()?.into(), Fingerprint(from.u64()?));
-                document.backends.push(Override { id, instead_of, by: None });
+                let body = if tag == SET { Some(from.text()?.into()) } else { None };
+                document.backends.push(Override { id, instead_of, body });
             }
             WEIGHT => {
                 let (id, instead_of, weight) = (from.text()?.into(), from.u32()?, from.u32()?);
@@ -74,6 +73,10 @@ fn read(bytes: &[u8]) -> Option<Document> {
             DRAIN => {
                 let (id, reason, since) = (from.text()?.into(), from.text()?.into(), from.time()?);
                 document.drains.push(Drain { id, reason, since, by: from.text()?.into() });
+            }
+            tag @ (DISCOVERED | LEAVING) => {
+                let (id, cluster, body) = (from.text()?.into(), from.text()?.into(), from.text()?.into());
+                document.discovered.push(Discovered { id, cluster, body, leaving: tag == LEAVING });
             }
             _ => return None,
         }

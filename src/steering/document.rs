@@ -2,7 +2,8 @@
 
 use std::hash::{Hash, Hasher};
 
-use crate::config::{Config, MOST_BACKENDS, Strategy};
+use super::discovered::Discovered;
+use crate::config::{Config, MOST_BACKENDS, Strategy, commands};
 use crate::domain::{Backend, Fnv, Timestamp, Weight};
 
 /// What operators changed, for all workers. It is the same document whatever is configured; what of it is in effect
@@ -10,6 +11,8 @@ use crate::domain::{Backend, Fnv, Timestamp, Weight};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Document {
     pub(super) strategy: Option<Choice>,
+    /// Clusters that said that they are backends; one an id.
+    pub(super) discovered: Vec<Discovered>,
     /// One an id.
     pub(super) backends: Vec<Override>,
     /// One an id.
@@ -30,16 +33,8 @@ pub(super) struct Choice {
 pub(super) struct Override {
     pub(super) id: Box<str>,
     pub(super) instead_of: Fingerprint,
-    pub(super) by: Option<Entry>,
-}
-
-/// A backend as an operator wrote it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
-    /// JSON.
-    pub(super) body: Box<str>,
-    /// What that means.
-    pub(super) backend: Box<Backend>,
+    /// JSON, as it was written.
+    pub(super) body: Option<Box<str>>,
 }
 
 /// Another weight than the configured one.
@@ -67,6 +62,7 @@ pub(crate) struct Drain {
 pub(crate) enum Source {
     Configuration,
     Api,
+    Discovery,
 }
 
 impl Source {
@@ -74,6 +70,7 @@ impl Source {
         match self {
             Self::Configuration => "configuration",
             Self::Api => "api",
+            Self::Discovery => "discovery",
         }
     }
 }
@@ -105,12 +102,19 @@ pub(super) fn find<'a>(config: &'a Config, id: &str) -> Option<&'a Backend> {
 }
 
 impl Override {
-    /// Whether it still stands for what is configured. A backend with the cluster of Envoy's admin interface never does.
+    /// Whether it still stands for what is configured.
     #[inline(never)]
     fn holds(&self, configured: &Config) -> bool {
-        let is_admin = self.by.as_ref().is_some_and(|entry| configured.is_admin(&entry.backend.cluster));
-        !is_admin && Fingerprint::of(configured, &self.id) == self.instead_of
+        Fingerprint::of(configured, &self.id) == self.instead_of
     }
+}
+
+/// What a body means with this configuration. None where it leads to Envoy's admin interface, or where another version of
+/// this module took what this one does not.
+#[inline(never)]
+fn read(configured: &Config, id: &str, body: &str) -> Option<Backend> {
+    let backend = commands::backend(id, body.as_bytes()).ok()?;
+    (!configured.is_admin(&backend.cluster)).then_some(backend)
 }
 
 impl WeightOverride {
@@ -132,25 +136,20 @@ impl Document {
     #[inline(never)]
     fn backends(&self, configured: &Config, removals: bool) -> Vec<Backend> {
         let mut backends = configured.backends.clone();
-        for Override { id, by, .. } in self.backends.iter().filter(|change| change.holds(configured)) {
-            let place = backends.binary_search_by(|backend| backend.id.cmp(id));
-            match (by, place) {
+        for Discovered { id, body, leaving, .. } in self.discovered(configured) {
+            put(&mut backends, id, read(configured, id, body).map(|backend| Backend { draining: *leaving, ..backend }));
+        }
+        for Override { id, body, .. } in self.backends.iter().filter(|change| change.holds(configured)) {
+            match (body, backends.binary_search_by(|backend| backend.id.cmp(id))) {
+                (Some(body), _) => put(&mut backends, id, read(configured, id, body)),
                 (None, Ok(place)) if removals => drop(backends.remove(place)),
-                (Some(entry), Err(place)) if backends.len() < MOST_BACKENDS => {
-                    backends.insert(place, Backend::clone(&entry.backend));
-                }
-                (Some(entry), Ok(place)) => {
-                    if let Some(backend) = backends.get_mut(place) {
-                        backend.clone_from(&entry.backend);
-                    }
-                }
-                _ => {}
+                (None, _) => {}
             }
         }
         for backend in &mut backends {
             let mut weights = self.weights.iter().filter(|change| change.id == backend.id && change.holds(configured));
             backend.weight = weights.next_back().map_or(backend.weight, |change| change.weight);
-            backend.draining = self.drain(&backend.id).is_some();
+            backend.draining |= self.drain(&backend.id).is_some();
         }
         backends
     }
@@ -161,23 +160,33 @@ impl Document {
     }
 
     pub(super) fn source(&self, configured: &Config, id: &str) -> Source {
-        let is_set = |change: &Override| *change.id == *id && change.by.is_some() && change.holds(configured);
-        if self.backends.iter().any(is_set) { Source::Api } else { Source::Configuration }
+        let is_set = |change: &Override| *change.id == *id && change.body.is_some() && change.holds(configured);
+        if self.backends.iter().any(is_set) {
+            Source::Api
+        } else if is_in(configured, id) {
+            Source::Configuration
+        } else {
+            Source::Discovery
+        }
     }
 
     pub(super) fn drain(&self, id: &str) -> Option<&Drain> {
         self.drains.iter().find(|drain| *drain.id == *id)
     }
 
-    /// Backends of the configuration that are not in effect.
-    pub(super) fn removed<'a>(&self, configured: &'a Config) -> Vec<&'a str> {
+    /// Backends that are there to be, and were removed.
+    pub(super) fn removed<'a>(&'a self, configured: &'a Config) -> Vec<&'a str> {
         let effect = self.effect(configured);
         let ids = configured.backends.iter().map(|backend| &*backend.id);
+        let ids = ids.chain(self.discovered(configured).map(|known| &*known.id));
         ids.filter(|id| !is_in(&effect, id)).collect()
     }
 
     /// Forgets what this configuration overrules, has no room for or says itself. Returns the paths of what ended.
     pub(super) fn settle(&mut self, configured: &Config) -> Vec<String> {
+        if configured.discovery.is_none() {
+            self.discovered.clear();
+        }
         let mut ended = Vec::new();
         let mut keep = |keeps: bool, path: &dyn Fn() -> String| {
             if !keeps {
@@ -187,22 +196,35 @@ impl Document {
         };
         let strategy = self.strategy(configured);
         self.strategy = self.strategy.filter(|_| keep(strategy != configured.strategy, &|| "strategy".to_owned()));
-        let effect = self.effect(configured);
-        self.backends.retain(|change| {
-            let in_effect = find(&effect, &change.id);
-            let is_done = change.holds(configured) && in_effect.is_some() == change.by.is_some();
-            let is_other =
-                in_effect.is_none() || change.by.as_ref().map(|entry| &*entry.backend) != find(configured, &change.id);
-            keep(is_done && is_other, &|| format!("backend_instances.{}", change.id))
-        });
-        let mut weights = std::mem::take(&mut self.weights);
+        // What there is without what is said of it besides.
+        let (mut weights, drains) = (std::mem::take(&mut self.weights), std::mem::take(&mut self.drains));
         let plain = self.effect(configured);
+        self.backends.retain(|change| {
+            let (was, is) = (find(configured, &change.id), find(&plain, &change.id));
+            let is_done = if change.body.is_some() { is.is_some() && is != was } else { is.is_none() };
+            keep(is_done && change.holds(configured), &|| format!("backend_instances.{}", change.id))
+        });
         weights.retain(|change| {
             let is_other = find(&plain, &change.id).is_some_and(|backend| backend.weight != change.weight);
             keep(is_other && change.holds(configured), &|| format!("backend_instances.{}.weight", change.id))
         });
-        self.weights = weights;
-        self.drains.retain(|drain| keep(is_in(&effect, &drain.id), &|| format!("drain of {}", drain.id)));
+        (self.weights, self.drains) = (weights, drains);
+        self.drains.retain(|drain| keep(is_in(&plain, &drain.id), &|| format!("drain of {}", drain.id)));
         ended
+    }
+}
+
+/// Puts a backend in the place of the one that has its id, or between the others, which are sorted by that.
+#[inline(never)]
+fn put(backends: &mut Vec<Backend>, id: &str, backend: Option<Backend>) {
+    let place = backends.binary_search_by(|other| (*other.id).cmp(id));
+    match (backend, place) {
+        (Some(backend), Ok(place)) => {
+            if let Some(other) = backends.get_mut(place) {
+                *other = backend;
+            }
+        }
+        (Some(backend), Err(place)) if backends.len() < MOST_BACKENDS => backends.insert(place, backend),
+        _ => {}
     }
 }

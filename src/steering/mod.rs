@@ -15,6 +15,7 @@
 
 mod change;
 mod code;
+mod discovered;
 mod document;
 #[cfg(test)]
 mod tests;
@@ -22,9 +23,10 @@ mod tests;
 use std::sync::Arc;
 
 pub(crate) use change::{Change, Refused};
+pub(crate) use discovered::Fate;
 pub(crate) use document::{Drain, Source};
 
-use crate::config::{Config, Strategy};
+use crate::config::{Config, Found, Strategy};
 use crate::domain::Backend;
 use crate::state::{Cas, Store, StoreError, update};
 use document::Document;
@@ -34,8 +36,11 @@ const KEY: &str = "llm-router/1/steering";
 /// The most that all changes together may take, in bytes: every VM reads it twenty times a second.
 const LARGEST: usize = 256 << 10;
 
+/// Ids that an Envoy may come to know at run time: each leaves a record, and names of metrics.
+pub(crate) const MOST_IDS: usize = 1_024;
+
 /// What is in effect, as this VM knows it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Steering {
     configured: Arc<Config>,
     document: Document,
@@ -43,6 +48,9 @@ pub(crate) struct Steering {
     /// The paths of what this configuration ended at its beginning.
     ended: Vec<String>,
 }
+
+/// What became of discovered backends.
+pub(crate) type Fates = Vec<(Box<str>, Fate)>;
 
 impl Steering {
     /// What a new configuration begins with. Changes that it overrules, or that it has no room for, end here, also for
@@ -75,6 +83,21 @@ impl Steering {
             }
             let bytes = document.encode();
             if bytes.len() > LARGEST { (None, Err(Refused::TooMuch)) } else { (Some(bytes), Ok(())) }
+        })
+    }
+
+    /// Takes what a look at all clusters found, for all workers. Returns what became of whom, most of the time nothing;
+    /// none if that takes more room than there is for it.
+    pub(crate) fn discover(&self, store: &impl Store, found: &[&Found]) -> Result<Option<Fates>, StoreError> {
+        update(store, KEY, |bytes| {
+            let mut document = bytes.map(Document::decode).unwrap_or_default();
+            let fates = document.discover(&self.configured, found);
+            let bytes = document.encode();
+            match bytes.len() > LARGEST {
+                _ if fates.is_empty() => (None, Some(fates)),
+                false => (Some(bytes), Some(fates)),
+                true => (None, None),
+            }
         })
     }
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 use super::pace::{Pace, UnderWay};
 use super::{Answer, Cx, Lookout};
 use crate::alerts::{
-    Alert, Batch, Board, Changes, Delivery, KEY, Reading, Sent, TIMEOUT, Terms, admin, availability, is_available,
-    letter, of_backend,
+    Alert, AlertKind, Batch, Board, Changes, Delivery, KEY, Reading, Sent, TIMEOUT, Terms, admin, availability,
+    is_available, letter, of_backend,
 };
 use crate::config::{LogLevel, Webhook};
 use crate::host::Host;
@@ -30,6 +30,8 @@ pub(super) struct Alarms {
     over: Option<(Sent, Delivery)>,
     /// Whether the last call failed.
     failing: bool,
+    /// Whether the counters of alerts are there, at 0 where nothing was raised yet.
+    counts: bool,
 }
 
 /// What a look at the board led to.
@@ -53,6 +55,10 @@ impl Alarms {
         if !cx.view.keeps_watch(cx.number, cx.now) {
             self.note(cx);
             return;
+        }
+        if !std::mem::replace(&mut self.counts, true) {
+            let each = AlertKind::ALL.into_iter().flat_map(|alert| [true, false].map(|raised| (alert, raised)));
+            each.for_each(|(alert, raised)| _ = cx.host.read(Metric::Alerts { alert, raised }));
         }
         let alerts = &cx.router.config().alerts;
         let terms = Terms { is_sent: alerts.webhook.is_some(), min_interval: alerts.min_interval };

@@ -174,7 +174,7 @@ impl Lookout {
 }
 
 /// Whether there is a backend for this configuration to look after.
-fn keeps_any<H: Host>(cx: &mut Cx<'_, H>) -> bool {
+pub(super) fn keeps_any<H: Host>(cx: &mut Cx<'_, H>) -> bool {
     let router = cx.router;
     router.places().fold(false, |any, (_, _, place)| cx.keeps(place) || any)
 }

@@ -6,13 +6,15 @@
 //! | Envoy, which checks hosts and ejects outliers | `lookout` |
 //! | the backend itself, when it is asked | `rounds` |
 //!
-//! What that shows, and is worth telling without being asked, is `alerts`.
+//! Clusters of Envoy may say of themselves that they are backends (`discovery`). What is worth telling without being asked
+//! is `alerts`.
 //!
 //! They ask over the network and are answered later, in a callback. What they learn goes into the backends' records, and
 //! from there to all workers at their next tick. Nothing waits for it: where it fails, requests go on without it.
 
 mod alerts;
 mod answer;
+mod discovery;
 mod lookout;
 mod pace;
 mod rate;
@@ -34,6 +36,7 @@ use crate::logging;
 use crate::metrics::{Internal, Method, Metric, Status};
 use crate::state::{AccountKey, Place, Record, View, WaitingList};
 use alerts::Alarms;
+use discovery::Discovery;
 use lookout::Lookout;
 use rate::Rate;
 use rounds::Rounds;
@@ -49,6 +52,7 @@ pub struct Upkeep {
     number: u64,
     config: Arc<Config>,
     lookout: Option<Lookout>,
+    discovery: Option<Discovery>,
     rounds: Rounds,
     rate: Rate,
     alarms: Alarms,
@@ -62,6 +66,7 @@ impl Upkeep {
             number: view.number_configuration(),
             config: Arc::clone(config),
             lookout: Lookout::new(config),
+            discovery: Discovery::new(config),
             rounds: Rounds::new(&config.backends),
             rate: Rate::default(),
             alarms: Alarms::default(),
@@ -100,6 +105,9 @@ impl Upkeep {
         if let Some(lookout) = &mut self.lookout {
             lookout.tick(&mut cx);
         }
+        if let Some(discovery) = &mut self.discovery {
+            discovery.tick(&mut cx);
+        }
         self.rounds.tick(&mut cx);
         self.alarms.tick(&mut cx, self.lookout.as_ref());
     }
@@ -122,6 +130,7 @@ impl Upkeep {
         self.follow(router);
         let mut cx = Cx { number: self.number, router, view, host, now: host.now() };
         let is_known = self.lookout.as_mut().is_some_and(|lookout| lookout.answered(&mut cx, answer))
+            || self.discovery.as_mut().is_some_and(|discovery| discovery.answered(&cx, answer))
             || self.alarms.answered(&mut cx, answer);
         if !is_known {
             self.rounds.answered(&mut cx, answer);

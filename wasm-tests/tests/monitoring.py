@@ -43,7 +43,6 @@ SMTP_USER, SMTP_PASSWORD, WEBHOOK_TOKEN = "llm-router@example.com", "secret of t
 UNSEEN = {
     "loadbalancer_internal_errors_total",  # nothing goes wrong inside the router
     "loadbalancer_circuit_breaker_transitions_total",  # comes with the breaker that opens
-    "loadbalancer_alerts_total",  # likewise
     "loadbalancer_alert_deliveries_total",  # the router's own webhook is not configured
 }
 

@@ -29,7 +29,7 @@ fn router(min_interval_seconds: u64) -> Value {
     json!({"strategy": "round_robin",
         "backend_instances": {"alpha": {"circuit_breaker": breaker}, "beta": {}, "gamma": {}},
         "alerts": {"webhook_cluster": "hooks", "webhook_path": "/v1/completions?from=router", "webhook_host": "hooks.example",
-            "min_interval_seconds": min_interval_seconds, "thresholds": {"error_rate": 1, "min_available": 0.5}}})
+            "min_interval_seconds": min_interval_seconds, "thresholds": {"error_rate": 1, "response_time_ms": 600_000}}})
 }
 
 fn four_workers(backends: &[Backend], hooks: &Backend) -> Builder {
@@ -106,7 +106,8 @@ const RESOLVED: &str = "resolved circuit_breaker_opened";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backend_that_dies_is_one_alert_and_one_call_over_all_workers_and_so_is_its_return() {
     let (backends, hooks) = (trio().await, hooks().await);
-    let envoy = four_workers(&backends, &hooks).router(router(300)).start().await;
+    let rig = four_workers(&backends, &hooks).credential("hooks", "Bearer sim-key");
+    let envoy = rig.router(router(300)).start().await;
     under_load(&envoy, async {
         active(&envoy, &[]).await;
         backends[0].kill().await;
@@ -135,6 +136,7 @@ async fn a_backend_that_dies_is_one_alert_and_one_call_over_all_workers_and_so_i
     let call = &hooks.journal()[0];
     assert_eq!((call.method.as_str(), call.path.as_str()), ("POST", "/v1/completions?from=router"));
     assert_eq!(call.header("host").as_deref(), Some("hooks.example"));
+    assert_eq!(call.header("authorization").as_deref(), Some("Bearer sim-key"), "by Envoy");
     assert_eq!(call.header("content-type").as_deref(), Some("application/json"));
     let body = call.json();
     assert_eq!(body["status"], "firing");

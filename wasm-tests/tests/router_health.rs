@@ -447,30 +447,7 @@ async fn a_check_goes_the_way_of_the_requests_with_the_key_that_envoy_adds() {
     models["host"] = "api.perplexity.ai".into();
     router["backend_instances"]["alpha"] = json!({"backend_type": "perplexity", "health_check": models});
     router["backend_instances"]["beta"] = json!({"backend_type": "anthropic", "health_check": check("/v1/models")});
-    let ty = "type.googleapis.com/envoy.extensions";
-    let credentials = json!({
-        "@type": format!("{ty}.filters.http.credential_injector.v3.CredentialInjector"),
-        "overwrite": true,
-        "credential": {"name": "key", "typed_config": {
-            "@type": format!("{ty}.http.injected_credentials.generic.v3.Generic"),
-            "credential": {"name": "key"},
-        }},
-    });
-    let options = json!({
-        "@type": format!("{ty}.upstreams.http.v3.HttpProtocolOptions"),
-        "explicit_http_config": {"http_protocol_options": {}},
-        "http_filters": [
-            {"name": "key", "typed_config": credentials},
-            {"name": "envoy.filters.http.upstream_codec",
-                "typed_config": {"@type": format!("{ty}.filters.http.upstream_codec.v3.UpstreamCodec")}},
-        ],
-    });
-    let options = json!({"typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options}});
-    let rig =
-        four_workers(&backends).route(Route::ClusterHeader).router(router).tune("alpha", options).patch(|config| {
-            let secret = json!({"name": "key", "generic_secret": {"secret": {"inline_string": "Bearer sim-key"}}});
-            config["static_resources"]["secrets"] = json!([secret]);
-        });
+    let rig = four_workers(&backends).route(Route::ClusterHeader).router(router).credential("alpha", "Bearer sim-key");
     let envoy = rig.start().await;
     until("both were asked", || async { !alpha.journal().is_empty() && !beta.journal().is_empty() }).await;
     let asked = alpha.journal().remove(0);

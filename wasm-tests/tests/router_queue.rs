@@ -210,7 +210,9 @@ async fn a_tenant_that_sends_ten_times_as_much_waits_behind_itself() {
         assert_eq!(reply.status, 200, "{}", reply.text());
         waited[usize::from(tenant == "few")].push(reply.elapsed);
     }
-    waited.iter_mut().for_each(|times| times.sort_unstable());
+    for times in &mut waited {
+        times.sort_unstable();
+    }
     let [many, few] = waited.map(|times| times[times.len() / 2]);
     assert!(few < many, "half of the few waited {few:?}, half of the many {many:?}");
     // Turn by turn: while the few are served, about as many of the other tenant are.

@@ -212,6 +212,7 @@ prop_compose! {
         seed in option::of(any::<u64>()),
         admin in option::of(100_u64..=60_000),
         alerts in alerts(),
+        discovery in option::of("[!-~]{1,255}"),
         panic_threshold in 0_u16..=1_000,
     ) -> Config {
         let backends: Vec<Backend> = backends
@@ -237,6 +238,7 @@ prop_compose! {
                 interval: Duration::from_millis(interval),
             }),
             alerts,
+            discovery: discovery.filter(|_| admin.is_some()).map(Into::into),
             panic_threshold: PerMille::new(panic_threshold),
             queue: admin.map(|ms| Queue { size: 1 + ms as usize % 4_096, timeout: Duration::from_millis(ms) }),
             logging: Logging { format, level, decisions: PerMille::new(decisions), filter_state },

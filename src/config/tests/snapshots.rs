@@ -59,6 +59,7 @@ fn a_configuration_with_every_key() {
             "webhook_cluster": "hooks", "webhook_path": "/services/x", "webhook_host": "hooks.slack.com",
             "min_interval_seconds": 60, "thresholds": { "min_available": 0.75, "response_time_ms": 2500, "error_rate": 0.05 },
         },
+        "discovery": { "enabled": true, "metadata_namespace": "com.example.llm" },
         "panic_threshold": 0.5,
         "queue": { "size": 200, "timeout_ms": 30_000 },
         "logging": { "format": "text", "level": "debug", "decisions": 0.25, "filter_state": true },
@@ -100,6 +101,7 @@ fn every_kind_of_error_at_once() {
             "webhook_cluster": "dotted.id", "webhook_path": "x", "min_interval_seconds": -1,
             "thresholds": { "min_available": 1.1 },
         },
+        "discovery": { "enabled": "yes", "metadata_namespace": "a b" },
         "response_header": true,
         "temperature": 1,
     }));

@@ -117,6 +117,33 @@ impl Builder {
         self.tune(cluster, json!({"outlier_detection": detection}))
     }
 
+    /// Envoy adds this `authorization` to all that goes to a cluster, by its `credential_injector` as an upstream filter.
+    #[must_use]
+    pub fn credential(self, cluster: &str, authorization: &str) -> Self {
+        let ty = "type.googleapis.com/envoy.extensions";
+        let injector = json!({
+            "@type": format!("{ty}.filters.http.credential_injector.v3.CredentialInjector"),
+            "overwrite": true,
+            "credential": {"name": "key", "typed_config": {
+                "@type": format!("{ty}.http.injected_credentials.generic.v3.Generic"),
+                "credential": {"name": "key"},
+            }},
+        });
+        let options = json!({
+            "@type": format!("{ty}.upstreams.http.v3.HttpProtocolOptions"),
+            "explicit_http_config": {"http_protocol_options": {}},
+            "http_filters": [
+                {"name": "key", "typed_config": injector},
+                {"name": "envoy.filters.http.upstream_codec",
+                    "typed_config": {"@type": format!("{ty}.filters.http.upstream_codec.v3.UpstreamCodec")}},
+            ],
+        });
+        let key = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+        let secret = json!({"name": "key", "generic_secret": {"secret": {"inline_string": authorization}}});
+        self.tune(cluster, json!({"typed_extension_protocol_options": {key: options}}))
+            .patch(move |config| config["static_resources"]["secrets"] = json!([secret]))
+    }
+
     /// A cluster `envoy_admin` that points at this Envoy's own admin interface.
     #[must_use]
     pub fn admin_cluster(mut self) -> Self {
