@@ -21,7 +21,7 @@ pub struct Cost {
     pub pacing: bool,
     /// A header that says who is asking, set by a filter before this one.
     pub tenant_header: Option<Box<str>>,
-    /// Those who have limits of their own, sorted by name.
+    /// Those who have limits of their own, sorted by name, as the document is.
     pub tenants: Vec<Tenant>,
 }
 
@@ -81,11 +81,10 @@ pub(super) fn cost(reader: &mut Reader<'_, '_>) -> Cost {
     if tenant_header.is_some_and(|name| !is_header(name)) {
         reader.problem("tenant_header", NO_HEADER);
     }
-    let mut tenants = reader.map("tenants", tenant);
+    let tenants = reader.map("tenants", tenant);
     if tenants.len() > MOST_TENANTS {
         reader.problem("tenants", format!("{} tenants; at most {MOST_TENANTS} are possible", tenants.len()));
     }
-    tenants.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     reader.later(LATER);
     Cost { limits, on_exhausted, pacing, tenant_header: tenant_header.map(Into::into), tenants }
 }

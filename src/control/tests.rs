@@ -619,3 +619,16 @@ fn what_a_backend_says_of_itself_is_in_its_health() {
     );
     assert_eq!(health["health_status"]["openai"]["b"]["details"], json!({}), "nobody checks it");
 }
+
+#[test]
+fn a_backend_that_is_given_a_budget_at_run_time_has_an_account() {
+    let mut rig = Rig::three("round_robin");
+    assert_eq!(rig.get(1, "/budget")["backends"], json!([]));
+    let reply = rig.call(0, "PUT", "/backends/a", &[], br#"{"cost_per_1k_tokens":1,"daily_budget_usd":3}"#);
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    rig.tick();
+    for worker in 0..2 {
+        let shown = rig.get(worker, "/budget");
+        assert_eq!((&shown["backends"][0]["id"], &shown["backends"][0]["day"]["limit_usd"]), (&json!("a"), &json!(3)));
+    }
+}

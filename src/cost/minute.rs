@@ -80,8 +80,11 @@ impl Minute {
     /// Reads it.
     #[inline(never)]
     pub(crate) fn decode(from: &mut Decoder<'_>) -> Option<Self> {
-        let len = from.u8()?;
-        (0..len).map(|_| Some((from.u64()?, from.u32()?))).collect::<Option<_>>().map(Self)
+        let mut slots = Vec::new();
+        for _ in 0..from.u8()? {
+            slots.push((from.u64()?, from.u32()?));
+        }
+        Some(Self(slots))
     }
 
     fn live(&self, now: Timestamp) -> impl Iterator<Item = (u64, u64)> {

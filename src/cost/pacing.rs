@@ -30,7 +30,17 @@ pub fn thrift(account: &Account, limits: &Limits, reserved: PicoUsd, now: Timest
 
 /// The part of its traffic that a backend keeps at which a request costs so much.
 pub fn part(cost: PicoUsd, cheapest: PicoUsd, thrift: f64) -> f64 {
-    if thrift <= 0.0 || cost <= cheapest { 1.0 } else { (cheapest.0 as f64 / cost.0 as f64).max(FREE).powf(thrift) }
+    if thrift <= 0.0 || cost <= cheapest {
+        return 1.0;
+    }
+    power((cheapest.0 as f64 / cost.0 as f64).max(FREE), thrift)
+}
+
+/// `base ^ exponent`, that to the nearest sixteenth: the general function takes as much code as all of this file.
+fn power(base: f64, exponent: f64) -> f64 {
+    let sixteenth = base.sqrt().sqrt().sqrt().sqrt();
+    let times = (exponent * 16.0).round() as u32;
+    (0..times).fold(1.0, |product, _| product * sixteenth)
 }
 
 #[cfg(test)]

@@ -220,10 +220,13 @@ impl Ledger {
         if from.u8()? != VERSION {
             return None;
         }
-        let accounts = (0..from.u16()?).map(|_| Some((AccountKey(from.u64()?), Account::decode(&mut from)?)));
-        let accounts = accounts.collect::<Option<_>>()?;
-        let members = (0..from.u16()?).map(|_| from.u64()).collect::<Option<_>>()?;
-        let mut reserved = Vec::new();
+        let (mut accounts, mut members, mut reserved) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..from.u16()? {
+            accounts.push((AccountKey(from.u64()?), Account::decode(&mut from)?));
+        }
+        for _ in 0..from.u16()? {
+            members.push(from.u64()?);
+        }
         while !from.is_empty() {
             reserved.push(Reserved {
                 member: from.u64()?,
