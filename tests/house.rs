@@ -50,15 +50,19 @@ fn the_core_has_no_clock_and_no_entropy() {
 
 #[test]
 fn arrows_point_one_way() {
-    let rooms: [(&str, &[&str]); 8] = [
+    let rooms: [(&str, &[&str]); 12] = [
         ("domain", &[]),
         ("learning", &["domain"]),
         ("tokens", &["domain"]),
         ("protocol", &["domain"]),
         ("health", &["domain", "learning"]),
-        ("config", &["domain"]),
-        ("state", &["domain", "learning", "health", "tokens"]),
-        ("cost", &["domain", "state"]),
+        ("cost", &["domain"]),
+        ("config", &["domain", "json"]),
+        ("state", &["domain", "learning", "health", "tokens", "cost"]),
+        ("steering", &["config", "domain", "state"]),
+        ("alerts", &["domain", "health", "json", "state"]),
+        ("queue", &["domain", "state"]),
+        ("routing", &["config", "cost", "domain", "state", "health"]),
     ];
     for (room, may) in rooms {
         for (path, code) in core().iter().filter(|(path, _)| path.components().any(|c| c.as_os_str() == room)) {

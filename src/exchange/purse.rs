@@ -7,12 +7,13 @@
 use super::Context;
 use super::router::{Route, Router};
 use crate::config::{Config, OnExhausted};
-use crate::cost::{self, Bill, Claim, Heard, Shortage, estimate, pacing};
+use crate::cost::{Bill, Claim, Heard, Shortage, pacing};
 use crate::domain::{Api, Backend, BackendIndex, Ending, Failure, Limits, PicoUsd, Timestamp, Tokens};
 use crate::host::Host;
 use crate::metrics::Metric;
 use crate::protocol::AnswerFacts;
 use crate::routing::{Ask, Exclusion, Nobody, admits};
+use crate::routing::{estimate, most};
 use crate::state::{AccountKey, Line, Record, Reservation, Spent, StoreError};
 use crate::tokens;
 
@@ -53,7 +54,7 @@ impl Router {
         customer: Customer,
         binding: Binding,
     ) -> Vec<Line> {
-        let most = if customer.pays { cost::most(backend, record, ask.facts, ask.text) } else { PicoUsd(0) };
+        let most = if customer.pays { most(backend, record, ask.facts, ask.text) } else { PicoUsd(0) };
         let claim = Claim { cost: most, tokens: estimate(backend, record, ask.facts, ask.text).tokens() };
         let bound = |limits: &Limits| match binding {
             Binding::All => *limits,

@@ -9,7 +9,6 @@ use super::purse::{Binding, Customer, is_limited};
 use super::turns::{SharedTurns, Turnstile};
 use super::{Context, Refusal, RefusalCode};
 use crate::config::Config;
-use crate::cost::{Estimate, estimate};
 use crate::domain::{
     Backend, BackendIndex, Fnv, PerMille, QuotaReport, RequestFacts, Rng, SplitMix64, Timestamp, Tokens,
 };
@@ -17,6 +16,7 @@ use crate::health::{BreakerPhase, Ended, Pass};
 use crate::host::Host;
 use crate::metrics::{Internal, Method, Metric};
 use crate::routing::{Ask, Attempts, Fleet, MAX_ATTEMPTS, Nobody, Strategy, admits, limits, plan};
+use crate::routing::{Estimate, estimate};
 use crate::state::{
     Backends, Cursor, Leaving, Notice, Outcome, Place, Record, Reservation, Signal, Smooth, Store, StoreError, View,
     WaitingList,

@@ -1,7 +1,6 @@
 //! Who may serve a request.
 
-use super::{Ask, Fleet};
-use crate::cost::estimate;
+use super::{Ask, Fleet, estimate};
 use crate::domain::{Backend, BackendIndex, Timestamp};
 use crate::state::{Backends, Record};
 

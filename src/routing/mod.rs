@@ -4,6 +4,7 @@
 //! [`strategy`] ranks the eligible ones; [`plan()`] puts them in the order in which they are tried.
 
 mod candidates;
+mod estimate;
 mod plan;
 pub mod strategy;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod why;
 
 pub use candidates::{Candidate, Exclusion, Terms, candidates};
 pub(crate) use candidates::{admits, assess, limits};
+pub use estimate::{Estimate, estimate, most};
 pub use plan::{Attempts, MAX_ATTEMPTS, Nobody, plan};
 pub use strategy::{Merit, Strategy, Term};
 

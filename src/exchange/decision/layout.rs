@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::{Decision, Excluded, Finding, Standing, Text, Upshot};
-use crate::cost::Estimate;
 use crate::domain::{Decoder, Encoder, PerMille, PicoUsd, Timestamp, Tokens, Usage};
+use crate::routing::Estimate;
 use crate::state::Load;
 
 /// Of this layout; another one is not read.

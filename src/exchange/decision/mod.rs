@@ -14,9 +14,9 @@ pub(crate) use shown::{Detail, ranked_by};
 use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::cost::{Estimate, estimate};
 use crate::domain::{Backend, BackendIndex, PerMille, PicoUsd, Timestamp, Tokens, Usage};
 use crate::routing::{Ask, Attempts, Candidate, Exclusion, Fleet, Merit, Term, assess};
+use crate::routing::{Estimate, estimate};
 use crate::state::{Load, Record};
 
 /// A name of the house, or one that was read somewhere.

@@ -2,8 +2,8 @@
 
 use super::quality_based::performance;
 use super::working::{Term, Working};
-use crate::cost::estimate;
 use crate::domain::Timestamp;
+use crate::routing::estimate;
 use crate::routing::{Ask, Candidate};
 
 /// `estimated cost / (quality · health · performance)`, of this request: an answer that failed is worth nothing. One

@@ -2,10 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "wasm_bindgen_test hides that this is a test")]
 
 use llm_router::config;
-use llm_router::cost::estimate;
 use llm_router::domain::{Api, PerMille, RequestFacts, SplitMix64, Timestamp, Tokens};
 use llm_router::health::BreakerPhase;
 use llm_router::protocol::{self, Observer, StreamEnd};
+use llm_router::routing::estimate;
 use llm_router::routing::{Ask, Fleet, Strategy, Turns, plan};
 use llm_router::state::{Backends, Load, MemoryStore, Record, View};
 use llm_router::tokens::{Calibration, Counter};

@@ -1,6 +1,6 @@
-//! The expected cost of one request at one backend, and the cost of an answer.
+//! What a request is expected to take at a backend, and to cost there.
 
-use crate::domain::{Api, Backend, PicoUsd, Prices, RequestFacts, Tokens, Usage};
+use crate::domain::{Api, Backend, PicoUsd, Prices, RequestFacts, Tokens};
 use crate::state::Record;
 
 /// What a request is expected to take at one backend.
@@ -69,13 +69,6 @@ fn output_tokens(record: &Record, facts: &RequestFacts) -> Tokens {
     facts.max_output_tokens.map_or(expected, |most| most.min(expected))
 }
 
-/// What an answer cost: cached prompt tokens at their own price, and not twice.
-pub fn price_of(usage: &Usage, prices: &Prices) -> PicoUsd {
-    let cached = usage.cached_input.min(usage.input);
-    let fresh = Tokens(usage.input.0 - cached.0);
-    prices.input.of(fresh).plus(prices.cached_input.of(cached)).plus(prices.output.of(usage.output))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,11 +112,5 @@ mod tests {
             132_500
         );
         assert_eq!(most_of(&RequestFacts { api: Api::Embeddings, ..RequestFacts::default() }), 12_500);
-    }
-
-    #[test]
-    fn cached_tokens_are_billed_once_and_at_their_price() {
-        let usage = Usage { input: Tokens(1_000), cached_input: Tokens(900), output: Tokens(10) };
-        assert_eq!(price_of(&usage, &priced(0.01, 0.1).prices).micro_usd(), 1_000 + 900 + 1_000);
     }
 }
