@@ -160,30 +160,27 @@ function showAlerts(alerts) {
   write(find("summary", older), `Cleared lately (${alerts.recent.length})`);
 }
 
-// Wherever the answer has something spent beside its limit.
+// Of every account what its windows have spent, where there is a limit.
 function showBudget(budget) {
-  const lines = [];
-  const collect = (node, path) => {
-    if (node === null || typeof node !== "object") return;
-    const money = (word) => {
-      const key = Object.keys(node).find((key) => key.includes(word) && typeof node[key] === "number");
-      return key && node[key] / (key.includes("micro") ? 1e6 : 1);
-    };
-    const [spent, limit] = [money("spent"), money("limit")];
-    if (known(spent) && known(limit))
-      lines.push([path.filter((word) => word !== "budgets").join(" ") || "all", spent, limit]);
-    for (const key in node) collect(node[key], [...path, words(key)]);
-  };
-  collect(budget, []);
+  const accounts = [
+    ["all", budget?.overall],
+    ...(budget?.backends ?? []).map((backend) => [backend.id, backend]),
+    ...(budget?.tenants ?? []).map((tenant) => [`tenant ${tenant.name}`, tenant]),
+  ];
+  const lines = accounts.flatMap(([name, account]) =>
+    ["hour", "day"]
+      .filter((span) => known(account?.[span]?.limit_usd))
+      .map((span) => [`${name}, this ${span}`, account[span]]),
+  );
   $("budget").hidden = !lines.length;
   list(
     find("#budget ul"),
     lines,
-    ([path]) => path,
-    ([path]) => make("li", {}, make("strong", {}, path), bar(), make("span")),
-    (item, [, spent, limit]) => {
-      write(item.lastChild, `${dollars(spent)} of ${dollars(limit)} (${percent(limit ? spent / limit : 0)})`);
-      fill(item.children[1], limit ? spent / limit : 0);
+    ([name]) => name,
+    ([name]) => make("li", {}, make("strong", {}, name), bar(), make("span")),
+    (item, [, { spent_usd: spent, limit_usd: limit, used }]) => {
+      write(item.lastChild, `${dollars(spent)} of ${dollars(limit)} (${percent(used)})`);
+      fill(item.children[1], used);
     },
   );
 }

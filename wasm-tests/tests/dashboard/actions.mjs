@@ -91,20 +91,19 @@ export async function actions() {
     ]);
   });
 
-  if ("draining" in (await backend("openai_primary")))
-    await check("a drained backend gets no requests until it is used again", changing, async ({ page }) => {
-      const id = "openai_primary";
-      await row(page, id).getByRole("button", { name: "Drain" }).click();
-      await dialog(page).getByLabel("Reason").fill("a new disk");
-      await dialog(page).getByRole("button", { name: "Drain" }).click();
-      await giveToken(page);
-      await said(page, `${id} is draining`);
-      await cell(page, id, "status").getByText("a new disk").waitFor();
-      await eventually(async () => assert((await askTimes(8)).every((answer) => answer.backend !== id)));
-      await row(page, id).getByRole("button", { name: "Undrain" }).click();
-      await said(page, `${id} is in use again`);
-      await eventually(async () => assert((await askTimes(8)).some((answer) => answer.backend === id)));
-    });
+  await check("a drained backend gets no requests until it is used again", changing, async ({ page }) => {
+    const id = "openai_primary";
+    await row(page, id).getByRole("button", { name: "Drain" }).click();
+    await dialog(page).getByLabel("Reason").fill("a new disk");
+    await dialog(page).getByRole("button", { name: "Drain" }).click();
+    await giveToken(page);
+    await said(page, `${id} is draining`);
+    await cell(page, id, "status").getByText("a new disk").waitFor();
+    await eventually(async () => assert((await askTimes(8)).every((answer) => answer.backend !== id)));
+    await row(page, id).getByRole("button", { name: "Undrain" }).click();
+    await said(page, `${id} is in use again`);
+    await eventually(async () => assert((await askTimes(8)).some((answer) => answer.backend === id)));
+  });
 
   await check("an error of an action is said", { from: fleet(), mayFail: /drain/ }, async ({ page }) => {
     await page.route("**/drain", (route) =>

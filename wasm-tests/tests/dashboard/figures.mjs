@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { fleet } from "./fleet.mjs";
-import { askTimes, cell, check, eventually, get, has, read, shows } from "./rig.mjs";
+import { askTimes, cell, check, eventually, get, read, shows } from "./rig.mjs";
 
 export async function figures() {
   await askTimes(12);
@@ -55,43 +55,41 @@ export async function figures() {
     });
   });
 
-  if (await has("decisions?limit=1"))
-    await check("the decisions are the API's", {}, async ({ page }) => {
-      const shown = () =>
-        page
-          .locator("#decided > details")
-          .evaluateAll((all) => all.map((each) => [each.dataset.key, each.textContent]));
-      await eventually(async () => {
-        const { decisions } = await get("decisions?limit=20");
-        assert(decisions.length >= 12, "each question was decided");
-        const all = await shown();
-        assert.deepEqual(
-          all.map(([key]) => key),
-          decisions.map((decision) => decision.decision_id),
-        );
-        all.forEach(([, text], n) => {
-          const { backend, strategy, outcome } = decisions[n];
-          assert.match(text, new RegExp(`${backend}.*${strategy.replaceAll("_", " ")}.*${outcome.status} in`));
-        });
+  await check("the decisions are the API's", {}, async ({ page }) => {
+    const shown = () =>
+      page
+        .locator("#decided > details")
+        .evaluateAll((all) => all.map((each) => [each.dataset.key, each.textContent]));
+    await eventually(async () => {
+      const { decisions } = await get("decisions?limit=20");
+      assert(decisions.length >= 12, "each question was decided");
+      const all = await shown();
+      assert.deepEqual(
+        all.map(([key]) => key),
+        decisions.map((decision) => decision.decision_id),
+      );
+      all.forEach(([, text], n) => {
+        const { backend, strategy, outcome } = decisions[n];
+        assert.match(text, new RegExp(`${backend}.*${strategy.replaceAll("_", " ")}.*${outcome.status} in`));
       });
-      await page.locator("#decided summary").first().click();
-      await page.locator("#decided tbody tr").nth(3).waitFor();
-      const [[, text]] = await shown();
-      for (const { id } of (await get("backends")).backends) assert(text.includes(id), id);
-      assert.match(text, /Tried in this order: \w+/);
     });
+    await page.locator("#decided summary").first().click();
+    await page.locator("#decided tbody tr").nth(3).waitFor();
+    const [[, text]] = await shown();
+    for (const { id } of (await get("backends")).backends) assert(text.includes(id), id);
+    assert.match(text, /Tried in this order: \w+/);
+  });
 
-  if (await has("alerts"))
-    await check("the alerts are the API's", {}, async ({ page }) => {
-      await eventually(async () => {
-        const { active, recent } = await get("alerts");
-        assert.deepEqual(
-          [await page.locator("#active li").count(), await page.locator("#recent li").count()],
-          [active.length, recent.length],
-        );
-        assert.equal(await page.locator("#calm").isVisible(), active.length === 0);
-      });
+  await check("the alerts are the API's", {}, async ({ page }) => {
+    await eventually(async () => {
+      const { active, recent } = await get("alerts");
+      assert.deepEqual(
+        [await page.locator("#active li").count(), await page.locator("#recent li").count()],
+        [active.length, recent.length],
+      );
+      assert.equal(await page.locator("#calm").isVisible(), active.length === 0);
     });
+  });
 
   const canned = fleet();
   await check("every figure has its place, and rates come of two polls", { from: canned }, async ({ page }) => {
@@ -110,7 +108,7 @@ export async function figures() {
     assert.match(await tile("success"), /99\.1 %.*135 failed/);
     assert.match(await tile("refusals"), /4.*rate limited 3, no backend available 1/);
     assert.match(await tile("cost"), /\$7\.50/);
-    assert.match(await page.locator("#budget").textContent(), /hourly.*\$3\.21 of \$5\.00 \(64 %\)/);
+    assert.match(await page.locator("#budget").textContent(), /all, this hour.*\$3\.21 of \$5\.00 \(64 %\).*openai_2, this day.*\$4\.00 of \$8\.00 \(50 %\)/);
     assert.match(
       await page.locator("#active").textContent(),
       /Critical.*Circuit breaker opened: anthropic_3.*planned maintenance/,

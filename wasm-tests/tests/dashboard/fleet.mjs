@@ -169,7 +169,9 @@ export function fleet({ size = 4, rename = (id) => id, words = "planned maintena
       ],
     }),
     budget: () => ({
-      budgets: { hourly: { spent_usd: 3.21, limit_usd: 5 }, daily: { spent_usd: 12.5, limit_usd: 50 } },
+      overall: { hour: { spent_usd: 3.21, limit_usd: 5, used: 0.642 }, day: { spent_usd: 12.5, limit_usd: null, used: null } },
+      backends: [{ id: "openai_2", hour: { spent_usd: 1, limit_usd: null }, day: { spent_usd: 4, limit_usd: 8, used: 0.5 } }],
+      tenants: [],
     }),
     decisions: () => ({
       skipped: 0,

@@ -20,8 +20,6 @@ export const PHONE = { viewport: { width: 360, height: 740 } };
 export const api = (path, options = {}) =>
   fetch(`${control}/api/v1/router/${path}`, { signal: AbortSignal.timeout(LIMIT), ...options });
 export const get = async (path) => (await api(path)).json();
-// Some endpoints are younger than others.
-export const has = async (path) => (await api(path)).ok;
 export const backend = async (id) => (await get("backends")).backends.find((each) => each.id === id);
 
 // Another worker than the one that changed it knows a little later.
@@ -79,11 +77,9 @@ export async function check(what, { view = DESK, from, mayFail = /^$/ }, steps) 
   try {
     const page = await context.newPage();
     page.setDefaultTimeout(LIMIT);
-    // Endpoints that this router does not have are not asked twice; once they are.
-    const known = (url) => /router\/(alerts|budget|decisions)(\?|$)/.test(url) || mayFail.test(url);
     page.on("pageerror", (error) => faults.push(`error: ${error.message}`));
     page.on("console", (message) => {
-      const isLoad = message.text().startsWith("Failed to load resource") && known(message.location().url);
+      const isLoad = message.text().startsWith("Failed to load resource") && mayFail.test(message.location().url);
       if (["error", "warning"].includes(message.type()) && !isLoad) faults.push(`console: ${message.text()}`);
     });
     page.on(
