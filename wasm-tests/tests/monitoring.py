@@ -44,6 +44,10 @@ UNSEEN = {
     "loadbalancer_internal_errors_total",  # nothing goes wrong inside the router
     "loadbalancer_circuit_breaker_transitions_total",  # comes with the breaker that opens
     "loadbalancer_alert_deliveries_total",  # the router's own webhook is not configured
+    "loadbalancer_queue_depth",  # nor a queue
+    "loadbalancer_queue_wait_ms",
+    "loadbalancer_budget_spent_micro_usd",  # nor a budget
+    "loadbalancer_usage_estimated_total",
 }
 
 
