@@ -66,7 +66,14 @@ async fn every_metric_of_the_docs_is_there_with_its_labels_and_no_other() {
     let mut config = router();
     // A backend is no admin interface: what it answers is no list of clusters, which counts as an internal error.
     config["envoy_admin"] = json!({"cluster": "no_admin"});
-    let envoy = builder(&backends, config).cluster("no_admin", &[backends[2].port()]).start().await;
+    config["alerts"] = json!({"webhook_cluster": "hooks"});
+    config["cost"] = json!({"daily_budget_usd": 1_000});
+    config["queue"] = json!({"size": 64, "timeout_ms": 60_000});
+    for id in ["alpha", "beta", "gamma"] {
+        config["backend_instances"][id]["max_concurrent_requests"] = json!(2);
+    }
+    let some = [backends[2].port()];
+    let envoy = builder(&backends, config).cluster("no_admin", &some).cluster("hooks", &some).start().await;
     let client = Client::new();
     let quota = [
         ("x-ratelimit-limit-requests", "1000"),
@@ -74,6 +81,12 @@ async fn every_metric_of_the_docs_is_there_with_its_labels_and_no_other() {
         ("x-ratelimit-reset-requests", "60s"),
     ];
     let told = quota.into_iter().fold(Behaviour::default(), |told, (name, value)| told.with_header(name, value));
+    // More at once than there are places; what they cost is not reported.
+    for backend in &backends {
+        backend.set(Behaviour { usage: false, ..Behaviour::latency_ms(100) });
+    }
+    let crowd = load(&client, 18, 18, |_| Client::json_request(&envoy.url(CHAT), &chat("hello"))).await;
+    assert_eq!(crowd.failures(), 0, "{:?}", crowd.first_failure());
     for backend in &backends {
         backend.set(Behaviour { cached_tokens: 2, inter_token_ms: 1, ..told.clone() });
     }
