@@ -130,14 +130,9 @@ impl Rig {
 
     /// A client's request, answered after so many attempts a quarter of a second later.
     fn send_and_answer(&mut self, status: u16, attempts: u64) {
-        let headers = [(":method", "POST"), (":path", "/v1/chat/completions"), ("content-type", "application/json")];
-        self.world.request.replace(fake::headers(&headers));
-        self.world.request_body.replace(CHAT.into());
+        let mut exchange = self.begin();
         let Worker { router, view } = &mut self.workers[0];
         let mut cx = Context { router, view, host: &self.world };
-        let mut exchange = Exchange::default();
-        exchange.request_headers(&mut cx, false);
-        assert_eq!(exchange.request_body(&mut cx, CHAT.len(), true), exchange::Flow::Continue);
         self.world.pass_millis(250);
         self.world.response.replace(fake::headers(&[(":status", status.to_string().as_str())]));
         self.world.set_number(Property::AttemptCount, attempts);
