@@ -27,6 +27,7 @@ pub use answer::Answer;
 
 use std::sync::Arc;
 
+use crate::alerts::is_available;
 use crate::config::{Config, LogLevel};
 use crate::domain::{Backend, BackendIndex, PerMille, Span, Timestamp, Tokens};
 use crate::exchange::Router;
@@ -155,6 +156,8 @@ fn show(router: &Router, view: &View, host: &impl Host, now: Timestamp) {
         let phase = backend.breaker.map_or(BreakerPhase::Closed, |_| record.breaker.phase);
         host.record(Metric::BreakerState(index), phase.code().into());
         host.record(Metric::Health(index), (record.health(backend, now) * 1e3).round() as u64);
+        host.record(Metric::Present(index), 1);
+        host.record(Metric::Available(index), is_available(backend, record, view.ledger(), now).into());
         host.record(Metric::ResponseTime(index), record.response_time_ms(backend, now) as u64);
         host.record(Metric::ErrorRate(index), record.error_rate().get().into());
         host.record(Metric::Quality(index), backend.quality.get().into());
@@ -201,10 +204,12 @@ pub fn retire(gone: &Config, newer: Option<&Config>, host: &impl Host) {
     }
 }
 
-/// The gauges of a backend that is gone: nothing is wrong there.
+/// The gauges of a backend that is gone: nothing is wrong there, and it counts as none.
 fn rest(index: BackendIndex, in_flight: u32, host: &impl Host) {
     host.record(Metric::InFlight(index), in_flight.into());
     host.record(Metric::BreakerState(index), BreakerPhase::Closed.code().into());
+    host.record(Metric::Present(index), 0);
+    host.record(Metric::Available(index), 0);
     host.record(Metric::ResponseTime(index), 0);
     host.record(Metric::ErrorRate(index), 0);
     host.record(Metric::Health(index), PerMille::ONE.get().into());

@@ -1,7 +1,8 @@
 //! What is shown of the backends there are, and of those that are gone.
 
 use super::*;
-use crate::domain::Tokens;
+use crate::domain::{BackendIndex, Tokens};
+use crate::metrics::Metric;
 use crate::state::Leaving;
 use crate::upkeep::{farewell, retire};
 
@@ -17,6 +18,28 @@ fn a_breaker_that_is_disabled_while_it_is_open_is_shown_as_closed() {
     (rig.vm.router, rig.vm.upkeep) = configured(&rig.world, &mut rig.vm.view, &config(false));
     rig.run(100, None);
     assert_eq!(rig.metric("circuit_breaker_state"), 0);
+}
+
+#[test]
+fn who_may_be_asked_is_shown_and_who_is_gone_is_not_counted() {
+    let mut rig = Rig::new(&json!({"backend_instances": {"a": {}, "b": {}}}));
+    let shown = |rig: &Rig| {
+        let figures = rig.world.figures.borrow();
+        [0, 1].map(BackendIndex).map(|n| (figures[&Metric::Present(n)], figures[&Metric::Available(n)]))
+    };
+    rig.run(100, None);
+    assert_eq!(shown(&rig), [(1, 1); 2]);
+    let change = |rig: &mut Rig, change: Change<'_>| {
+        assert!(rig.vm.router.steering().change(&rig.world, change).expect("stored").is_ok());
+        let before = rig.vm.follow(&rig.world).expect("another router");
+        rig.run(100, None);
+        farewell(&before, &rig.vm.router, &rig.vm.view, &rig.world);
+    };
+    let now = rig.world.now();
+    change(&mut rig, Change::Drain { id: "a", reason: "", by: "", now });
+    assert_eq!(shown(&rig), [(1, 0), (1, 1)]);
+    change(&mut rig, Change::Remove("b"));
+    assert_eq!(shown(&rig), [(1, 0), (0, 0)]);
 }
 
 #[test]
