@@ -55,7 +55,7 @@ pub struct Upkeep {
     lookout: Option<Lookout>,
     discovery: Option<Discovery>,
     rounds: Rounds,
-    rate: Rate,
+    rate: Rate<Place>,
     alarms: Alarms,
     scaling: Scaling,
 }
@@ -167,14 +167,15 @@ fn show(router: &Router, view: &View, host: &impl Host, now: Timestamp) {
     }
 }
 
-/// All requests so far. To ask makes the counters that do not exist yet: a first failure is then a step from 0 to 1,
+/// The requests of each backend so far. To ask makes the counters that do not exist yet: a first failure is then a step from 0 to 1,
 /// which Prometheus sees, instead of a counter that comes into being at 1, which it does not.
-fn requests(router: &Router, host: &impl Host) -> u64 {
+fn requests(router: &Router, host: &impl Host) -> Vec<(Place, u64)> {
     let labels = || Status::ALL.into_iter().flat_map(|status| Method::ALL.map(|method| (status, method)));
-    let all = router
-        .places()
-        .flat_map(|(backend, ..)| labels().map(move |(status, method)| Metric::Requests { backend, status, method }));
-    all.filter_map(|metric| host.read(metric)).sum()
+    let of = |(backend, _, place): (BackendIndex, &Backend, Place)| {
+        let all = labels().map(|(status, method)| Metric::Requests { backend, status, method });
+        (place, all.filter_map(|metric| host.read(metric)).sum())
+    };
+    router.places().map(of).collect()
 }
 
 /// Shows the backends of `before` that are gone since, as long as requests are under way there; returns whether there
