@@ -69,6 +69,10 @@ pub enum Metric {
     },
     /// How well a backend is, in thousandths: `loadbalancer_backend_health{backend_id,backend_type}`.
     Health(BackendIndex),
+    /// 1 while it is configured, 0 when it is gone: `loadbalancer_backend_present{backend_id}`.
+    Present(BackendIndex),
+    /// 1 while it may be asked, else 0: `loadbalancer_backend_available{backend_id}`.
+    Available(BackendIndex),
     /// Latency as routing sees it: `loadbalancer_backend_response_time_ms{backend_id}`.
     ResponseTime(BackendIndex),
     /// Thousandths of its latest answers that failed: `loadbalancer_backend_error_rate{backend_id}`.
@@ -289,6 +293,8 @@ impl Metric {
             | Self::InFlight(_)
             | Self::BreakerState(_)
             | Self::Health(_)
+            | Self::Present(_)
+            | Self::Available(_)
             | Self::ResponseTime(_)
             | Self::ErrorRate(_)
             | Self::Quality(_)
@@ -327,6 +333,8 @@ impl Metric {
             Self::BreakerFailures(_) => "circuit_breaker_failures_total",
             Self::BreakerTransitions { .. } => "circuit_breaker_transitions_total",
             Self::Health(_) => "backend_health",
+            Self::Present(_) => "backend_present",
+            Self::Available(_) => "backend_available",
             Self::ResponseTime(_) => "backend_response_time_ms",
             Self::ErrorRate(_) => "backend_error_rate",
             Self::Quality(_) => "response_quality_score",
@@ -365,6 +373,8 @@ impl Metric {
             | Self::BreakerState(backend)
             | Self::BreakerFailures(backend)
             | Self::Health(backend)
+            | Self::Present(backend)
+            | Self::Available(backend)
             | Self::ResponseTime(backend)
             | Self::ErrorRate(backend)
             | Self::Quality(backend)

@@ -137,7 +137,7 @@ impl Call {
         if method != Some(endpoint.method().as_bytes()) {
             return Err(Reply::not_allowed(endpoint.allow()));
         }
-        if endpoint.changes_something() && is_foreign(&headers) {
+        if endpoint.changes_something() && is_foreign(&headers, token) {
             return Err(Reply::foreign());
         }
         if endpoint.changes_something() && !token.admits(header("authorization")) {
@@ -176,14 +176,27 @@ impl Call {
 /// Whether it comes from a page that was not served here. Without a token anybody who reaches the listener may change
 /// something, and the browser of an operator does, on behalf of whatever page is open in it. Browsers say where a page is
 /// from when it sends anything but a GET; other clients say nothing.
-fn is_foreign(headers: &[(String, Vec<u8>)]) -> bool {
+///
+/// A page of any name may have been served elsewhere, and the name be made to lead here since (DNS rebinding); then only a
+/// token tells.
+fn is_foreign(headers: &[(String, Vec<u8>)], token: &Token) -> bool {
     let origin = find(headers, "origin").map(|origin| match origin.split(|&b| b == b':').next() {
         Some(scheme @ (b"http" | b"https")) => origin.get(scheme.len() + b"://".len()..).unwrap_or_default(),
         _ => b"",
     });
     let own = find(headers, ":authority").unwrap_or_default();
-    origin.is_some_and(|origin| origin.is_empty() || !origin.eq_ignore_ascii_case(own))
+    let is_own = |origin: &[u8]| origin.eq_ignore_ascii_case(own) && (token.is_set() || cannot_be_rebound(origin));
+    origin.is_some_and(|origin| origin.is_empty() || !is_own(origin))
         || find(headers, "sec-fetch-site").is_some_and(|site| site == b"cross-site")
+}
+
+/// Whether the host of an origin is an address, or the name that means this machine everywhere. What ends in a number is
+/// no name to a browser.
+fn cannot_be_rebound(origin: &[u8]) -> bool {
+    let host = origin.split(|&b| b == b':').next().unwrap_or_default();
+    let last = host.rsplit(|&b| b == b'.').next().unwrap_or_default();
+    let is_number = !last.is_empty() && last.iter().all(u8::is_ascii_digit);
+    origin.starts_with(b"[") || is_number || host.eq_ignore_ascii_case(b"localhost")
 }
 
 fn find<'a>(headers: &'a [(String, Vec<u8>)], wanted: &str) -> Option<&'a [u8]> {
@@ -319,6 +332,30 @@ mod tests {
         }
         assert_eq!(status(drain, "sec-fetch-site", b"cross-site"), 403);
         assert_eq!(status(drain, "sec-fetch-site", b"same-origin"), 200);
+    }
+
+    #[test]
+    fn without_a_token_a_page_of_a_name_changes_nothing() {
+        let status = |host: &str, token: &Token| {
+            let origin = format!("http://{host}");
+            let headers = [
+                (":method", "POST"),
+                (":path", "/api/v1/router/backends/a/drain"),
+                (":authority", host),
+                ("origin", &origin),
+            ];
+            let mut headers = headers.map(|(name, value)| (name.to_owned(), value.into())).to_vec();
+            headers.push(("authorization".to_owned(), b"Bearer t".into()));
+            Call::read(headers, token).map_or_else(|reply| reply.status, |_| 200)
+        };
+        let token = Token::new(Some(b"t".to_vec()));
+        for here in ["127.0.0.1:8888", "192.0.2.7", "[::1]:8888", "[2001:db8::7]", "localhost:8888", "LocalHost"] {
+            assert_eq!((status(here, &Token::default()), status(here, &token)), (200, 200), "{here}");
+        }
+        for anywhere in ["evil.example:8888", "localhost.evil.example", "127.0.0.1.evil.example", "a.b:127", "x", "x."]
+        {
+            assert_eq!((status(anywhere, &Token::default()), status(anywhere, &token)), (403, 200), "{anywhere}");
+        }
     }
 
     #[test]

@@ -88,7 +88,8 @@ impl Reply {
     }
 
     pub(super) fn foreign() -> Self {
-        let message = "this call changes something and comes from a page of another origin";
+        let message = "this call changes something and comes from a page of another origin, or, as long as no token is set, \
+                       of a host that is neither an address nor localhost";
         Self::error(403, "forbidden_origin", message)
     }
 

@@ -12,6 +12,11 @@ impl Token {
         Self(token.map(Vec::into_boxed_slice))
     }
 
+    /// Whether the operator set one.
+    pub(super) const fn is_set(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Whether a call with this `authorization` header may change something.
     pub fn admits(&self, authorization: Option<&[u8]>) -> bool {
         let Some(token) = &self.0 else { return true };

@@ -1,5 +1,5 @@
-//! What became of the requests: totals as Envoy counts them, over all workers and configurations since its start, and
-//! how the answers of late were.
+//! What became of the requests: totals of the backends there are, as Envoy counts them over all workers and
+//! configurations since its start, and how the answers of late were.
 
 use super::json::{Millionths, Object, Thousandths, object};
 use super::show;

@@ -57,8 +57,7 @@ impl<H: Host> Context<'_, H> {
         let trusted = config.cost.tenant_header.as_deref();
         let trusted = headers.iter().rev().find(|(name, _)| trusted == Some(name)).map(|(_, value)| value.as_slice());
         let customer = Customer { tenant: config.cost.tenant(trusted.or(intake.tenant.as_deref())), pays: true };
-        let means = self.means(&ask, customer, Binding::All, now);
-        let findings = findings(&self.fleet(), &Ask { means: &means, ..ask }, now);
+        let findings = self.findings(&ask, customer, now);
         let decision = self.imagined(&ask, customer, now).map_err(|nobody| refuse(nobody, now));
         Ok(Rehearsal { facts, text, understood, strategy, findings, decision })
     }
@@ -79,6 +78,12 @@ impl<H: Host> Context<'_, H> {
         };
         let customer = Customer { tenant: config.cost.tenant(None), pays: true };
         self.imagined(&ask, customer, now).ok()
+    }
+
+    /// What can be said of each backend now.
+    pub(super) fn findings(&self, ask: &Ask<'_>, customer: Customer, now: Timestamp) -> Vec<Finding> {
+        let means = self.means(ask, customer, Binding::All, now);
+        findings(&self.fleet(), &Ask { means: &means, ..*ask }, now)
     }
 
     pub(super) fn fleet(&self) -> Fleet<'_> {

@@ -1,6 +1,6 @@
 //! From what the client sent to where it goes.
 
-use super::decision::{Decision, Trace};
+use super::decision::{Decision, Finding, Trace};
 use super::intake::{ATTEMPT_COUNT, ESTIMATED_TOKENS, Encoding, Intake, Wishes};
 use super::purse::Customer;
 use super::router::Route;
@@ -9,7 +9,7 @@ use crate::domain::{RequestFacts, Timestamp, Tokens};
 use crate::host::Host;
 use crate::metrics::Method;
 use crate::protocol::{self, InflateError, Unreadable};
-use crate::routing::Ask;
+use crate::routing::{Ask, Attempts};
 use crate::state::{Backends, Lane};
 use crate::tokens;
 
@@ -83,8 +83,8 @@ impl Petition {
         Lane::of(self.tenant.as_deref())
     }
 
-    /// Decides, and if it can be served sends it there. If it waits already, or may, that is neither noted nor told of:
-    /// what becomes of it in the end is.
+    /// Decides, and if it can be served sends it there. If it waits already, or may, that is neither noted nor told of,
+    /// and takes nobody's room in the journal: what becomes of it in the end is.
     pub(super) fn decide<H: Host>(
         mut self,
         cx: &mut Context<'_, H>,
@@ -94,22 +94,14 @@ impl Petition {
     ) -> Decided {
         let request_id = std::mem::take(&mut self.request_id);
         let ask = self.ask(cx.router, reserved);
-        let (id, is_noted) = (cx.view.journal().number(), cx.view.journal().has_room());
-        let mut found = (is_noted || self.wishes.explain).then(Vec::new);
+        let mut found = (cx.view.journal().has_room() || self.wishes.explain).then(Vec::new);
         let customer = self.customer(cx.router);
         let decided = cx.decide(&ask, customer, now, found.as_mut());
         if decided.is_err() && (waits || cx.may_wait(&self, reserved, now)) {
             return Decided::Waits(Self { request_id, ..self });
         }
-        let mut trace = Trace { id, request_id, is_noted, explanation: None };
-        if let Some(findings) = found {
-            let attempts = decided.as_ref().ok().map(|(attempts, ..)| attempts);
-            let decision = Decision::new(&trace, now, &ask, attempts, findings);
-            if is_noted {
-                cx.view.journal().note(id, decision.encode());
-            }
-            trace.explanation = self.wishes.explain.then(|| Box::new(decision));
-        }
+        let attempts = decided.as_ref().ok().map(|(attempts, ..)| attempts);
+        let trace = cx.trace((request_id, self.wishes.explain), &ask, attempts, found, now);
         let strategy = ask.strategy;
         let (attempts, held, reservation) = match decided {
             Ok(decided) => decided,
@@ -136,12 +128,40 @@ impl Petition {
     }
 
     /// Tells whoever wants to know that it is refused.
-    pub(super) fn refuse<H: Host>(self, cx: &mut Context<'_, H>, refusal: Refusal) -> Refusal {
-        let strategy = self.ask(cx.router, Backends::NONE).strategy;
-        let id = cx.view.journal().number();
-        let trace = Trace { id, request_id: self.request_id, is_noted: false, explanation: None };
+    pub(super) fn refuse<H: Host>(mut self, cx: &mut Context<'_, H>, refusal: Refusal) -> Refusal {
+        let now = cx.host.now();
+        let request_id = std::mem::take(&mut self.request_id);
+        let ask = self.ask(cx.router, cx.reserved(now));
+        let listens = cx.view.journal().has_room() || self.wishes.explain;
+        let found = listens.then(|| cx.findings(&ask, self.customer(cx.router), now));
+        let trace = cx.trace((request_id, self.wishes.explain), &ask, None, found, now);
         cx.host.record(refusal.metric(), 1);
-        cx.report_refusal(trace, strategy, refusal)
+        cx.report_refusal(trace, ask.strategy, refusal)
+    }
+}
+
+impl<H: Host> Context<'_, H> {
+    /// By what a decision is found again. It is taken down in the journal if there is room, and kept for the client if
+    /// it asked; in both cases somebody `found` what it was made on.
+    fn trace(
+        &mut self,
+        (request_id, explains): (Vec<u8>, bool),
+        ask: &Ask<'_>,
+        attempts: Option<&Attempts>,
+        found: Option<Vec<Finding>>,
+        now: Timestamp,
+    ) -> Trace {
+        let journal = self.view.journal();
+        let (id, is_noted) = (journal.number(), journal.takes_one());
+        let mut trace = Trace { id, request_id, is_noted, explanation: None };
+        if let Some(findings) = found {
+            let decision = Decision::new(&trace, now, ask, attempts, findings);
+            if is_noted {
+                self.view.journal().note(id, decision.encode());
+            }
+            trace.explanation = explains.then(|| Box::new(decision));
+        }
+        trace
     }
 }
 

@@ -53,8 +53,13 @@ impl Journal {
         self.ids.next_u64()
     }
 
-    /// Whether the next decision is to be taken down. If not, it is counted.
-    pub const fn has_room(&mut self) -> bool {
+    /// Whether one more decision may be taken down.
+    pub const fn has_room(&self) -> bool {
+        self.room > 0
+    }
+
+    /// Whether this decision is to be taken down. If not, it is counted.
+    pub const fn takes_one(&mut self) -> bool {
         if self.room > 0 {
             self.room -= 1;
             return true;
@@ -139,7 +144,7 @@ mod tests {
         for tick in 1..=20 {
             for _ in 0..10 {
                 let id = journal.number();
-                if journal.has_room() {
+                if journal.takes_one() {
                     journal.note(id, vec![tick]);
                 }
             }

@@ -163,7 +163,7 @@ fn readings<'a, H: Host>(cx: &Cx<'a, H>, lookout: Option<&Lookout>) -> Vec<Readi
     for (_, backend, place) in router.places() {
         let record = cx.view.record(place);
         readings.extend(of_backend(backend, record, thresholds, now));
-        available += u64::from(is_available(backend, record, now));
+        available += u64::from(is_available(backend, record, cx.view.ledger(), now));
         all += 1;
     }
     readings.push(availability(available, all, thresholds));

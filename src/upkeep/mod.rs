@@ -27,6 +27,7 @@ pub use answer::Answer;
 
 use std::sync::Arc;
 
+use crate::alerts::is_available;
 use crate::config::{Config, LogLevel};
 use crate::domain::{Backend, BackendIndex, PerMille, Span, Timestamp, Tokens};
 use crate::exchange::Router;
@@ -54,7 +55,7 @@ pub struct Upkeep {
     lookout: Option<Lookout>,
     discovery: Option<Discovery>,
     rounds: Rounds,
-    rate: Rate,
+    rate: Rate<Place>,
     alarms: Alarms,
     scaling: Scaling,
 }
@@ -155,6 +156,8 @@ fn show(router: &Router, view: &View, host: &impl Host, now: Timestamp) {
         let phase = backend.breaker.map_or(BreakerPhase::Closed, |_| record.breaker.phase);
         host.record(Metric::BreakerState(index), phase.code().into());
         host.record(Metric::Health(index), (record.health(backend, now) * 1e3).round() as u64);
+        host.record(Metric::Present(index), 1);
+        host.record(Metric::Available(index), is_available(backend, record, view.ledger(), now).into());
         host.record(Metric::ResponseTime(index), record.response_time_ms(backend, now) as u64);
         host.record(Metric::ErrorRate(index), record.error_rate().get().into());
         host.record(Metric::Quality(index), backend.quality.get().into());
@@ -164,14 +167,15 @@ fn show(router: &Router, view: &View, host: &impl Host, now: Timestamp) {
     }
 }
 
-/// All requests so far. To ask makes the counters that do not exist yet: a first failure is then a step from 0 to 1,
+/// The requests of each backend so far. To ask makes the counters that do not exist yet: a first failure is then a step from 0 to 1,
 /// which Prometheus sees, instead of a counter that comes into being at 1, which it does not.
-fn requests(router: &Router, host: &impl Host) -> u64 {
+fn requests(router: &Router, host: &impl Host) -> Vec<(Place, u64)> {
     let labels = || Status::ALL.into_iter().flat_map(|status| Method::ALL.map(|method| (status, method)));
-    let all = router
-        .places()
-        .flat_map(|(backend, ..)| labels().map(move |(status, method)| Metric::Requests { backend, status, method }));
-    all.filter_map(|metric| host.read(metric)).sum()
+    let of = |(backend, _, place): (BackendIndex, &Backend, Place)| {
+        let all = labels().map(|(status, method)| Metric::Requests { backend, status, method });
+        (place, all.filter_map(|metric| host.read(metric)).sum())
+    };
+    router.places().map(of).collect()
 }
 
 /// Shows the backends of `before` that are gone since, as long as requests are under way there; returns whether there
@@ -201,10 +205,12 @@ pub fn retire(gone: &Config, newer: Option<&Config>, host: &impl Host) {
     }
 }
 
-/// The gauges of a backend that is gone: nothing is wrong there.
+/// The gauges of a backend that is gone: nothing is wrong there, and it counts as none.
 fn rest(index: BackendIndex, in_flight: u32, host: &impl Host) {
     host.record(Metric::InFlight(index), in_flight.into());
     host.record(Metric::BreakerState(index), BreakerPhase::Closed.code().into());
+    host.record(Metric::Present(index), 0);
+    host.record(Metric::Available(index), 0);
     host.record(Metric::ResponseTime(index), 0);
     host.record(Metric::ErrorRate(index), 0);
     host.record(Metric::Health(index), PerMille::ONE.get().into());

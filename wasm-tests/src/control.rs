@@ -25,6 +25,8 @@ pub async fn call(envoy: &Envoy, method: Method, endpoint: &str, headers: &[(&st
 pub async fn done(envoy: &Envoy, method: Method, endpoint: &str, body: &str) -> Value {
     let reply = call(envoy, method, endpoint, &[], body).await;
     assert_eq!(reply.status, 200, "{endpoint}: {}", reply.text());
+    let header = |name| reply.header(name).unwrap_or_default();
+    assert_eq!((&*header("content-type"), &*header("cache-control")), ("application/json", "no-store"));
     reply.json()
 }
 

@@ -215,7 +215,7 @@ class Stack:
         }))
         rules = (ROOT / "envoy/prometheus/alerts.yml").read_text()
         self.write("alerts.yml", adapted("envoy/prometheus/alerts.yml", {
-            r"^    for: \d+m$": (len(re.findall(r"^    for: \d+m$", rules, re.MULTILINE)), "    for: 1s"),
+            r"^    for: \d+[ms]$": (len(re.findall(r"^    for: \d+[ms]$", rules, re.MULTILINE)), "    for: 1s"),
             r"^    keep_firing_for: 1m$": (1, "    keep_firing_for: 1s"),
         }))
 

@@ -6,15 +6,12 @@ use serde_json::{Value, json};
 use wasm_tests::{
     backend::{Backend, Behaviour, Limit, Told},
     client::{Client, Reply, raw},
+    control::{CONNECTIONS, all_workers_say, call, code, get, who},
     envoy::{Builder, Envoy, Form, Loading, Route, Swap},
-    load::load,
-    router::{chat, counted, news_travels, settled, trio, troubles, until},
+    router::{chat, counted, news_travels, settled, trio, troubles},
 };
 
 const PATH: &str = "/v1/chat/completions";
-
-/// A new connection each: together they reach every worker, as far as the kernel's choice goes.
-const CONNECTIONS: usize = 24;
 
 /// Alpha if it may be asked, else one of the others.
 fn alpha_first() -> Value {
@@ -29,18 +26,6 @@ fn builder(backends: &[Backend], router: Value) -> Builder {
     Envoy::builder().concurrency(4).backends(backends).route(Route::Matcher { retries: 2 }).router(router).control()
 }
 
-async fn call(envoy: &Envoy, method: Method, endpoint: &str, headers: &[(&str, &str)], body: &str) -> Reply {
-    let url = envoy.control_url(endpoint);
-    Client::new().send(Client::request(&method, &url, headers, body.to_owned())).await.unwrap()
-}
-
-async fn get(envoy: &Envoy, endpoint: &str) -> Value {
-    let reply = call(envoy, Method::GET, endpoint, &[], "").await;
-    assert_eq!((reply.status, reply.header("content-type").as_deref()), (200, Some("application/json")));
-    assert_eq!(reply.header("cache-control").as_deref(), Some("no-store"));
-    reply.json()
-}
-
 async fn post(envoy: &Envoy, endpoint: &str) -> Reply {
     call(envoy, Method::POST, endpoint, &[], "").await
 }
@@ -51,41 +36,8 @@ async fn explain(envoy: &Envoy, body: &Value) -> Value {
     reply.json()
 }
 
-/// Who answers requests on many new connections.
-async fn who(envoy: &Envoy) -> std::collections::BTreeMap<String, usize> {
-    let mut all = std::collections::BTreeMap::new();
-    for _ in 0..CONNECTIONS {
-        let load = load(&Client::new(), 2, 1, |_| Client::json_request(&envoy.url(PATH), &chat("hello"))).await;
-        assert_eq!(load.failures(), 0, "{:?}", load.first_failure());
-        for (backend, count) in load.by_header("x-llm-backend") {
-            *all.entry(backend).or_default() += count;
-        }
-    }
-    all
-}
-
-/// Waits until every one of many new connections is told so.
-async fn all_workers_say(envoy: &Envoy, endpoint: &str, pointer: &str, expected: Value) {
-    until(&format!("{endpoint}{pointer} is {expected} on all workers"), || async {
-        for _ in 0..CONNECTIONS {
-            if get(envoy, endpoint).await.pointer(pointer) != Some(&expected) {
-                return false;
-            }
-        }
-        true
-    })
-    .await;
-}
-
 fn backend<'a>(document: &'a Value, id: &str) -> &'a Value {
     document["backends"].as_array().unwrap().iter().find(|backend| backend["id"] == id).unwrap()
-}
-
-fn code(reply: &Reply) -> (u16, String) {
-    let body = reply.json();
-    let text = |pointer| body.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-    assert!(!text("/error/message").is_empty(), "{body}");
-    (reply.status, text("/error/code"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -102,16 +54,16 @@ async fn a_breaker_that_is_opened_or_closed_by_hand_is_so_for_every_worker() {
     assert!(change["retry_at"].is_string() && change["change_timestamp"].is_string(), "{change}");
     news_travels().await;
     assert!(!who(&envoy).await.contains_key("alpha"), "no worker asks it any more");
-    all_workers_say(&envoy, "/health", "/health_status/lightrag/alpha/breaker/status", json!("open")).await;
-    all_workers_say(&envoy, "/metrics", "/circuit_breakers/alpha/reason", json!("by_hand")).await;
-    all_workers_say(&envoy, "/health", "/overall_health", json!("degraded")).await;
-    all_workers_say(&envoy, "/health", "/unhealthy_backends", json!(1)).await;
+    all_workers_say(&envoy, "/health", "/health_status/lightrag/alpha/breaker/status", &json!("open")).await;
+    all_workers_say(&envoy, "/metrics", "/circuit_breakers/alpha/reason", &json!("by_hand")).await;
+    all_workers_say(&envoy, "/health", "/overall_health", &json!("degraded")).await;
+    all_workers_say(&envoy, "/health", "/unhealthy_backends", &json!(1)).await;
 
     let closed = post(&envoy, "/circuit-breaker/alpha/close").await;
     assert_eq!(closed.json()["circuit_breaker_change"]["new_state"], "closed");
     news_travels().await;
     assert_eq!(who(&envoy).await, [("alpha".to_owned(), 2 * CONNECTIONS)].into());
-    all_workers_say(&envoy, "/health", "/overall_health", json!("healthy")).await;
+    all_workers_say(&envoy, "/health", "/overall_health", &json!("healthy")).await;
 
     let stats = settled(&envoy).await;
     for state in ["open", "closed"] {
@@ -131,7 +83,7 @@ async fn every_worker_tells_the_same_of_the_backends() {
     router["backend_instances"]["beta"]["health_check"] = json!({"path": "/health", "interval_seconds": 0.1,
         "timeout_seconds": 2, "consecutive_failures_threshold": 1});
     let envoy = builder(&backends, router).start().await;
-    all_workers_say(&envoy, "/health", "/health_status/openai/beta/status", json!("unhealthy")).await;
+    all_workers_say(&envoy, "/health", "/health_status/openai/beta/status", &json!("unhealthy")).await;
     let health = get(&envoy, "/health").await;
     assert_eq!(health["overall_health"], "degraded");
     assert_eq!((&health["total_backends"], &health["healthy_backends"]), (&json!(3), &json!(2)));
@@ -147,7 +99,7 @@ async fn every_worker_tells_the_same_of_the_backends() {
 
     who(&envoy).await;
     settled(&envoy).await;
-    all_workers_say(&envoy, "/metrics", "/routing_metrics/recent_answers", json!(2 * CONNECTIONS)).await;
+    all_workers_say(&envoy, "/metrics", "/routing_metrics/recent_answers", &json!(2 * CONNECTIONS)).await;
     let metrics = get(&envoy, "/metrics").await;
     assert_eq!(metrics["routing_metrics"]["recent_success_rate"], 100);
     assert_eq!(metrics["load_balancing"]["strategy"], "cost_optimized");
@@ -295,7 +247,7 @@ async fn with_a_token_only_who_knows_it_changes_something() {
     explain(&envoy, &chat("hello")).await;
     let right = [("authorization", "Bearer s3cret")];
     assert_eq!(call(&envoy, Method::POST, open, &right, "").await.status, 200);
-    all_workers_say(&envoy, "/health", "/overall_health", json!("degraded")).await;
+    all_workers_say(&envoy, "/health", "/overall_health", &json!("degraded")).await;
     assert!(!envoy.log().contains("s3cret"));
 }
 
@@ -306,12 +258,12 @@ async fn it_is_about_the_router_that_is_at_work_now() {
     assert_eq!(post(&envoy, "/circuit-breaker/alpha/open").await.status, 200);
     let router = json!({"strategy": "least_connections", "backend_instances": {"alpha": {}, "beta": {}}});
     assert_eq!(envoy.swap(&router).await, Swap::Accepted);
-    all_workers_say(&envoy, "/strategy", "/strategy", json!("least_connections")).await;
-    all_workers_say(&envoy, "/health", "/total_backends", json!(2)).await;
+    all_workers_say(&envoy, "/strategy", "/strategy", &json!("least_connections")).await;
+    all_workers_say(&envoy, "/health", "/total_backends", &json!(2)).await;
     // What was done before outlives the swap.
-    all_workers_say(&envoy, "/health", "/health_status/openai/alpha/breaker/status", json!("open")).await;
+    all_workers_say(&envoy, "/health", "/health_status/openai/alpha/breaker/status", &json!("open")).await;
     assert_eq!(envoy.swap(&json!({"strategy": "nonsense"})).await, Swap::Refused);
-    all_workers_say(&envoy, "/strategy", "/strategy", json!("least_connections")).await;
+    all_workers_say(&envoy, "/strategy", "/strategy", &json!("least_connections")).await;
     assert_eq!(troubles(&envoy.stats().await), []);
 }
 
@@ -331,14 +283,14 @@ async fn a_strategy_that_is_chosen_is_at_work_on_every_worker_until_the_configur
     assert_eq!(changed.json()["strategy_change"]["new_strategy"], "cost_optimized", "{}", changed.text());
     news_travels().await;
     assert_eq!(who(&envoy).await, [("beta".to_owned(), 2 * CONNECTIONS)].into());
-    all_workers_say(&envoy, "/strategy", "/source", json!("operator")).await;
+    all_workers_say(&envoy, "/strategy", "/source", &json!("operator")).await;
 
     assert_eq!(envoy.swap(&router("round_robin", 2)).await, Swap::Accepted);
-    all_workers_say(&envoy, "/backends", "/backends/0/weight", json!(2)).await;
-    all_workers_say(&envoy, "/strategy", "/strategy", json!("cost_optimized")).await;
+    all_workers_say(&envoy, "/backends", "/backends/0/weight", &json!(2)).await;
+    all_workers_say(&envoy, "/strategy", "/strategy", &json!("cost_optimized")).await;
     for configured in ["weighted", "round_robin"] {
         assert_eq!(envoy.swap(&router(configured, 1)).await, Swap::Accepted);
-        all_workers_say(&envoy, "/strategy", "/strategy", json!(configured)).await;
+        all_workers_say(&envoy, "/strategy", "/strategy", &json!(configured)).await;
     }
     assert_eq!(troubles(&envoy.stats().await), []);
 }

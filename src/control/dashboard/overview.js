@@ -25,7 +25,7 @@ function show({ health, metrics, backends, strategy, alerts, budget, decisions }
   });
   remember(rows);
   for (const row of rows)
-    row.rate = known(row.requests) ? speed((sample) => sample.of.get(row.id) ?? 0, RATE_SPAN) : null;
+    row.rate = known(row.requests) ? speed((sample) => sample.of.get(row.id)?.requests, RATE_SPAN) : null;
 
   showOverall(health);
   showStrategy(strategy);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::Strategy;
+use crate::state::Store;
 
 impl Rig {
     /// A request that is routed by one of the workers and answered.

@@ -1,9 +1,10 @@
 //! Requests that wait for a place.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::*;
-use crate::exchange::Waiting;
+use crate::exchange::{Upshot, Waiting};
 use crate::host::fake;
 use crate::queue::{Passed, Placing, Room};
 use crate::state::WaitingList;
@@ -156,4 +157,59 @@ fn only_a_want_of_places_is_waited_for() {
     let refused = off.send(&mut Exchange::default(), &[], CHAT);
     assert!(matches!(refused, Flow::Refuse(refusal) if refusal.code == RefusalCode::RateLimited));
     assert!(off.world.written.borrow().is_empty());
+}
+
+#[test]
+fn the_journal_has_what_became_of_those_who_waited_and_nothing_of_their_waiting() {
+    let hints = [GOOD[0], ("x-llm-explain", "1")];
+    let mut rig = Rig::new(&serde_json::json!({
+        "backend_instances": { "a": { "max_concurrent_requests": 1 } },
+        "client_hints": ["min_quality", "explain"],
+        "queue": { "size": 2, "timeout_ms": 1_000 },
+    }));
+    let mut room = Room::default();
+    let told = |rig: &mut Rig| {
+        rig.view.write_journal(&rig.world).expect("written");
+        let (pages, skipped) = rig.view.journals(&rig.world).expect("read");
+        let ending = |page: &crate::state::Page| {
+            Upshot::decode(&page.outcome).map_or("under way".to_owned(), |upshot| upshot.ending.into_owned())
+        };
+        (pages.iter().map(ending).collect::<Vec<_>>(), skipped)
+    };
+    let mut exchanges: Vec<_> = (0..4).map(|_| Exchange::default()).collect();
+    for exchange in &mut exchanges {
+        rig.send(exchange, &hints, CHAT);
+    }
+    rig.take_a_place(&mut room, &exchanges[1]);
+    rig.take_a_place(&mut room, &exchanges[2]);
+    for _ in 0..9 {
+        for waiting in exchanges[1..3].iter().filter_map(Exchange::waiting) {
+            assert_eq!(waiting.place(&mut rig.cx()), Placing::Waits);
+        }
+    }
+    assert_eq!(told(&mut rig), (vec!["under way".to_owned()], 0));
+
+    let refused = exchanges[3].waiting().expect("undecided").turn_away(&mut rig.cx(), Some(Duration::ZERO));
+    let explained: serde_json::Value = serde_json::from_str(&refused.explanation.expect("told")).expect("JSON");
+    assert_eq!((&explained["backend"], &explained["attempts"]), (&serde_json::Value::Null, &serde_json::json!([])));
+    assert_eq!(explained["backends"][0]["excluded"]["by"], "concurrency_limit");
+    rig.world.pass_millis(1_000);
+    for guest in room.overdue(&rig.world, rig.world.now()) {
+        assert!(guest.request.give_up(&mut rig.cx()).explanation.is_some());
+    }
+    rig.answer(&mut exchanges[0], 200, 1, Some(ANSWER), 0);
+    assert_eq!(
+        told(&mut rig),
+        (["success", "queue_full", "queue_timeout", "queue_timeout"].map(String::from).into(), 0)
+    );
+
+    // They are counted where there is no room for them.
+    for n in 0..6 {
+        let mut exchange = Exchange::default();
+        assert_eq!(matches!(rig.send(&mut exchange, &[], CHAT), Flow::Wait), n > 0);
+        if let Some(waiting) = exchange.waiting() {
+            waiting.turn_away(&mut rig.cx(), Some(Duration::ZERO));
+        }
+    }
+    assert_eq!(told(&mut rig).1, 2);
 }

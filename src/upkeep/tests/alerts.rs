@@ -69,6 +69,30 @@ fn what_goes_wrong_together_is_one_call_and_its_end_another() {
 }
 
 #[test]
+fn availability_is_low_where_operators_and_budgets_leave_too_few() {
+    let mut rig = Rig::new(&json!({"backend_instances": {
+        "a": {}, "b": {}, "c": {}, "poor": {"cost_per_1k_tokens": 1, "daily_budget_usd": 0.001},
+    }}));
+    let low = |rig: &Rig| board(&rig.world).active().any(|alert| alert.kind.name() == "low_availability");
+    let drain = |rig: &mut Rig, id: &str| {
+        let change = Change::Drain { id, reason: "", by: "", now: rig.world.now() };
+        assert!(rig.vm.router.steering().change(&rig.world, change).expect("stored").is_ok());
+        rig.vm.follow(&rig.world);
+    };
+    drain(&mut rig, "a");
+    rig.run(10_000, None);
+    assert!(!low(&rig), "two of four");
+    drain(&mut rig, "b");
+    rig.run(10_000, None);
+    assert!(low(&rig), "one of four");
+    drain(&mut rig, "c");
+    open(&mut rig, "poor", true);
+    rig.run(10_000, None);
+    assert!(low(&rig));
+    assert_eq!(rig.metric("alerts_total.alert.low_availability.state.raised"), 1);
+}
+
+#[test]
 fn a_webhook_that_is_down_is_told_later_and_once() {
     for down in ["missing", "503", "no answer"] {
         let mut rig = Rig::new(&alerting());

@@ -120,6 +120,22 @@ export async function figures() {
     );
   });
 
+  const returning = fleet();
+  const { backends } = returning.answers;
+  let isThere = false;
+  returning.answers.backends = () => ({
+    backends: backends().backends.filter(({ id }) => isThere || id !== "anthropic_3"),
+  });
+  await check("what a backend had before it came back is no traffic", { from: returning }, async ({ page }) => {
+    const each = async () => read(await page.locator("[data-tile=requests] dd").first().textContent()).value;
+    await eventually(async () => assert(Math.abs((await each()) - 30) < 6, `${await each()}`));
+    isThere = true;
+    const own = async () => read(await cell(page, "anthropic_3", "rate").textContent()).value;
+    await eventually(async () => assert(Math.abs((await own()) - 30) < 8, `${await own()}`));
+    assert(Math.abs((await each()) - 60) < 14, `${await each()}`);
+    assert.match(await page.locator("[data-tile=cost]").textContent(), /\$0(\.0+)? an hour now/);
+  });
+
   await check("a decision explains itself, and stays while it is read", { from: fleet() }, async ({ page }) => {
     await page.locator("#decided").hover();
     await page.locator("#held", { hasText: "held" }).waitFor();

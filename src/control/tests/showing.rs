@@ -1,0 +1,144 @@
+//! What is shown besides the traffic: health, budgets, alerts.
+
+use std::time::Duration;
+
+use super::*;
+use crate::alerts::{AlertKind, Board, Cause, KEY, Reading, Sign, Terms};
+use crate::health::{Checkup, Form, TripReason};
+use crate::state::{Store, note_details};
+
+#[test]
+fn figures_are_those_of_the_records() {
+    let mut rig = Rig::three("round_robin");
+    rig.send();
+    let metrics = rig.get(0, "/metrics");
+    assert_eq!(metrics["routing_metrics"]["in_flight"], 1);
+    assert_eq!(metrics["routing_metrics"]["recent_success_rate"], Value::Null, "nothing was answered yet");
+    assert_eq!(metrics["circuit_breakers"]["c"], Value::Null, "it has none");
+    let health = rig.get(0, "/health");
+    assert_eq!((&health["overall_health"], &health["healthy_backends"]), (&json!("healthy"), &json!(3)));
+    let a = &rig.get(0, "/backends")["backends"][0];
+    assert_eq!((&a["id"], &a["weight"], &a["default"]), (&json!("a"), &json!(5), &json!(true)));
+    assert_eq!(rig.get(0, "/strategy")["strategy"], "round_robin");
+}
+
+#[test]
+fn a_budget_shows_what_is_spent_reserved_and_left() {
+    let mut rig = Rig::new(&json!({
+        "backend_instances": {
+            "a": { "cost_per_1k_tokens": 1, "hourly_budget_usd": 0.5, "max_requests_per_minute": 9 }, "b": { "priority": 2 },
+        },
+        "cost": { "daily_budget_usd": 2, "tenants": { "an\"n": { "daily_budget_usd": 1 } } },
+    }));
+    let nothing = rig.get(0, "/budget");
+    assert_eq!(nothing["overall"]["day"]["remaining_usd"], 2);
+    assert_eq!((&nothing["tenants"][0]["name"], &nothing["on_exhausted"]), (&json!("an\"n"), &json!("refuse")));
+    let mut exchanges = [Exchange::default(), Exchange::default()];
+    for exchange in &mut exchanges {
+        let headers = [(":path", "/v1/chat/completions"), (":method", "POST"), ("content-type", "application/json")];
+        rig.world.request.replace(fake::headers(&headers));
+        rig.world.request_body.replace(CHAT.into());
+        let Worker { router, view } = &mut rig.workers[0];
+        let mut cx = Context { router, view, host: &rig.world };
+        exchange.request_headers(&mut cx, false);
+        exchange.request_body(&mut cx, CHAT.len(), true);
+    }
+    let Worker { router, view } = &mut rig.workers[0];
+    let mut cx = Context { router, view, host: &rig.world };
+    rig.world.set_number(Property::AttemptCount, 1);
+    rig.world.response.replace(fake::headers(&[(":status", "200"), ("content-type", "application/json")]));
+    let answer = r#"{"choices":[],"usage":{"prompt_tokens":12,"completion_tokens":3}}"#;
+    rig.world.chunk.replace(answer.into());
+    exchanges[0].response_headers(&mut cx, false);
+    exchanges[0].response_body(&mut cx, answer.len(), true);
+    exchanges[0].log(&mut cx);
+    rig.tick();
+    for worker in [0, 1] {
+        let shown = rig.get(worker, "/budget");
+        let day = &shown["overall"]["day"];
+        assert_eq!((&day["spent_usd"], &day["used"]), (&json!(0.015), &json!(0.008)));
+        assert_eq!(day["resets_at"], "1970-01-02T00:00:00.000Z");
+        // A thousand seconds of the day have passed.
+        assert_eq!(day["burn_usd_per_hour"], 0.054);
+        let reserved = shown["overall"]["reserved_usd"].as_f64().unwrap();
+        assert!((0.06..0.07).contains(&reserved), "{reserved}");
+        assert!((day["remaining_usd"].as_f64().unwrap() - (2.0 - 0.015 - reserved)).abs() < 1e-9);
+        let [a] = shown["backends"].as_array().unwrap().as_slice() else { panic!("one has limits: {shown}") };
+        assert_eq!(
+            (&a["id"], &a["hour"]["limit_usd"], &a["day"]["limit_usd"]),
+            (&json!("a"), &json!(0.5), &json!(null))
+        );
+        assert_eq!(a["minute"], json!({ "requests": { "limit": 9, "used": 2, "remaining": 7 } }));
+    }
+}
+
+#[test]
+fn alerts_are_shown_as_the_leader_left_them_by_every_worker() {
+    let mut rig = Rig::three("round_robin");
+    assert_eq!(rig.get(0, "/alerts"), json!({"active": [], "recent": []}));
+    let terms = Terms { is_sent: false, min_interval: Duration::ZERO };
+    let open = |id| Reading {
+        kind: AlertKind::BreakerOpened,
+        backend: Some(id),
+        sign: Sign::Bad,
+        cause: Cause::Trip(TripReason::ByHand),
+        value: 2_000,
+        threshold: 2_000,
+    };
+    let mut board = Board::default();
+    let at = |seconds| rig.world.now().after(Duration::from_secs(seconds));
+    board.observe(&[open("a")], terms, at(0));
+    board.observe(&[open("a"), open("b")], terms, at(1));
+    board.observe(&[open("b"), open("c")], terms, at(2));
+    rig.world.store.set(KEY, &board.encode(), None).unwrap();
+    for worker in 0..2 {
+        let told = rig.get(worker, "/alerts");
+        let ids =
+            |list: &str| told[list].as_array().unwrap().iter().map(|a| a["backend_id"].clone()).collect::<Vec<_>>();
+        assert_eq!((ids("active"), ids("recent")), (vec![json!("c"), json!("b")], vec![json!("a")]));
+        let cleared = &told["recent"][0];
+        assert_eq!((&cleared["alert_name"], &cleared["value"]), (&json!("circuit_breaker_opened"), &json!(2)));
+        assert_eq!(cleared["cleared_at"], "1970-01-01T00:16:42.000Z");
+        assert_eq!(told["active"][0]["message"], "the circuit breaker of c opened: by_hand");
+    }
+    rig.world.unreadable.set(true);
+    assert_eq!(code(&rig.call(0, "GET", "/alerts", &[], b"")), (503, "unavailable".to_owned()));
+}
+
+#[test]
+fn what_a_backend_says_of_itself_is_in_its_health() {
+    let mut rig = Rig::new(&json!({"backend_instances": {
+        "a": {"backend_type": "lightrag", "health_check": {"path": "/health"}}, "b": {},
+    }}));
+    assert_eq!(rig.get(1, "/health")["health_status"]["lightrag"]["a"]["details"], json!({}));
+    let body = br#"{"status":"healthy","core_version":"1.\"5","memory_usage_mb":2048}"#;
+    let checkup = Checkup { models: Some(8), ..Checkup::read(200, &body[..], Form::Status) };
+    let now = rig.world.now();
+    let Worker { router, view } = &mut rig.workers[0];
+    for (_, backend, place) in router.places() {
+        note_details(&rig.world, &backend.id, &checkup.details).unwrap();
+        let settings = router.config().backends[0].probe.clone().unwrap();
+        let change = |record: &mut Record| record.probes.observe(&checkup, Duration::ZERO, &settings, now);
+        view.change(&rig.world, place, now, change).unwrap();
+    }
+    rig.tick();
+    let health = rig.get(1, "/health");
+    assert_eq!(
+        health["health_status"]["lightrag"]["a"]["details"],
+        json!({"core_version": "1.\"5", "models_available": 8, "memory_usage_mb": 2048})
+    );
+    assert_eq!(health["health_status"]["openai"]["b"]["details"], json!({}), "nobody checks it");
+}
+
+#[test]
+fn a_backend_that_is_given_a_budget_at_run_time_has_an_account() {
+    let mut rig = Rig::three("round_robin");
+    assert_eq!(rig.get(1, "/budget")["backends"], json!([]));
+    let reply = rig.call(0, "PUT", "/backends/a", &[], br#"{"cost_per_1k_tokens":1,"daily_budget_usd":3}"#);
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    rig.tick();
+    for worker in 0..2 {
+        let shown = rig.get(worker, "/budget");
+        assert_eq!((&shown["backends"][0]["id"], &shown["backends"][0]["day"]["limit_usd"]), (&json!("a"), &json!(3)));
+    }
+}
