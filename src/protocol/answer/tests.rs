@@ -28,7 +28,7 @@ macro_rules! case {
     };
 }
 
-const CASES: [Case; 23] = [
+const CASES: [Case; 27] = [
     case!(ChatCompletions, "chat.sse", Some((2006, 1920, 31)), false, Complete, 5),
     case!(ChatCompletions, "chat.json", Some((2006, 1920, 31)), false, Complete, 0),
     case!(ChatCompletions, "chat_tool_calls.sse", None, false, Complete, 3),
@@ -50,6 +50,10 @@ const CASES: [Case; 23] = [
     case!(LightRagQuery, "lightrag.ndjson", None, false, Complete, 3),
     case!(LightRagQuery, "lightrag_error.ndjson", None, true, Complete, 1),
     case!(LightRagQuery, "lightrag.json", None, false, Complete, 0),
+    case!(GenerateContent, "gemini.json", Some((5000, 4200, 468)), false, Complete, 0),
+    case!(GenerateContent, "gemini_list.json", Some((844, 0, 1196)), false, Complete, 0),
+    case!(GenerateContent, "gemini.sse", Some((844, 0, 1196)), false, Complete, 3),
+    case!(GenerateContent, "gemini_error.sse", Some((844, 0, 1154)), true, Complete, 1),
     // The same bytes, whatever the path was.
     case!(Other, "chat.sse", Some((2006, 1920, 31)), false, Complete, 5),
     case!(Other, "messages_truncated.sse", Some((5121, 5000, 1)), false, Unknown, 3),
@@ -124,6 +128,9 @@ fn a_complete_answer_cut_anywhere_before_its_last_mark_is_truncated() {
         ("responses.sse", "event: response.completed"),
         ("perplexity.sse", "\"stop\""),
         ("lightrag.json", "}"),
+        ("gemini.json", "}"),
+        ("gemini_list.json", "]"),
+        ("gemini.sse", "\"STOP\""),
     ] {
         let case = CASES.iter().find(|case| case.name == name).unwrap();
         let mark = memchr::memmem::rfind(case.body, mark.as_bytes()).unwrap();

@@ -151,9 +151,10 @@ fn back_from_the_dead(cost: u64, fails: [bool; 3]) -> u64 {
     let [reserving, settling_before, settling_after] = fails;
     dying.refresh(&store, at(0)).expect("refreshed");
     let lines = [line(AccountKey::ALL, 300)];
-    let lost = match reserving {
-        true => dying.transfer(&broken, None, &lines, at(0)).0,
-        false => dying.transfer(&store, None, &lines, at(0)).0,
+    let lost = if reserving {
+        dying.transfer(&broken, None, &lines, at(0)).0
+    } else {
+        dying.transfer(&store, None, &lines, at(0)).0
     };
     if settling_before {
         assert!(dying.settle(&broken, &lost, spend(cost), at(0)).is_err());
