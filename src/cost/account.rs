@@ -111,17 +111,15 @@ impl Account {
 
     /// Appends it.
     pub(crate) fn encode(&self, out: &mut Encoder) {
-        for (window, spent) in [self.hour.parts(), self.day.parts()] {
-            out.u64(window).u64(spent.0);
-        }
+        self.hour.encode(out);
+        self.day.encode(out);
         self.requests.encode(out);
         self.tokens.encode(out);
     }
 
     /// Reads it.
     pub(crate) fn decode(from: &mut Decoder<'_>) -> Option<Self> {
-        let mut spending = || Some(Spending::from_parts(from.u64()?, PicoUsd(from.u64()?)));
-        let (hour, day) = (spending()?, spending()?);
+        let (hour, day) = (Spending::decode(from)?, Spending::decode(from)?);
         Some(Self { hour, day, requests: Minute::decode(from)?, tokens: Minute::decode(from)? })
     }
 }

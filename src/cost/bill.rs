@@ -8,7 +8,7 @@ use crate::domain::{PicoUsd, Prices, Tokens, Usage};
 pub struct Heard {
     /// As the provider reported.
     pub usage: Option<Usage>,
-    /// Whether the answer was heard to its end.
+    /// Whether the answer was heard to its end, and to a good one: then what was reported holds.
     pub complete: bool,
     /// The estimate of the prompt.
     pub prompt: Tokens,

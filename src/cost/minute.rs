@@ -69,20 +69,24 @@ impl Minute {
         self.live(now).next().is_none()
     }
 
-    /// Appends it.
+    /// Appends it: of each half second but the first how many later it is, which takes a byte.
     pub(crate) fn encode(&self, out: &mut Encoder) {
         out.u8(self.0.len() as u8);
+        let mut last = 0;
         for &(slot, amount) in &self.0 {
-            out.u64(slot).u32(amount);
+            out.number(slot.saturating_sub(last)).number(amount.into());
+            last = slot;
         }
     }
 
     /// Reads it.
     #[inline(never)]
     pub(crate) fn decode(from: &mut Decoder<'_>) -> Option<Self> {
-        let mut slots = Vec::new();
-        for _ in 0..from.u8()? {
-            slots.push((from.u64()?, from.u32()?));
+        let len = from.u8()?;
+        let (mut slots, mut slot) = (Vec::with_capacity(len.into()), 0_u64);
+        for _ in 0..len {
+            slot = slot.saturating_add(from.number()?);
+            slots.push((slot, u32::try_from(from.number()?).ok()?));
         }
         Some(Self(slots))
     }
@@ -177,6 +181,19 @@ mod tests {
         let mut minute = Minute::default();
         minute.add(10, at(1_000));
         assert!(minute.room(1, 10, at(0)).is_err());
+    }
+
+    #[test]
+    fn a_minute_with_something_in_every_half_second_takes_few_bytes() {
+        let encoded = |amount: u64| {
+            let mut minute = Minute::default();
+            (0..1_000).for_each(|n| minute.add(amount, at(n * 100)));
+            let mut out = Encoder::with_capacity(0);
+            minute.encode(&mut out);
+            out.finish().len()
+        };
+        assert!(encoded(1) <= 250, "of requests: {}", encoded(1));
+        assert!(encoded(1_000) <= 375, "of tokens: {}", encoded(1_000));
     }
 
     proptest! {

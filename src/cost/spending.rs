@@ -1,37 +1,38 @@
 //! What was spent in the present hour or day.
 
-use crate::domain::{PicoUsd, Span, Timestamp};
+use std::time::Duration;
+
+use crate::domain::{Decoder, Encoder, PicoUsd, Span, Timestamp};
+
+/// A clock that is further before a window's beginning than this was set back; by less, it is only another worker's.
+const SKEW: Duration = Duration::from_secs(60);
 
 /// Money spent in one window of time, the latest that any worker has seen.
 ///
 /// Workers look at the clock at slightly different moments, so around a full hour some are in the new window before
 /// others: what those spend counts in the new one. Nothing that was spent is forgotten because a clock stepped back:
-/// where it did so by more than a window, the money goes along.
+/// where it did so by more than that, the money goes along. And where it had been ahead by mistake, what was spent in the
+/// window before that is there again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Spending {
     window: u64,
     spent: PicoUsd,
+    /// The window before, of those in which anything was spent, and how much that was.
+    earlier: (u64, PicoUsd),
 }
 
 impl Spending {
-    /// From its parts.
-    pub const fn from_parts(window: u64, spent: PicoUsd) -> Self {
-        Self { window, spent }
-    }
-
-    /// Its parts.
-    pub const fn parts(self) -> (u64, PicoUsd) {
-        (self.window, self.spent)
-    }
-
     /// As it stands at a moment: nothing is spent yet in a window that has just begun.
     #[must_use]
     pub const fn at(self, span: Span, now: Timestamp) -> Self {
+        let Self { spent, earlier, .. } = self;
         let window = span.index(now);
         if window > self.window {
-            Self { window, spent: PicoUsd(0) }
-        } else if window + 1 < self.window {
-            Self { window, spent: self.spent }
+            let earlier = if spent.0 > 0 { (self.window, spent) } else { earlier };
+            Self { window, spent: PicoUsd(0), earlier }
+        } else if window < self.window && self.starts_at(span).since(now).as_secs() >= SKEW.as_secs() {
+            let again = if window == earlier.0 { earlier.1 } else { PicoUsd(0) };
+            Self { window, spent: spent.plus(again), earlier: (0, PicoUsd(0)) }
         } else {
             self
         }
@@ -40,8 +41,8 @@ impl Spending {
     /// With more spent at a moment.
     #[must_use]
     pub const fn with(self, amount: PicoUsd, span: Span, now: Timestamp) -> Self {
-        let Self { window, spent } = self.at(span, now);
-        Self { window, spent: spent.plus(amount) }
+        let at = self.at(span, now);
+        Self { spent: at.spent.plus(amount), ..at }
     }
 
     /// What was spent.
@@ -57,6 +58,20 @@ impl Spending {
     /// When the next window begins.
     pub const fn resets_at(self, span: Span) -> Timestamp {
         span.start(self.window.saturating_add(1))
+    }
+
+    /// Appends it.
+    pub(super) fn encode(&self, out: &mut Encoder) {
+        for (window, spent) in [(self.window, self.spent), self.earlier] {
+            out.number(window).number(spent.0);
+        }
+    }
+
+    /// Reads it.
+    pub(super) fn decode(from: &mut Decoder<'_>) -> Option<Self> {
+        let mut part = || Some((from.number()?, PicoUsd(from.number()?)));
+        let ((window, spent), earlier) = (part()?, part()?);
+        Some(Self { window, spent, earlier })
     }
 }
 
@@ -95,5 +110,18 @@ mod tests {
         assert_eq!(spend(&mut spending, 1, 0), 8);
         assert_eq!(spending.resets_at(Span::Hour), at(HOUR));
         assert_eq!(spend(&mut spending, 1, HOUR), 1);
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_for_a_moment_forgets_nothing() {
+        for ahead in [HOUR, 5 * HOUR, 24 * 365 * HOUR] {
+            let mut spending = Spending::default();
+            spend(&mut spending, 40, 600);
+            // Whoever only looks, whoever spends nothing, and whoever spends.
+            assert_eq!(spending.at(Span::Hour, at(600 + ahead)).spent(), PicoUsd(0));
+            assert_eq!([spend(&mut spending, 0, 600 + ahead), spend(&mut spending, 2, 601 + ahead)], [0, 2]);
+            assert_eq!(spending.at(Span::Hour, at(602)).spent(), PicoUsd(42));
+            assert_eq!([spend(&mut spending, 1, 602), spend(&mut spending, 1, HOUR)], [43, 1]);
+        }
     }
 }

@@ -17,6 +17,8 @@ pub enum Api {
     Messages,
     /// LightRAG `…/query` and `…/query/stream`.
     LightRagQuery,
+    /// Gemini `…:generateContent` and `…:streamGenerateContent`: routed by its size, its answers are read.
+    GenerateContent,
     /// Anything else: routed by its size.
     #[default]
     Other,
@@ -32,6 +34,7 @@ impl Api {
             Self::Embeddings => "embeddings",
             Self::Messages => "messages",
             Self::LightRagQuery => "lightrag_query",
+            Self::GenerateContent => "generate_content",
             Self::Other => "other",
         }
     }

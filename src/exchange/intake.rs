@@ -152,7 +152,7 @@ impl Intake {
         }
         match (self.api, self.content_length) {
             // Its size is all that would be read, and to wait for that may take for ever.
-            (Api::Other, _) => Verdict::NothingToRead,
+            (Api::GenerateContent | Api::Other, _) => Verdict::NothingToRead,
             (_, Some(length)) if length > limit as u64 => Verdict::TooLarge,
             _ => Verdict::ReadBody,
         }

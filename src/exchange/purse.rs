@@ -4,14 +4,17 @@
 //! request, so that the rest of a budget goes to those for which it is enough. Which ones these are is read in this VM's
 //! copy of the ledger; whether that holds is asked of the ledger itself when the request is counted in.
 
+use std::time::Duration;
+
 use super::Context;
 use super::router::{Route, Router};
+use super::{Refusal, RefusalCode};
 use crate::config::{Config, OnExhausted};
 use crate::cost::{Bill, Claim, Heard, Shortage, pacing};
 use crate::domain::{Api, Backend, BackendIndex, Ending, Failure, Limits, PicoUsd, Timestamp, Tokens};
 use crate::host::Host;
 use crate::metrics::Metric;
-use crate::protocol::AnswerFacts;
+use crate::protocol::{AnswerFacts, StreamEnd};
 use crate::routing::{Ask, Exclusion, Nobody, admits};
 use crate::routing::{estimate, most};
 use crate::state::{AccountKey, Line, Record, Reservation, Spent, StoreError};
@@ -133,11 +136,13 @@ impl<H: Host> Context<'_, H> {
     }
 
     /// Reserves what a request may cost at this backend; none where nothing is limited. Where shared data is out of
-    /// order, requests go on, and what they cost is written later.
+    /// order, requests go on, and what they cost is written later. Where only too many others write at the same time,
+    /// they do not: that is when limits are for something.
     ///
     /// # Errors
     ///
-    /// Others were faster, and there is not enough left. Now this VM knows.
+    /// There is no getting at the accounts. Or, within: others were faster, and there is not enough left. Now this VM
+    /// knows.
     #[inline(never)]
     pub(super) fn reserve(
         &mut self,
@@ -146,17 +151,24 @@ impl<H: Host> Context<'_, H> {
         customer: Customer,
         binding: Binding,
         now: Timestamp,
-    ) -> Result<Option<Reservation>, Shortage> {
+    ) -> Result<Result<Option<Reservation>, Shortage>, Refusal> {
         if !self.router.limited {
-            return Ok(None);
+            return Ok(Ok(None));
         }
         let lines = self.lines_at(index, ask, customer, binding);
-        match self.view.reserve(self.host, &lines, now) {
-            Ok(reserved) => reserved.map(Some),
-            Err(error) => {
-                self.note(error);
-                Ok(Some(self.view.transfer(self.host, None, &lines, now).0))
-            }
+        let error = match self.view.reserve(self.host, &lines, now) {
+            Ok(reserved) => return Ok(reserved.map(Some)),
+            Err(error) => error,
+        };
+        self.note(error);
+        match error {
+            StoreError::Host => Ok(Ok(Some(self.view.transfer(self.host, None, &lines, now).0))),
+            StoreError::Contended => Err(Refusal {
+                code: RefusalCode::RateLimited,
+                message: "too many requests at once to keep account of".to_owned(),
+                retry_after: Some(Duration::from_secs(1)),
+                explanation: None,
+            }),
         }
     }
 
@@ -195,16 +207,28 @@ impl<H: Host> Context<'_, H> {
         }
     }
 
+    /// What a request costs, limited or not; it is counted where it was spent.
+    pub(super) fn bill(&mut self, route: &Route, index: BackendIndex, due: &Due<'_>) -> Bill {
+        let Some((backend, place)) = self.router.backend(index).zip(self.router.place(index)) else {
+            return Bill::default();
+        };
+        let bill = due.bill(backend, route, || self.router.estimate(self.view, route, index).input);
+        if bill.cost > PicoUsd(0) {
+            match self.view.bill(place, bill.cost) {
+                0 => {}
+                whole => self.host.record(Metric::Cost(index), whole),
+            }
+            if bill.estimated {
+                self.host.record(Metric::UsageEstimated(index), 1);
+            }
+        }
+        bill
+    }
+
     /// What a request cost is spent, instead of what was reserved for it.
     #[inline(never)]
-    pub(super) fn settle(&mut self, route: &mut Route, index: BackendIndex, due: &Due<'_>, now: Timestamp) {
+    pub(super) fn settle(&mut self, route: &mut Route, bill: &Bill, now: Timestamp) {
         let Some(reservation) = route.reservation.take() else { return };
-        let Some(backend) = self.router.backend(index) else { return self.give_back(Some(*reservation), now) };
-        let prompt = self.router.estimate(self.view, route, index).input;
-        let bill = due.bill(backend, route, prompt);
-        if bill.estimated {
-            self.host.record(Metric::UsageEstimated(index), 1);
-        }
         let tokens = Tokens(bill.usage.input.0.saturating_add(bill.usage.output.0));
         let written = self.view.settle(self.host, &reservation, Spent { cost: bill.cost, tokens }, now);
         self.note_written(written);
@@ -230,19 +254,28 @@ pub(super) struct Due<'a> {
     pub(super) ending: Ending,
     pub(super) status: Option<u16>,
     pub(super) facts: &'a AnswerFacts,
+    /// Whether any attempt was made.
+    pub(super) sent: bool,
     /// Bytes of its body that were seen.
     pub(super) passed: u64,
+    /// Whether Envoy saw its end.
     pub(super) complete: bool,
 }
 
 impl Due<'_> {
     /// What it costs. An answer of an error costs nothing; a question that was given up before the answer began costs
     /// what was asked; an answer that broke off costs what there was of it.
-    fn bill(&self, backend: &Backend, route: &Route, prompt: Tokens) -> Bill {
+    fn bill(&self, backend: &Backend, route: &Route, prompt: impl FnOnce() -> Tokens) -> Bill {
         let is_answer = matches!(self.status, Some(200..=299));
-        let given_up = matches!(self.ending, Ending::ClientAbort | Ending::Failed(Failure::Timeout | Failure::Stalled));
+        let given_up = match self.ending {
+            // An error is one, even if nobody waits for its end.
+            Ending::ClientAbort => !matches!(self.status, Some(400..)),
+            // Envoy's word in the backend's place, if any.
+            Ending::Failed(Failure::Timeout | Failure::Stalled) => matches!(self.status, None | Some(504)),
+            _ => false,
+        };
         let is_due = route.customer.pays && self.ending != Ending::NotSent && (is_answer || given_up);
-        if !is_due && self.facts.usage.is_none() {
+        if !self.sent || (!is_due && self.facts.usage.is_none()) {
             return Bill::default();
         }
         let passed = match self.facts.content_bytes {
@@ -251,7 +284,15 @@ impl Due<'_> {
             Some(bytes) => tokens::by_size(bytes).max(Tokens(self.facts.content_events)),
             None => tokens::by_size(self.passed),
         };
-        let heard = Heard { usage: self.facts.usage, complete: self.complete, prompt, passed };
-        Bill::of(&heard, &backend.prices)
+        // A client may leave once it has heard the last mark; and a stream that ends by an error says nothing more of
+        // what it cost.
+        let complete = match self.facts.end {
+            StreamEnd::Complete => !self.facts.in_band_error,
+            StreamEnd::Truncated => false,
+            StreamEnd::Unknown => self.complete,
+        };
+        let usage = self.facts.usage;
+        let prompt = if usage.is_none() { prompt() } else { Tokens(0) };
+        Bill::of(&Heard { usage, complete, prompt, passed }, &backend.prices)
     }
 }

@@ -7,7 +7,6 @@ use super::ending::{Details, Evidence, Flags, verdict};
 use super::intake::{ESTIMATED_TOKENS, EXPLAIN, is_own};
 use super::purse::Due;
 use super::router::{Held, Route};
-use crate::cost::price_of;
 use crate::domain::{Api, BackendIndex, Ending, Failure, Timestamp, Tokens, Usage};
 use crate::health::Verdict;
 use crate::host::{Host, Property};
@@ -225,13 +224,14 @@ impl Answer {
         let now = cx.host.now();
         let facts = self.observer.finish(self.complete);
         let ending = self.ending(cx.host, &facts);
+        let (status, sent, passed, complete) = (self.status, self.attempts.is_some(), self.passed, self.complete);
+        let due = Due { ending, status, facts: &facts, sent, passed, complete };
         // Before anything is learned from it: what is told is what was known.
+        let bill = cx.bill(&self.route, self.backend, &due);
         self.report(cx, ending, &facts, now.since(self.route.departed));
         self.count(cx, ending, &facts, now);
         self.learn(cx, ending, &facts, now);
-        let (status, passed, complete) = (self.status, self.passed, self.complete);
-        let due = Due { ending, status, facts: &facts, passed, complete };
-        cx.settle(&mut self.route, self.backend, &due, now);
+        cx.settle(&mut self.route, &bill, now);
     }
 
     /// How it ended. A good answer, complete, needs no look at Envoy's flags.
@@ -334,13 +334,6 @@ impl Answer {
             let estimate = cx.router.estimate(cx.view, &self.route, backend).input;
             let error = u128::from(estimate.0.abs_diff(usage.input.0)) * 1_000 / u128::from(usage.input.0);
             host.record(Metric::EstimateError(backend), u64::try_from(error).unwrap_or(u64::MAX));
-        }
-        let cost = cx.router.backend(backend).map(|backend| price_of(usage, &backend.prices));
-        if let Some((cost, place)) = cost.zip(cx.router.place(backend)) {
-            match cx.view.bill(place, cost) {
-                0 => {}
-                whole => host.record(Metric::Cost(backend), whole),
-            }
         }
     }
 }

@@ -209,7 +209,7 @@ impl<H: Host> Context<'_, H> {
                 }
                 Err(nobody) => return Err(refuse(nobody, now)),
             };
-            let Ok(reservation) = self.reserve(attempts.first(), ask, customer, binding, now) else { continue };
+            let Ok(reservation) = self.reserve(attempts.first(), ask, customer, binding, now)? else { continue };
             match self.enter(attempts.first(), attempts.is_forced(), ask, now) {
                 Ok(Some(held)) => return Ok((attempts, Some(held), reservation)),
                 Ok(None) => self.give_back(reservation, now),

@@ -39,6 +39,8 @@ pub(crate) struct World {
     pub(crate) written: RefCell<Vec<String>>,
     pub(crate) unreadable: Cell<bool>,
     pub(crate) unwritable: Cell<bool>,
+    /// A key that somebody else always writes a moment sooner.
+    pub(crate) contended: Cell<Option<&'static str>>,
     /// Microseconds.
     pub(crate) now: Cell<u64>,
     pub(crate) request: RefCell<Headers>,
@@ -76,6 +78,7 @@ impl World {
             written: RefCell::default(),
             unreadable: Cell::default(),
             unwritable: Cell::default(),
+            contended: Cell::default(),
             now: Cell::new(Self::START.as_micros()),
             request: RefCell::default(),
             request_body: RefCell::default(),
@@ -167,6 +170,9 @@ impl Store for World {
 
     fn set(&self, key: &str, value: &[u8], cas: Option<Cas>) -> Result<bool, StoreError> {
         self.written.borrow_mut().push(key.to_owned());
+        if self.contended.get() == Some(key) {
+            return Ok(false);
+        }
         if self.unwritable.get() { Err(StoreError::Host) } else { self.store.set(key, value, cas) }
     }
 }

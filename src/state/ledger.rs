@@ -8,7 +8,7 @@ use crate::cost::{Account, Claim, Shortage, pacing};
 use crate::domain::{Decoder, Encoder, Limits, PicoUsd, Timestamp, Tokens};
 
 /// The layout's version: its first byte and part of its key.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Whose account it is; the same in every configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,7 +73,7 @@ impl Ledger {
     pub(super) const EMPTY: Self = Self { accounts: Vec::new(), members: Vec::new(), reserved: Vec::new() };
 
     /// The key that it lies at.
-    pub const KEY: &str = "llm-router/1/ledger";
+    pub const KEY: &str = "llm-router/2/ledger";
 
     /// An account, if anything was ever noted in it.
     pub fn account(&self, key: AccountKey) -> Option<&Account> {
@@ -143,6 +143,12 @@ impl Ledger {
     pub(super) fn reserve(&mut self, member: u64, line: &Line) {
         let before = self.reserved_by(member, line.account);
         self.set_reserved(member, line.account, before.plus(line.claim.cost));
+    }
+
+    /// What was reserved for a request is free again.
+    pub(super) fn release(&mut self, member: u64, account: AccountKey, amount: PicoUsd) {
+        let before = self.reserved_by(member, account);
+        self.set_reserved(member, account, before.minus(amount));
     }
 
     /// Notes what a member has reserved in an account, all in all.

@@ -72,6 +72,12 @@ impl Members {
         let name = self.name;
         let (seat, leads, alone, dead) = update(store, KEY, |bytes| {
             let mut seats = decode(bytes.unwrap_or_default());
+            // Who was heard of later than now was so before the clock was set back: whether it lives shows from now on.
+            for seat in &mut seats {
+                if seat.heartbeat.since(now) > LEASE {
+                    seat.heartbeat = now;
+                }
+            }
             let own = seats.iter().position(|seat| seat.name == name);
             let place = own.or_else(|| seats.iter().position(|seat| seat.name == 0)).unwrap_or(seats.len());
             let mine = Seat { name, heartbeat: now };
@@ -190,5 +196,23 @@ mod tests {
         other.free(&store, &[0], at(20)).expect("nothing to free");
         late.heartbeat(&store, at(21)).expect("still there");
         assert_eq!(late.seat(), Some(0));
+    }
+
+    #[test]
+    fn who_died_before_the_clock_was_set_back_is_found_dead_and_the_others_are_not() {
+        let store = MemoryStore::default();
+        let (mut gone, mut one, mut other) = (Members::new(1), Members::new(2), Members::new(3));
+        for member in [&mut gone, &mut one, &mut other] {
+            member.heartbeat(&store, at(9_000)).expect("joined");
+        }
+        let mut found = Vec::new();
+        for second in 0..=17 {
+            found.push(one.heartbeat(&store, at(second)).expect("there"));
+            found.push(other.heartbeat(&store, at(second)).expect("there"));
+            assert!(second < 2 || (one.leads() && !other.leads()), "the dead does not lead for long");
+        }
+        found.retain(|dead| !dead.is_empty());
+        assert_eq!(found, vec![vec![0]; 4], "in the last two seconds, to both");
+        assert_eq!(Members::living(&store, at(17)), Ok(vec![2, 3]));
     }
 }

@@ -193,27 +193,105 @@ fn an_answer_that_reports_nothing_is_paid_by_what_was_seen_of_it() {
     end(504, 1, None, 1 << 2, prompt, "a backend that took too long");
     end(500, 1, Some("{}"), 0, 0, "an error");
     end(429, 1, Some("{}"), 0, 0, "a refusal");
+    end(429, 1, Some("{"), 1 << 14, 0, "a refusal that the client does not hear out");
+    end(500, 1, Some("{"), 1 << 14, 0, "an error that the client does not hear out");
+    end(500, 1, Some("{"), 1 << 16, 0, "an error that never ends");
+    end(0, 0, None, 1 << 14, 0, "a client that left before its question did");
+    end(200, 0, Some(ANSWER), 0, 0, "an answer of another filter");
     end(400, 1, Some("{}"), 0, 0, "a bad request");
     end(503, 0, None, 1 << 1, 0, "a request that never left");
     end(503, 1, None, 1 << 5, 0, "no connection");
     assert_eq!(rig.metric("usage_estimated_total"), 4);
 }
 
-#[test]
-fn a_stream_that_the_client_cuts_costs_what_was_streamed() {
+/// What a request costs whose stream passes to here, and then ends as Envoy's flags say.
+fn cost_of_stream(path: &str, stream: &str, flags: u64) -> (u64, u64) {
     let mut rig = one(&json!({ "daily_budget_usd": 100 }));
-    let (_, mut exchange) = begin(&mut rig, &[]).expect("served");
+    let (_, mut exchange) = begin(&mut rig, &[(":path", path)]).expect("served");
     rig.world.set_number(Property::AttemptCount, 1);
-    rig.world.set_number(Property::ResponseFlags, 1 << 14);
+    rig.world.set_number(Property::ResponseFlags, flags);
     rig.world.response.replace(fake::headers(&[(":status", "200"), ("content-type", "text/event-stream")]));
     let mut cx = Context { router: &mut rig.router, view: &mut rig.view, host: &rig.world };
     exchange.response_headers(&mut cx, false);
-    let event = "data: {\"choices\":[{\"delta\":{\"content\":\"word \"}}]}\n\n".repeat(20);
-    rig.world.chunk.replace(event.clone().into());
-    exchange.response_body(&mut cx, event.len(), false);
+    rig.world.chunk.replace(stream.into());
+    exchange.response_body(&mut cx, stream.len(), flags == 0);
     exchange.log(&mut cx);
-    let (spent, reserved) = all(&rig);
-    assert!(reserved == 0 && (33_000..=37_000).contains(&spent), "{spent}: 10 tokens asked, 25 answered");
+    assert_eq!(all(&rig).1, 0);
+    (all(&rig).0, rig.metric("usage_estimated_total"))
+}
+
+const CHATS: &str = "/v1/chat/completions";
+const LEFT: u64 = 1 << 14;
+
+#[test]
+fn a_stream_that_the_client_cuts_costs_what_was_streamed() {
+    let event = "data: {\"choices\":[{\"delta\":{\"content\":\"word \"}}]}\n\n".repeat(20);
+    let (spent, estimated) = cost_of_stream(CHATS, &event, LEFT);
+    assert!((33_000..=37_000).contains(&spent) && estimated == 1, "{spent}: 10 tokens asked, 25 answered");
+}
+
+#[test]
+fn a_client_that_leaves_at_the_last_mark_pays_what_was_reported() {
+    // Far more bytes than tokens.
+    let text =
+        "data: {\"choices\":[{\"delta\":{\"content\":\"                                        \"}}]}\n\n".repeat(9);
+    let end = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":12,\"completion_tokens\":3}}\n\ndata: [DONE]\n\n";
+    assert_eq!(cost_of_stream(CHATS, &[&text, end].concat(), LEFT), (COST, 0));
+}
+
+#[test]
+fn a_stream_that_does_not_end_well_costs_what_was_streamed_of_it() {
+    let begun = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":12,\
+                 \"output_tokens\":1}}}\n\n";
+    let delta = "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\
+                 \"text\":\"one two \"}}\n\n";
+    let error = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\"}}\n\n";
+    let stream = [begun, &delta.repeat(500)].concat();
+    // 12 tokens asked, 500 pieces of two tokens each.
+    let streamed = (12_000 + 1_000_000, 1);
+    assert_eq!(cost_of_stream("/v1/messages", &stream, 0), streamed, "cut, as if that were its end");
+    assert_eq!(cost_of_stream("/v1/messages", &[&stream, error].concat(), 0), streamed, "an error inside");
+    assert_eq!(cost_of_stream("/v1/messages", &stream, LEFT), streamed, "left by its client");
+}
+
+#[test]
+fn absurd_usage_is_not_believed_and_takes_nobodys_budget() {
+    for absurd in [
+        r#""prompt_tokens":12,"completion_tokens":1e30"#,
+        r#""prompt_tokens":12,"completion_tokens":3,"total_tokens":18446744073709551615"#,
+        r#""prompt_tokens":0,"completion_tokens":0,"total_tokens":0"#,
+    ] {
+        let mut rig = one(&json!({ "daily_budget_usd": 1 }));
+        let (_, mut exchange) = begin(&mut rig, &[]).expect("served");
+        rig.answer(&mut exchange, 200, 1, Some(&format!(r#"{{"usage":{{{absurd}}}}}"#)), 0);
+        let (spent, reserved) = all(&rig);
+        assert!((20_000..60_000).contains(&spent) && reserved == 0, "{absurd}: {spent}");
+        assert_eq!(rig.metric("usage_estimated_total"), 1, "{absurd}");
+        assert_eq!(rig.record("a").expected_output_tokens(), 300, "nothing is learned from it");
+        assert_eq!(goes_to(&mut rig, &[]), "a");
+    }
+}
+
+#[test]
+fn what_gemini_reports_is_paid_though_its_requests_are_not_read() {
+    let event = "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"Fine.\"}]},\"finishReason\":\"STOP\"}],\
+                 \"usageMetadata\":{\"promptTokenCount\":12,\"candidatesTokenCount\":1,\"thoughtsTokenCount\":2,\
+                 \"totalTokenCount\":15}}\n\n";
+    let path = "/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse";
+    assert_eq!(cost_of_stream(path, event, 0), (COST, 0));
+    assert_eq!(cost_of_stream("/v1beta/models/m:embedContent", event, 0).1, 1, "nobody knows whose words these are");
+}
+
+#[test]
+fn where_too_many_write_at_once_a_request_is_refused_rather_than_let_through_unseen() {
+    let mut rig = one(&json!({ "daily_budget_usd": 1 }));
+    rig.world.contended.set(Some(Ledger::KEY));
+    let refusal = begin(&mut rig, &[]).expect_err("refused");
+    assert_eq!((refusal.code.name(), refusal.retry_after_seconds()), ("rate_limited", Some(1)));
+    assert_eq!(rig.metric("internal_errors_total.kind.shared_data"), 1);
+    rig.world.contended.set(None);
+    assert_eq!(goes_to(&mut rig, &[]), "a");
+    assert_eq!(all(&rig), (COST, 0));
 }
 
 #[test]

@@ -135,9 +135,74 @@ const GOLDEN: &[Golden] = &[
     },
 ];
 
+/// Gemini's own API: thoughts are counted beside the candidates, cached tokens inside the prompt, and what tools found
+/// beside it. Google bills thoughts as output and what tools found as input.
+const GEMINI: &[Golden] = &[
+    Golden {
+        name: "Gemini, cached tokens and thoughts",
+        api: Api::GenerateContent,
+        stream: false,
+        body: r#"{"candidates":[{"content":{"parts":[{"text":"…"}],"role":"model"},"finishReason":"STOP","index":0}],
+            "usageMetadata":{"promptTokenCount":5000,"candidatesTokenCount":30,"totalTokenCount":5468,
+            "cachedContentTokenCount":4200,"promptTokensDetails":[{"modality":"TEXT","tokenCount":5000}],
+            "cacheTokensDetails":[{"modality":"TEXT","tokenCount":4200}],"thoughtsTokenCount":438},
+            "modelVersion":"gemini-2.5-flash","responseId":"3w4Vad6yF"}"#,
+        prices: [0.3, 0.075, 2.5],
+        // 800 · 0.3 + 4200 · 0.075 + (30 + 438) · 2.5 = 240 + 315 + 1170
+        cost: 1_725,
+    },
+    Golden {
+        name: "Gemini, streamed as events: the counts grow",
+        api: Api::GenerateContent,
+        stream: true,
+        body: "data: {\"candidates\": [{\"content\": {\"parts\": [{\"text\": \"The\"}],\"role\": \"model\"},\"index\": 0}],\
+               \"usageMetadata\": {\"promptTokenCount\": 844,\"totalTokenCount\": 932,\"thoughtsTokenCount\": 88}}\r\n\r\n\
+               data: {\"candidates\": [{\"content\": {\"parts\": [{\"text\": \" end.\"}],\"role\": \"model\"},\
+               \"finishReason\": \"STOP\",\"index\": 0}],\"usageMetadata\": {\"promptTokenCount\": 844,\
+               \"candidatesTokenCount\": 46,\"totalTokenCount\": 2040,\"thoughtsTokenCount\": 1150}}\r\n\r\n",
+        prices: [1.25, 0.31, 10.0],
+        // 844 · 1.25 + (46 + 1150) · 10 = 1055 + 11960
+        cost: 13_015,
+    },
+    Golden {
+        name: "Gemini, streamed as one list",
+        api: Api::GenerateContent,
+        stream: false,
+        body: r#"[{"candidates":[{"content":{"parts":[{"text":"The"}],"role":"model"}}],
+            "usageMetadata":{"promptTokenCount":100,"candidatesTokenCount":1,"totalTokenCount":101}}
+            ,{"candidates":[{"content":{"parts":[{"text":" end."}],"role":"model"},"finishReason":"STOP"}],
+            "usageMetadata":{"promptTokenCount":100,"candidatesTokenCount":60,"totalTokenCount":160}}]"#,
+        prices: [0.3, 0.075, 2.5],
+        // 100 · 0.3 + 60 · 2.5
+        cost: 180,
+    },
+    Golden {
+        name: "Gemini with a search: what the tool found is read, too",
+        api: Api::GenerateContent,
+        stream: false,
+        body: r#"{"candidates":[{"content":{"parts":[{"text":"…"}]},"finishReason":"STOP"}],"usageMetadata":{
+            "promptTokenCount":40,"toolUsePromptTokenCount":3960,"candidatesTokenCount":200,"thoughtsTokenCount":300,
+            "totalTokenCount":4500}}"#,
+        prices: [0.3, 0.075, 2.5],
+        // (40 + 3960) · 0.3 + (200 + 300) · 2.5 = 1200 + 1250
+        cost: 2_450,
+    },
+    Golden {
+        name: "Gemini by Vertex, without thoughts",
+        api: Api::GenerateContent,
+        stream: false,
+        body: r#"{"candidates":[{"content":{"role":"model","parts":[{"functionCall":{"name":"f","args":{}}}]},
+            "finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":844,"candidatesTokenCount":278,
+            "totalTokenCount":1122,"trafficType":"ON_DEMAND"}}"#,
+        prices: [0.3, 0.075, 2.5],
+        // 844 · 0.3 + 278 · 2.5 = 253.2 + 695 = 948.2
+        cost: 948,
+    },
+];
+
 #[test]
 fn each_answer_costs_what_its_provider_would_bill() {
-    for Golden { name, api, stream, body, prices: [input, cached, output], cost } in GOLDEN {
+    for Golden { name, api, stream, body, prices: [input, cached, output], cost } in GOLDEN.iter().chain(GEMINI) {
         let kind: &[u8] = if *stream { b"text/event-stream" } else { b"application/json" };
         let mut observer = Observer::new(*api, 200, Some(kind));
         observer.push(body.as_bytes());

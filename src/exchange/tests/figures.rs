@@ -44,14 +44,24 @@ fn an_estimate_is_judged_before_it_is_corrected() {
 }
 
 #[test]
-fn an_answer_that_reports_nothing_adds_nothing() {
+fn an_answer_that_reports_nothing_adds_nothing_but_what_it_most_likely_cost() {
     let mut rig = rig(PRICED);
     answer(&mut rig, r#"{"choices":[]}"#);
     answer(&mut rig, r#"{"usage":{"prompt_tokens":0,"completion_tokens":0}}"#);
-    for name in ["request_cost", "token_estimate_error", "time_per_output_token", "tokens_total"] {
+    for name in ["token_estimate_error", "time_per_output_token", "tokens_total"] {
         assert_eq!(rig.metric(name), 0, "{name}");
     }
-    assert_eq!(rig.metric("requests_total"), 2);
+    assert_eq!((rig.metric("requests_total"), rig.metric("usage_estimated_total")), (2, 2));
+    // About ten tokens asked and 4 and 13 answered: 0.46 and 0.82 millionths.
+    assert_eq!(rig.metric("request_cost"), 1);
+}
+
+#[test]
+fn what_costs_nothing_is_not_counted_as_paid() {
+    let mut rig = rig(r#"{ "backend_instances": { "a": {} } }"#);
+    answer(&mut rig, r#"{"choices":[]}"#);
+    answer(&mut rig, ANSWER);
+    assert_eq!((rig.metric("request_cost"), rig.metric("usage_estimated_total")), (0, 0));
 }
 
 #[test]

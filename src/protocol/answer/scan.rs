@@ -11,8 +11,9 @@ use super::word::Word;
 /// The largest usage object that is kept; real ones have some 600 bytes.
 const USAGE_BYTES: usize = 4096;
 
-/// How deep the places that matter nest: body, `choices`, one of them, its `delta`, `tool_calls`.
-const PLACES: usize = 5;
+/// How deep the places that matter nest: Gemini's list of bodies, a body, `candidates`, one of them, its `content`,
+/// `parts`, one of these.
+const PLACES: usize = 7;
 
 /// One JSON value under way.
 #[derive(Debug)]
@@ -67,12 +68,18 @@ enum Use {
 /// Where something of interest can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
+    /// How Gemini streams unless it is asked for events: bodies, one after the other, in one list.
+    Bodies,
     Body,
     /// Anthropic's `message`, `OpenAI`'s `response`, Groq's `x_groq`: an envelope around a body's own fields.
     Envelope,
     Choices,
     Choice,
+    /// What it adds to the answer; for Gemini its `content`.
     Delta,
+    /// Gemini's pieces of that.
+    Parts,
+    Part,
     /// The tool calls of a delta; some servers send an empty list with every one.
     Calls,
     /// What Anthropic's events carry.
@@ -99,25 +106,26 @@ enum Meaning {
 
 impl Place {
     const fn is_list(self) -> bool {
-        matches!(self, Self::Choices | Self::Calls)
+        matches!(self, Self::Bodies | Self::Choices | Self::Calls | Self::Parts)
     }
 
     /// What the value of the field `key` means here.
     fn field(self, key: &[u8]) -> Meaning {
         match (self, key) {
-            (Self::Body | Self::Envelope, b"usage") => Meaning::Usage,
+            (Self::Body | Self::Envelope, b"usage" | b"usageMetadata") => Meaning::Usage,
             (Self::Body | Self::Envelope, b"error") => Meaning::Error,
             (Self::Body, b"type") => Meaning::Type,
             (Self::Body, b"response") => Meaning::Response,
             (Self::Body, b"delta") | (Self::Piece, b"text" | b"thinking" | b"partial_json") => Meaning::Text,
             (Self::Body, b"message" | b"x_groq") => Meaning::Enter(Self::Envelope),
-            (Self::Body, b"choices") => Meaning::Enter(Self::Choices),
-            (Self::Choice, b"delta") => Meaning::Enter(Self::Delta),
-            (Self::Choice, b"finish_reason") => Meaning::Finish,
+            (Self::Body | Self::Envelope, b"choices" | b"candidates") => Meaning::Enter(Self::Choices),
+            (Self::Choice, b"delta" | b"content") => Meaning::Enter(Self::Delta),
+            (Self::Choice, b"finish_reason" | b"finishReason") => Meaning::Finish,
             (Self::Delta, b"tool_calls") => Meaning::Enter(Self::Calls),
-            (Self::Choice, b"text") | (Self::Delta, b"content" | b"reasoning_content" | b"reasoning" | b"refusal") => {
-                Meaning::Content
-            }
+            (Self::Delta, b"parts") => Meaning::Enter(Self::Parts),
+            (Self::Choice, b"text")
+            | (Self::Delta, b"content" | b"reasoning_content" | b"reasoning" | b"refusal")
+            | (Self::Part, b"text" | b"functionCall") => Meaning::Content,
             _ => Meaning::Nothing,
         }
     }
@@ -304,7 +312,7 @@ impl Scanner {
     fn enter(&mut self, byte: u8, seen: &mut Seen) {
         let meaning = std::mem::replace(&mut self.meaning, Meaning::Nothing);
         let place = match (meaning, byte) {
-            _ if self.open == 0 && byte == b'{' => Some(Place::Body),
+            _ if self.open == 0 => Some(if byte == b'{' { Place::Body } else { Place::Bodies }),
             (Meaning::Enter(place), _) if place.is_list() == (byte == b'[') => Some(place),
             (Meaning::Response, b'{') => Some(Place::Envelope),
             (Meaning::Text, b'{') => Some(Place::Piece),
@@ -339,7 +347,9 @@ impl Scanner {
         let place = self.place();
         self.key_next = !place.is_some_and(Place::is_list);
         self.meaning = match place {
+            Some(Place::Bodies) => Meaning::Enter(Place::Body),
             Some(Place::Choices) => Meaning::Enter(Place::Choice),
+            Some(Place::Parts) => Meaning::Enter(Place::Part),
             Some(Place::Calls) => Meaning::Content,
             _ => Meaning::Nothing,
         };

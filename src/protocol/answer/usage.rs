@@ -7,23 +7,34 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::domain::{Tokens, Usage};
 
+/// More than that no answer takes, prompt and all: the largest contexts there are hold so many. Whoever reports more
+/// reports nonsense, and it would be paid: one such answer were the end of every budget.
+const PLAUSIBLE: u64 = 10_000_000;
+
 /// The counts of an answer so far. A stream may say them in pieces (Anthropic: the prompt's first, the answer's last)
 /// or again and again, growing (Perplexity): for each the latest that is not zero holds.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Counts {
+    #[serde(alias = "promptTokenCount")]
     prompt_tokens: Count,
+    #[serde(alias = "candidatesTokenCount")]
     completion_tokens: Count,
     input_tokens: Count,
     output_tokens: Count,
+    #[serde(alias = "totalTokenCount")]
     total_tokens: Count,
     #[serde(alias = "input_tokens_details")]
     prompt_tokens_details: Option<Details>,
-    /// `DeepSeek`'s word for its cached tokens.
+    /// `DeepSeek`'s word for its cached tokens; Gemini's are inside the prompt, too.
+    #[serde(alias = "cachedContentTokenCount")]
     prompt_cache_hit_tokens: Count,
     cache_read_input_tokens: Count,
+    /// Anthropic counts these beside the prompt's, as Gemini does with what its tools found.
+    #[serde(alias = "toolUsePromptTokenCount")]
     cache_creation_input_tokens: Count,
-    /// Perplexity's deep research counts these beside the completion's.
+    /// Perplexity's deep research and Gemini count these beside the completion's.
+    #[serde(alias = "thoughtsTokenCount")]
     reasoning_tokens: Count,
 }
 
@@ -67,13 +78,13 @@ impl Counts {
     }
 
     /// In the house's words: all of the prompt, what of it was cached, all of the answer. `None` if nothing was said
-    /// of the prompt nor of the answer.
+    /// of the prompt nor of the answer, or nothing that can be: no answer takes no tokens at all, nor billions.
     pub(super) fn normalised(&self) -> Option<Usage> {
         let said = [self.prompt_tokens, self.input_tokens, self.completion_tokens, self.output_tokens];
         if said.iter().all(|count| count.0.is_none()) {
             return None;
         }
-        // Only Anthropic has these two, and leaves them out of its input tokens.
+        // Who has these two leaves them out of the prompt's tokens.
         let beside = self.cache_read_input_tokens.or_zero().saturating_add(self.cache_creation_input_tokens.or_zero());
         let input = self.prompt_tokens.or(self.input_tokens).saturating_add(beside);
         let cached = self
@@ -88,7 +99,8 @@ impl Counts {
             .or(self.output_tokens)
             .saturating_add(self.reasoning_tokens.or_zero())
             .max(self.total_tokens.or_zero().saturating_sub(input));
-        Some(Usage { input: Tokens(input), cached_input: Tokens(cached.min(input)), output: Tokens(output) })
+        let usage = Usage { input: Tokens(input), cached_input: Tokens(cached.min(input)), output: Tokens(output) };
+        (1..=PLAUSIBLE).contains(&input.saturating_add(output)).then_some(usage)
     }
 }
 
@@ -206,6 +218,31 @@ mod tests {
         assert_eq!(usage(&[deep_research]), Some((33, 0, 7163 + 73_999)));
         let gemini = r#"{"prompt_tokens":10,"completion_tokens":20,"total_tokens":80}"#;
         assert_eq!(usage(&[gemini]), Some((10, 0, 70)));
+    }
+
+    #[test]
+    fn gemini_counts_thoughts_and_what_its_tools_found_beside_and_cached_tokens_inside() {
+        let first = r#"{"promptTokenCount":2000,"cachedContentTokenCount":1900,"totalTokenCount":2088,"thoughtsTokenCount":88,
+            "promptTokensDetails":[{"modality":"TEXT","tokenCount":2000}]}"#;
+        let last = r#"{"promptTokenCount":2000,"cachedContentTokenCount":1900,"candidatesTokenCount":30,
+            "toolUsePromptTokenCount":50,"totalTokenCount":2180,"thoughtsTokenCount":100,"trafficType":"ON_DEMAND"}"#;
+        assert_eq!(usage(&[first]), Some((2000, 1900, 88)));
+        assert_eq!(usage(&[first, last]), Some((2050, 1900, 130)));
+    }
+
+    #[test]
+    fn what_cannot_be_is_not_reported() {
+        for absurd in [
+            r#"{"prompt_tokens":12,"completion_tokens":1e30}"#,
+            r#"{"prompt_tokens":18446744073709551615,"completion_tokens":3}"#,
+            r#"{"prompt_tokens":12,"completion_tokens":3,"total_tokens":1000000000}"#,
+            r#"{"input_tokens":6000000,"output_tokens":6000000}"#,
+            r#"{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}"#,
+        ] {
+            assert_eq!(usage(&[absurd]), None, "{absurd}");
+        }
+        assert_eq!(usage(&[r#"{"prompt_tokens":10000000}"#]), Some((10_000_000, 0, 0)));
+        assert_eq!(usage(&[r#"{"prompt_tokens":0,"completion_tokens":1}"#]), Some((0, 0, 1)));
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub fn api_of(path: &[u8]) -> Api {
         Api::Messages
     } else if ends("/query") || ends("/query/stream") {
         Api::LightRagQuery
+    } else if ends(":generateContent") || ends(":streamGenerateContent") {
+        Api::GenerateContent
     } else {
         Api::Other
     }
@@ -49,7 +51,7 @@ pub fn api_of(path: &[u8]) -> Api {
 /// Reads the body of a request once. Its text goes to `sink` as it is met; the rest is in the facts. A field of a wrong
 /// type is as good as absent: what to say about it is the backend's business.
 ///
-/// `Api::Other` is not read at all: nobody knows what its fields mean, and the caller estimates it by its size.
+/// `Api::GenerateContent` and `Api::Other` are not read at all: the caller estimates them by their size.
 ///
 /// # Errors
 ///
@@ -62,7 +64,7 @@ pub fn read_request(api: Api, path: &[u8], body: &[u8], sink: &mut impl TextSink
         Api::Embeddings => Place::Embeddings,
         Api::Messages => Place::Messages,
         Api::LightRagQuery => Place::LightRag,
-        Api::Other => return Ok(RequestFacts::default()),
+        Api::GenerateContent | Api::Other => return Ok(RequestFacts { api, ..RequestFacts::default() }),
     };
     let mut reader = Reader::new(sink);
     reader.read(root, body)?;

@@ -146,7 +146,9 @@ impl<'s, S: TextSink> Reader<'s, S> {
 
     fn number(&mut self, place: Place, number: u64) {
         match place {
-            Place::MaxTokens => self.max_tokens = Some(self.max_tokens.map_or(number, |most| most.min(number))),
+            // Who says several means one of them, and which that is is a matter of the server. None of them reads 0 as
+            // "no answer": it is as good as unsaid.
+            Place::MaxTokens if number > 0 => self.max_tokens = self.max_tokens.max(Some(number)),
             Place::Answers => self.answers = self.answers.max(number),
             Place::PromptItem | Place::Ids => self.exact = self.exact.saturating_add(1),
             Place::Json => self.fixed(1),

@@ -41,6 +41,9 @@ fn a_path_is_told_by_its_last_segments() {
         ("/anthropic/v1/messages?beta=true", Api::Messages),
         ("/query", Api::LightRagQuery),
         ("/rag/query/stream?x=/v1/messages", Api::LightRagQuery),
+        ("/v1beta/models/gemini-2.5-flash:generateContent", Api::GenerateContent),
+        ("/v1/projects/p/locations/l/publishers/google/models/m:streamGenerateContent?alt=sse", Api::GenerateContent),
+        ("/v1beta/models/gemini-2.5-flash:countTokens", Api::Other),
         ("/v1/messages/count_tokens", Api::Other),
         ("/v1/responses/resp_1", Api::Other),
         ("/subquery", Api::Other),
@@ -59,7 +62,7 @@ fn chat_completions() {
         api: Api::ChatCompletions,
         model: Some("gpt-4o-2024-11-20".into()),
         stream: true,
-        max_output_tokens: Some(Tokens(2 * 256)),
+        max_output_tokens: Some(Tokens(2 * 300)),
         fixed_tokens: Tokens(2 * 4 + 3),
         exact_tokens: Tokens(0),
     };
@@ -295,9 +298,13 @@ fn a_field_of_a_wrong_type_is_as_good_as_absent() {
 }
 
 #[test]
-fn the_least_of_several_limits_holds_and_huge_ones_do_not_overflow() {
+fn the_largest_of_several_limits_holds_none_is_zero_and_huge_ones_do_not_overflow() {
     let most = |body: &str| read(Api::ChatCompletions, "", body).unwrap().0.max_output_tokens;
-    assert_eq!(most(r#"{"max_tokens":300,"max_completion_tokens":200}"#), Some(Tokens(200)));
+    assert_eq!(most(r#"{"max_tokens":300,"max_completion_tokens":200}"#), Some(Tokens(300)));
+    assert_eq!(most(r#"{"max_tokens":1,"max_completion_tokens":32000}"#), Some(Tokens(32_000)));
+    assert_eq!(most(r#"{"max_tokens":32000,"max_tokens":1}"#), Some(Tokens(32_000)));
+    assert_eq!(most(r#"{"max_tokens":500,"max_completion_tokens":0}"#), Some(Tokens(500)));
+    assert_eq!(most(r#"{"max_completion_tokens":0}"#), None);
     assert_eq!(
         most(r#"{"max_completion_tokens":200.0,"max_tokens":1e400}"#.replace("1e400", "2.5").as_str()),
         Some(Tokens(200))
@@ -371,7 +378,11 @@ fn oracle(body: &Value) -> (Option<String>, Option<u64>, Vec<String>) {
     for message in body["messages"].as_array().into_iter().flatten().filter(|message| message.is_object()) {
         said(message, &mut texts);
     }
-    let most = ["max_tokens", "max_completion_tokens"].iter().filter_map(|&name| body[name].as_u64()).min();
+    let most = ["max_tokens", "max_completion_tokens"]
+        .iter()
+        .filter_map(|&name| body[name].as_u64())
+        .filter(|&most| most > 0)
+        .max();
     let most = most.map(|most| most.saturating_mul(body["n"].as_u64().unwrap_or(1).max(1)));
     (body["model"].as_str().map(str::to_owned), most, texts)
 }

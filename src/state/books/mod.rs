@@ -6,7 +6,7 @@
 
 use super::ledger::{AccountKey, Ledger, Line};
 use super::store::{Store, StoreError, update};
-use crate::cost::{Claim, Shortage};
+use crate::cost::Shortage;
 use crate::domain::{PicoUsd, Timestamp, Tokens};
 
 /// Accounts that one request touches at most: that of all requests, its tenant's, its backend's.
@@ -15,11 +15,30 @@ const LINES: usize = 3;
 /// What is reserved for one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reservation {
-    accounts: [Option<AccountKey>; LINES],
-    claim: Claim,
-    at: Timestamp,
+    shares: [Option<Share>; LINES],
+    /// The most that it may cost: the same in each of them.
+    cost: PicoUsd,
     /// In which of this VM's lives it was made.
     life: u32,
+}
+
+/// How a request was admitted to one account: what is corrected there in the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Share {
+    account: AccountKey,
+    tokens: Tokens,
+    at: Timestamp,
+}
+
+impl Reservation {
+    fn shares(&self) -> impl Iterator<Item = Share> {
+        self.shares.into_iter().flatten()
+    }
+}
+
+/// How a request is admitted to an account already.
+fn share_of(reservation: Option<&Reservation>, account: AccountKey) -> Option<Share> {
+    reservation?.shares().find(|share| share.account == account)
 }
 
 /// What became of a request.
@@ -35,10 +54,34 @@ pub struct Spent {
 #[derive(Debug, Clone, Copy)]
 struct Mine {
     account: AccountKey,
-    /// For requests under way: the truth of which the ledger has the copy.
-    reserved: PicoUsd,
+    /// For requests under way: the truth of which the ledger has the copy. It is a sum that is not capped, so that what
+    /// is taken off again leaves what was there before.
+    reserved: u128,
+    /// What the ledger was last told of that, and what is spent should this VM be taken for dead.
+    written: PicoUsd,
     /// Spent, and not written yet.
     owed: PicoUsd,
+}
+
+impl Mine {
+    const fn of(account: AccountKey) -> Self {
+        Self { account, reserved: 0, written: PicoUsd(0), owed: PicoUsd(0) }
+    }
+
+    /// What is reserved, as the ledger has it.
+    fn reserved(&self) -> PicoUsd {
+        capped(self.reserved)
+    }
+
+    /// What is still to be spent after this VM was taken for dead: all that is owed and reserved, but for what was spent
+    /// in its name.
+    fn left_over(&self) -> PicoUsd {
+        capped(self.reserved.saturating_add(self.owed.0.into()).saturating_sub(self.written.0.into()))
+    }
+}
+
+fn capped(amount: u128) -> PicoUsd {
+    PicoUsd(u64::try_from(amount).unwrap_or(u64::MAX))
 }
 
 /// This VM's copy of the ledger.
@@ -96,7 +139,7 @@ impl Books {
             }
             Ok(())
         })?;
-        Ok(result.map(|()| self.note(lines, now)))
+        Ok(result.map(|()| self.note(lines, None, now, true)))
     }
 
     /// A request went to another backend than it was to: Envoy has sent it there, whatever the limits are. What was
@@ -108,27 +151,27 @@ impl Books {
         lines: &[Line],
         now: Timestamp,
     ) -> (Reservation, Result<(), StoreError>) {
-        let known = before.map_or([None; LINES], |before| before.accounts);
-        match &before {
-            Some(before) if before.life != self.life => return (*before, Ok(())),
-            Some(before) => self.release(before),
-            None => {}
+        if let Some(before) = before.filter(|before| before.life != self.life) {
+            return (before, Ok(()));
         }
-        let mut was_dead = false;
         let written = self.write(store, now, &mut |ledger, member, is_dead| {
-            let is_spent = is_dead && before.is_some();
-            for line in lines.iter().filter(|_| !is_spent) {
-                if !known.contains(&Some(line.account)) {
+            if is_dead && before.is_some() {
+                return Ok(());
+            }
+            for share in before.iter().flat_map(Reservation::shares) {
+                ledger.release(member, share.account, before.map_or(PicoUsd(0), |before| before.cost));
+            }
+            for line in lines {
+                if share_of(before.as_ref(), line.account).is_none() {
                     ledger.admit(line, now);
                 }
                 ledger.reserve(member, line);
             }
-            was_dead = is_dead;
             Ok(())
         });
-        match (before, &written) {
-            (Some(before), Ok(_)) if was_dead => (before, Ok(())),
-            _ => (self.note(lines, now), written.map(|_| ())),
+        match before {
+            Some(before) if before.life != self.life => (before, Ok(())),
+            _ => (self.note(lines, before.as_ref(), now, written.is_ok()), written.map(|_| ())),
         }
     }
 
@@ -140,24 +183,23 @@ impl Books {
         spent: Spent,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let Reservation { claim, at, life, .. } = *reservation;
-        let accounts = || reservation.accounts.into_iter().flatten();
-        self.release(reservation);
-        let was_dead = life != self.life;
-        let written = self.write(store, now, &mut |ledger, _, is_dead| {
-            for account in accounts() {
-                // What was written off is spent already.
-                let owed = if was_dead || is_dead { spent.cost.minus(claim.cost) } else { spent.cost };
-                ledger.spend(account, owed, now);
-                ledger.correct(account, claim.tokens, spent.tokens, at);
+        // What was written off is spent already.
+        let is_spent = reservation.life != self.life;
+        let owed = if is_spent { spent.cost.minus(reservation.cost) } else { spent.cost };
+        for share in reservation.shares() {
+            self.change(share.account, |mine| {
+                mine.owed = mine.owed.plus(owed);
+                if !is_spent {
+                    mine.reserved = mine.reserved.saturating_sub(reservation.cost.0.into());
+                }
+            });
+        }
+        let written = self.write(store, now, &mut |ledger, _, _| {
+            for share in reservation.shares() {
+                ledger.correct(share.account, share.tokens, spent.tokens, share.at);
             }
             Ok(())
         });
-        if written.is_err() {
-            for account in accounts() {
-                self.change(account, |mine| mine.owed = mine.owed.plus(spent.cost));
-            }
-        }
         written.map(|_| ())
     }
 
@@ -167,7 +209,7 @@ impl Books {
             self.ledger = Ledger::decode(&bytes).unwrap_or_default();
         }
         let is_written = |mine: &Mine| {
-            mine.owed == PicoUsd(0) && self.ledger.reserved_by(self.member, mine.account) == mine.reserved
+            mine.owed == PicoUsd(0) && self.ledger.reserved_by(self.member, mine.account) == mine.reserved()
         };
         if self.mine.iter().all(is_written) {
             return Ok(());
@@ -184,32 +226,38 @@ impl Books {
         })
     }
 
-    /// Notes what was reserved.
-    fn note(&mut self, lines: &[Line], now: Timestamp) -> Reservation {
-        let mut accounts = [None; LINES];
-        for (place, line) in accounts.iter_mut().zip(lines) {
-            self.change(line.account, |mine| mine.reserved = mine.reserved.plus(line.claim.cost));
-            *place = Some(line.account);
+    /// Notes what was reserved, and that what was before is not any more; and whether the ledger knows of it.
+    fn note(&mut self, lines: &[Line], before: Option<&Reservation>, now: Timestamp, is_written: bool) -> Reservation {
+        if let Some(before) = before {
+            for share in before.shares() {
+                self.change(share.account, |mine| {
+                    mine.reserved = mine.reserved.saturating_sub(before.cost.0.into());
+                    if is_written {
+                        mine.written = mine.written.minus(before.cost);
+                    }
+                });
+            }
         }
-        let claim = lines.first().map_or_else(Claim::default, |line| line.claim);
-        Reservation { accounts, claim, at: now, life: self.life }
-    }
-
-    /// Notes that it is not reserved any more.
-    fn release(&mut self, reservation: &Reservation) {
-        if reservation.life != self.life {
-            return;
+        let mut shares = [None; LINES];
+        for (place, line) in shares.iter_mut().zip(lines) {
+            self.change(line.account, |mine| {
+                mine.reserved = mine.reserved.saturating_add(line.claim.cost.0.into());
+                if is_written {
+                    mine.written = mine.written.plus(line.claim.cost);
+                }
+            });
+            let share = Share { account: line.account, tokens: line.claim.tokens, at: now };
+            *place = Some(share_of(before, line.account).unwrap_or(share));
         }
-        for account in reservation.accounts.into_iter().flatten() {
-            self.change(account, |mine| mine.reserved = mine.reserved.minus(reservation.claim.cost));
-        }
+        let cost = lines.first().map_or(PicoUsd(0), |line| line.claim.cost);
+        Reservation { shares, cost, life: self.life }
     }
 
     fn change(&mut self, account: AccountKey, change: impl FnOnce(&mut Mine)) {
         if let Some(mine) = self.mine.iter_mut().find(|mine| mine.account == account) {
             return change(mine);
         }
-        let mut mine = Mine { account, reserved: PicoUsd(0), owed: PicoUsd(0) };
+        let mut mine = Mine::of(account);
         change(&mut mine);
         self.mine.push(mine);
     }
@@ -228,8 +276,9 @@ impl Books {
             let is_dead = self.joined && !ledger.knows(self.member);
             ledger.join(self.member);
             for mine in &self.mine {
-                ledger.spend(mine.account, mine.owed, now);
-                let reserved = if is_dead { PicoUsd(0) } else { mine.reserved };
+                let (spent, reserved) =
+                    if is_dead { (mine.left_over(), PicoUsd(0)) } else { (mine.owed, mine.reserved()) };
+                ledger.spend(mine.account, spent, now);
                 ledger.set_reserved(self.member, mine.account, reserved);
             }
             let result = change(&mut ledger, self.member, is_dead);
@@ -242,9 +291,10 @@ impl Books {
             self.mine.retain_mut(|mine| {
                 mine.owed = PicoUsd(0);
                 if is_dead {
-                    mine.reserved = PicoUsd(0);
+                    mine.reserved = 0;
                 }
-                mine.reserved > PicoUsd(0)
+                mine.written = mine.reserved();
+                mine.reserved > 0
             });
         }
         Ok(result)
