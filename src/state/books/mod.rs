@@ -132,6 +132,23 @@ impl Books {
         }
     }
 
+    /// A request does not leave after all: it counts nowhere.
+    pub(super) fn give_back(
+        &mut self,
+        store: &impl Store,
+        reservation: &Reservation,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.release(reservation);
+        let written = self.write(store, now, &mut |ledger, _, _| {
+            for account in reservation.accounts.into_iter().flatten() {
+                ledger.unadmit(account, reservation.claim, reservation.at);
+            }
+            Ok(())
+        });
+        written.map(|_| ())
+    }
+
     /// A request is over: what it cost is spent, and what was reserved for it is free.
     pub(super) fn settle(
         &mut self,
