@@ -40,6 +40,15 @@ pub enum Shortage {
     },
 }
 
+impl Shortage {
+    /// When it may be over.
+    pub const fn retry_at(&self) -> Timestamp {
+        match *self {
+            Self::Budget { retry_at } | Self::Rate { retry_at } => retry_at,
+        }
+    }
+}
+
 impl Account {
     /// What was spent in the span of a moment.
     pub const fn spending(&self, span: Span, now: Timestamp) -> Spending {
@@ -55,13 +64,14 @@ impl Account {
         (self.requests.used(now), self.tokens.used(now))
     }
 
-    /// The limit that a request would go beyond while so much is reserved for others. One that costs nothing is within
-    /// any budget.
+    /// The limit that a request would go beyond while so much is reserved for others: of several the one that it would
+    /// for the longest time. One that costs nothing is within any budget.
     pub fn shortage(&self, limits: &Limits, reserved: PicoUsd, claim: Claim, now: Timestamp) -> Option<Shortage> {
         let rates =
             [(&self.requests, 1, limits.requests_per_minute), (&self.tokens, claim.tokens.0, limits.tokens_per_minute)];
         let late = rates.into_iter().filter_map(|(minute, next, limit)| minute.room(next, limit?, now).err()).max();
-        self.overdraft(limits, reserved, claim.cost, now).or(late.map(|retry_at| Shortage::Rate { retry_at }))
+        let late = late.map(|retry_at| Shortage::Rate { retry_at });
+        late.into_iter().chain(self.overdraft(limits, reserved, claim.cost, now)).max_by_key(Shortage::retry_at)
     }
 
     #[inline(never)]
@@ -96,6 +106,12 @@ impl Account {
         if limits.tokens_per_minute.is_some() {
             self.tokens.add(claim.tokens.0, now);
         }
+    }
+
+    /// A request that was admitted at a moment does not leave after all.
+    pub fn unadmit(&mut self, tokens: Tokens, at: Timestamp) {
+        self.requests.correct(1, 0, at);
+        self.tokens.correct(tokens.0, 0, at);
     }
 
     /// A request that was admitted at a moment turned out to take another number of tokens.

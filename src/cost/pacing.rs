@@ -14,7 +14,7 @@ const STEEPNESS: f64 = 20.0;
 /// More changes nothing: a backend of twice the cost has 0.4 % of its traffic.
 const MOST: f64 = 8.0;
 
-/// Cheaper than this share of a backend's cost is as good as free.
+/// What a free backend is taken to cost, as a share of what the cheapest of the others does.
 const FREE: f64 = 0.01;
 
 /// How much costs are to weigh, from 0 to 8: by the budget of the account that goes fastest.
@@ -28,12 +28,21 @@ pub fn thrift(account: &Account, limits: &Limits, reserved: PicoUsd, now: Timest
     Span::ALL.into_iter().filter_map(of_span).fold(0.0, f64::max)
 }
 
-/// The part of its traffic that a backend keeps at which a request costs so much.
-pub fn part(cost: PicoUsd, cheapest: PicoUsd, thrift: f64) -> f64 {
-    if thrift <= 0.0 || cost <= cheapest {
+/// The part of its traffic that a backend keeps at which a request costs so much, where those that may serve it as well
+/// ask so much for it. Beside a free one each keeps a hundredth more of that which it would keep beside the cheapest
+/// of those that are not, so that these share what is left to them by what they cost, too.
+pub fn part(cost: PicoUsd, tier: impl Iterator<Item = PicoUsd>, thrift: f64) -> f64 {
+    if thrift <= 0.0 || cost == PicoUsd(0) {
         return 1.0;
     }
-    power((cheapest.0 as f64 / cost.0 as f64).max(FREE), thrift)
+    let (mut least, mut beside) = (cost, 1.0);
+    for other in tier {
+        match other {
+            PicoUsd(0) => beside = FREE,
+            other => least = least.min(other),
+        }
+    }
+    power(beside * least.0 as f64 / cost.0 as f64, thrift)
 }
 
 /// `base ^ exponent`, that to the nearest sixteenth: the general function takes as much code as all of this file.
@@ -64,10 +73,24 @@ mod tests {
 
     #[test]
     fn the_cheapest_keeps_its_traffic() {
-        let cost = PicoUsd;
-        assert!((part(cost(10), cost(10), 8.0) - 1.0).abs() < 1e-9);
-        assert!((part(cost(100), cost(10), 1.0) - 0.1).abs() < 1e-9);
-        assert!((part(cost(100), cost(0), 1.0) - 0.01).abs() < 1e-9);
-        assert!((part(cost(100), cost(10), 0.0) - 1.0).abs() < 1e-9);
+        let keeps = |cost, tier: &[u64], thrift, expected: f64| {
+            let part = part(PicoUsd(cost), tier.iter().map(|&cost| PicoUsd(cost)), thrift);
+            assert!((part - expected).abs() < 1e-9, "{cost} among {tier:?}: {part}");
+        };
+        keeps(10, &[10, 100], 8.0, 1.0);
+        keeps(100, &[10, 100], 1.0, 0.1);
+        keeps(100, &[10, 100], 0.0, 1.0);
+        keeps(100, &[100_000], 1.0, 1.0);
+        keeps(100, &[], 1.0, 1.0);
+    }
+
+    #[test]
+    fn beside_a_free_one_the_others_keep_little_and_the_dearest_the_least() {
+        let part = |cost| part(PicoUsd(cost), [0, 10, 20].map(PicoUsd).into_iter(), 1.0);
+        let parts = [part(0), part(10), part(20)];
+        assert!(
+            parts.iter().zip([1.0, 0.01, 0.005]).all(|(part, of): (&f64, f64)| (part - of).abs() < 1e-9),
+            "{parts:?}"
+        );
     }
 }

@@ -94,45 +94,57 @@ impl<H: Host> Context<'_, H> {
             return Vec::new();
         }
         let ledger = self.view.ledger();
-        let (mut thrift, mut cheapest) = (0.0_f64, None);
+        let mut thrift = 0.0_f64;
         let mut costs = Vec::with_capacity(self.router.config().backends.len());
         for (_, backend, place) in self.router.places() {
             let record = self.view.record(place);
-            let mut verdict = Ok(estimate(backend, record, ask.facts, ask.text).cost);
+            let mut shortage: Option<Shortage> = None;
             for line in self.router.lines(backend, record, ask, customer, binding) {
                 match ledger.shortage(&line, now) {
-                    Some(Shortage::Budget { retry_at }) => verdict = Err(Exclusion::OverBudget { retry_at }),
-                    Some(Shortage::Rate { retry_at }) => verdict = Err(Exclusion::OverRate { retry_at }),
+                    // All accounts must have enough, so it is the longest that counts.
+                    Some(next) if shortage.is_none_or(|longest| longest.retry_at() <= next.retry_at()) => {
+                        shortage = Some(next);
+                    }
                     None if line.paces => thrift = thrift.max(ledger.thrift(&line, now)),
-                    None => {}
+                    _ => {}
                 }
             }
-            // Beyond the budget it is the cheapest that would serve, whoever it is who could.
-            let may = || binding == Binding::All || admits(backend, record, ask, now).is_ok();
-            if let Ok(cost) = verdict
-                && cheapest.is_none_or(|least| cost < least)
-                && may()
-            {
-                cheapest = Some(cost);
-            }
-            costs.push(verdict);
-        }
-        let cheapest = cheapest.unwrap_or_default();
-        let mut means = Vec::with_capacity(costs.len());
-        for cost in costs {
-            means.push(match (cost, binding) {
-                (Ok(cost), Binding::All) => Ok(pacing::part(cost, cheapest, thrift)),
-                (Ok(cost), Binding::Backend) if cost > cheapest => Err(Exclusion::OverBudget { retry_at: now }),
-                (Ok(_), Binding::Backend) => Ok(1.0),
-                (Err(why), _) => Err(why),
+            costs.push(match shortage {
+                Some(Shortage::Budget { retry_at }) => Err(Exclusion::OverBudget { retry_at }),
+                Some(Shortage::Rate { retry_at }) => Err(Exclusion::OverRate { retry_at }),
+                None => Ok(estimate(backend, record, ask.facts, ask.text).cost),
             });
         }
-        means
+        if binding == Binding::All && thrift <= 0.0 {
+            return costs.into_iter().map(|cost| cost.map(|_| 1.0)).collect();
+        }
+        // What it costs at those that would really serve it.
+        let mut rivals = Vec::with_capacity(costs.len());
+        for ((_, backend, place), cost) in self.router.places().zip(&costs) {
+            if let Ok(cost) = *cost
+                && admits(backend, self.view.record(place), ask, now).is_ok()
+            {
+                rivals.push((backend.priority, cost));
+            }
+        }
+        let cheapest = rivals.iter().map(|&(_, cost)| cost).min();
+        let mean = |(backend, cost): (&Backend, Result<PicoUsd, Exclusion>)| match (cost?, binding) {
+            (cost, Binding::All) => {
+                let tier = rivals.iter().filter(|(priority, _)| *priority == backend.priority);
+                Ok(pacing::part(cost, tier.map(|&(_, cost)| cost), thrift))
+            }
+            // Beyond the budget it is the cheapest that serves; where nobody would, it is not for want of money.
+            (cost, Binding::Backend) if cheapest.is_some_and(|cheapest| cost > cheapest) => {
+                Err(Exclusion::OverBudget { retry_at: now })
+            }
+            (_, Binding::Backend) => Ok(1.0),
+        };
+        self.router.config().backends.iter().zip(costs).map(mean).collect()
     }
 
     /// Whether a request that nobody may serve is to be served beyond the budget.
     pub(super) fn overdraws(&self, nobody: &Nobody) -> bool {
-        nobody.over_budget && self.router.config().cost.on_exhausted == OnExhausted::Cheapest
+        nobody.over_budget.is_some() && self.router.config().cost.on_exhausted == OnExhausted::Cheapest
     }
 
     /// Reserves what a request may cost at this backend; none where nothing is limited. Where shared data is out of
@@ -172,19 +184,6 @@ impl<H: Host> Context<'_, H> {
         }
     }
 
-    /// Reserves what a request may cost, whatever is left: it goes there in any case.
-    #[inline(never)]
-    pub(super) fn reserve_unasked(
-        &mut self,
-        index: BackendIndex,
-        ask: &Ask<'_>,
-        customer: Customer,
-        now: Timestamp,
-    ) -> Option<Reservation> {
-        let lines = self.router.limited.then(|| self.lines_at(index, ask, customer, Binding::All))?;
-        Some(self.view.transfer(self.host, None, &lines, now).0)
-    }
-
     /// Notes what is reserved for a request where it is, after it left the backend that it was meant for.
     #[inline(never)]
     pub(super) fn transfer(&mut self, route: &mut Route, index: BackendIndex) {
@@ -202,7 +201,7 @@ impl<H: Host> Context<'_, H> {
     #[inline(never)]
     pub(super) fn give_back(&mut self, reservation: Option<Reservation>, now: Timestamp) {
         if let Some(reservation) = reservation {
-            let written = self.view.settle(self.host, &reservation, Spent::default(), now);
+            let written = self.view.give_back(self.host, &reservation, now);
             self.note_written(written);
         }
     }

@@ -2,7 +2,6 @@
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::decision::{Finding, Trace, findings};
 use super::purse::{Binding, Customer, is_limited};
@@ -188,8 +187,9 @@ impl<H: Host> Context<'_, H> {
     ) -> Result<(Attempts, Option<Held>, Option<Reservation>), Refusal> {
         let wanted = usize::from(self.router.config.retry.max_attempts);
         let mut binding = Binding::All;
-        // A backend that turns out to have no room, or to be ill, is known to be so at the next try.
-        for _ in 0..self.router.config.backends.len() + 2 {
+        // A backend that turns out to have no room, or to be ill, is known to be so at the next try. So is a budget that
+        // turns out to be used up; then others may bind; and at last there is nobody left.
+        for _ in 0..self.router.config.backends.len() + 4 {
             let means = self.means(ask, customer, binding, now);
             let ask = &Ask { means: &means, ..*ask };
             let Router { config, places, cursor, smooth, rng, .. } = &mut *self.router;
@@ -209,20 +209,42 @@ impl<H: Host> Context<'_, H> {
                 }
                 Err(nobody) => return Err(refuse(nobody, now)),
             };
-            let Ok(reservation) = self.reserve(attempts.first(), ask, customer, binding, now)? else { continue };
-            match self.enter(attempts.first(), attempts.is_forced(), ask, now) {
-                Ok(Some(held)) => return Ok((attempts, Some(held), reservation)),
-                Ok(None) => self.give_back(reservation, now),
-                Err(error) => {
-                    self.note(error);
-                    return Ok((attempts, None, reservation));
-                }
+            if let Some((held, reservation)) =
+                self.admit(attempts.first(), attempts.is_forced(), ask, (customer, binding), now)?
+            {
+                return Ok((attempts, held, reservation));
             }
         }
+        // Others were faster each time. The default backend may be ill, but no limit is gone beyond.
         self.host.record(Metric::InternalErrors(Internal::Undecided), 1);
         let default = self.router.config.default_backend;
-        let reservation = self.reserve_unasked(default, ask, customer, now);
-        Ok((Attempts::only(default), self.enter_unasked(default, ask.facts, ask.text), reservation))
+        match self.admit(default, true, ask, (customer, binding), now)? {
+            Some((held, reservation)) => Ok((Attempts::only(default), held, reservation)),
+            None => Err(refuse(Nobody::has_room(now), now)),
+        }
+    }
+
+    /// Reserves what a request may cost and counts it in, or neither, if others were faster.
+    fn admit(
+        &mut self,
+        index: BackendIndex,
+        forced: bool,
+        ask: &Ask<'_>,
+        (customer, binding): (Customer, Binding),
+        now: Timestamp,
+    ) -> Result<Option<(Option<Held>, Option<Reservation>)>, Refusal> {
+        let Ok(reservation) = self.reserve(index, ask, customer, binding, now)? else { return Ok(None) };
+        Ok(match self.enter(index, forced, ask, now) {
+            Ok(Some(held)) => Some((Some(held), reservation)),
+            Ok(None) => {
+                self.give_back(reservation, now);
+                None
+            }
+            Err(error) => {
+                self.note(error);
+                Some((None, reservation))
+            }
+        })
     }
 
     /// Counts a request in, if there is room and, unless it is `forced`, the breaker lets it.
@@ -352,27 +374,16 @@ fn fingerprint(backends: &[Backend]) -> u64 {
     fnv.finish()
 }
 
+/// What a client is told: of want of room and want of money the one that may be over first, and when anybody may be
+/// asked again.
 pub(super) fn refuse(nobody: Nobody, now: Timestamp) -> Refusal {
-    if nobody.at_limit {
-        return Refusal {
-            code: RefusalCode::RateLimited,
-            message: "every backend that could serve this request has as much to do as it may have".to_owned(),
-            retry_after: Some(nobody.retry_at.map_or(Duration::from_secs(1), |at| at.since(now))),
-            explanation: None,
-        };
-    }
-    if nobody.over_budget {
-        return Refusal {
-            code: RefusalCode::BudgetExceeded,
-            message: "the budget for such requests is used up".to_owned(),
-            retry_after: nobody.retry_at.map(|at| at.since(now)),
-            explanation: None,
-        };
-    }
-    Refusal {
-        code: RefusalCode::NoBackendAvailable,
-        message: "no backend can serve this request now".to_owned(),
-        retry_after: nobody.retry_at.map(|at| at.since(now)),
-        explanation: None,
-    }
+    let (code, message) = match (nobody.at_limit, nobody.over_budget) {
+        (Some(room), money) if money.is_none_or(|money| room <= money) => {
+            (RefusalCode::RateLimited, "every backend that could serve this request has as much to do as it may have")
+        }
+        (_, Some(_)) => (RefusalCode::BudgetExceeded, "the budget for such requests is used up"),
+        _ => (RefusalCode::NoBackendAvailable, "no backend can serve this request now"),
+    };
+    let retry_after = nobody.retry_at.map(|at| at.since(now));
+    Refusal { code, message: message.to_owned(), retry_after, explanation: None }
 }

@@ -17,6 +17,7 @@ mod breakers;
 mod budget;
 mod costs;
 mod decisions;
+mod exhausted;
 mod figures;
 mod pacing;
 mod quota;

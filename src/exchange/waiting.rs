@@ -11,6 +11,7 @@ use super::purse::Binding;
 use super::request::{Decided, Petition};
 use super::router::{Route, refuse};
 use super::{Context, Refusal, RefusalCode};
+use crate::config::OnExhausted;
 use crate::domain::{BackendIndex, RequestFacts, Timestamp, Tokens};
 use crate::host::Host;
 use crate::metrics::Metric;
@@ -115,7 +116,7 @@ impl Waiting {
                 retry_after: Some(longest),
                 explanation: None,
             },
-            None => refuse(Nobody { at_limit: true, over_budget: false, retry_at: None }, cx.host.now()),
+            None => refuse(Nobody::has_room(cx.host.now()), cx.host.now()),
         };
         self.refuse(cx, refusal)
     }
@@ -168,7 +169,12 @@ impl<H: Host> Context<'_, H> {
         if self.router.config().queue.is_none() || !petition.whole {
             return false;
         }
-        let means = self.means(&ask, petition.customer(self.router), Binding::All, now);
+        // What would be served beyond the budget may wait for that.
+        let binding = match self.router.config().cost.on_exhausted {
+            OnExhausted::Refuse => Binding::All,
+            OnExhausted::Cheapest => Binding::Backend,
+        };
+        let means = self.means(&ask, petition.customer(self.router), binding, now);
         let can_pay = |index: BackendIndex| !matches!(means.get(index.get()), Some(Err(_)));
         let is_full = |why| matches!(why, Exclusion::AtConcurrencyLimit | Exclusion::AtCapacity);
         let mut backends = self.fleet().iter();

@@ -1,7 +1,7 @@
 //! The host of the tests: a world in memory.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use super::{CallId, Host, Property};
@@ -37,6 +37,8 @@ pub(crate) struct World {
     pub(crate) store: MemoryStore,
     /// The keys that somebody wrote or tried to, in order.
     pub(crate) written: RefCell<Vec<String>>,
+    /// What others write, each before the next read of its key.
+    pub(crate) rivals: RefCell<VecDeque<(&'static str, Vec<u8>)>>,
     pub(crate) unreadable: Cell<bool>,
     pub(crate) unwritable: Cell<bool>,
     /// A key that somebody else always writes a moment sooner.
@@ -76,6 +78,7 @@ impl World {
         Self {
             store: MemoryStore::default(),
             written: RefCell::default(),
+            rivals: RefCell::default(),
             unreadable: Cell::default(),
             unwritable: Cell::default(),
             contended: Cell::default(),
@@ -165,7 +168,16 @@ fn at_most(len: usize, bytes: &RefCell<Vec<u8>>) -> Vec<u8> {
 
 impl Store for World {
     fn get(&self, key: &str) -> Result<Option<(Vec<u8>, Cas)>, StoreError> {
-        if self.unreadable.get() { Err(StoreError::Host) } else { self.store.get(key) }
+        if self.unreadable.get() {
+            return Err(StoreError::Host);
+        }
+        let mut rivals = self.rivals.borrow_mut();
+        if rivals.front().is_some_and(|(theirs, _)| *theirs == key)
+            && let Some((_, value)) = rivals.pop_front()
+        {
+            self.store.set(key, &value, None)?;
+        }
+        self.store.get(key)
     }
 
     fn set(&self, key: &str, value: &[u8], cas: Option<Cas>) -> Result<bool, StoreError> {

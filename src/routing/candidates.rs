@@ -176,7 +176,7 @@ mod tests {
             assert!((600..=1_100).contains(&half) && (80..=320).contains(&tenth), "{strategy:?}: {half}, {tenth}");
             told(&mut rig, 1, 0);
             let nobody = rig.plan(strategy, 2, None, at(1)).expect_err("both have run out");
-            assert_eq!((nobody.at_limit, nobody.retry_at), (true, Some(at(60))), "{strategy:?}");
+            assert_eq!((nobody.at_limit, nobody.retry_at), (Some(at(60)), Some(at(60))), "{strategy:?}");
             assert!(rig.plan(strategy, 2, None, at(61)).is_ok());
         }
     }
@@ -190,7 +190,7 @@ mod tests {
             record.capacity.cut(Tokens(10_000), at(0), at(0));
         });
         let nobody = rig.plan(Strategy::RoundRobin, 1, None, at(1)).expect_err("full");
-        assert_eq!((nobody.at_limit, nobody.retry_at), (true, None));
+        assert_eq!((nobody.at_limit, nobody.retry_at), (Some(at(2)), Some(at(2))));
         rig.change(0, |record| record.set_load_at(3, crate::state::Load::default()));
         assert!(rig.plan(Strategy::RoundRobin, 1, None, at(1)).is_ok());
     }

@@ -65,14 +65,17 @@ impl Attempts {
     }
 }
 
+/// When a backend that has as much to do as it may have is worth asking for again: a request may end at any moment.
+const NEXT_PLACE: Duration = Duration::from_secs(1);
+
 /// No backend may serve the request now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Nobody {
-    /// Whether one would, had it room.
-    pub at_limit: bool,
-    /// Whether one would, were there money left.
-    pub over_budget: bool,
-    /// When the first of them may be asked again.
+    /// When the first of those may have room that would serve, had they any.
+    pub at_limit: Option<Timestamp>,
+    /// When there may be money for the first of those that would serve, were there any left.
+    pub over_budget: Option<Timestamp>,
+    /// When the first of all may be asked again.
     pub retry_at: Option<Timestamp>,
 }
 
@@ -93,7 +96,7 @@ pub fn plan(
     turns: &mut impl Turns,
 ) -> Result<Attempts, Nobody> {
     let wanted = wanted.clamp(1, MAX_ATTEMPTS);
-    let mut nobody = Nobody { at_limit: false, over_budget: false, retry_at: None };
+    let mut nobody = Nobody::default();
     let mut eligible = Vec::with_capacity(fleet.backends.len());
     let mut ill = Vec::new();
     let mut serving = fleet.backends.len();
@@ -198,27 +201,35 @@ impl Draft<'_> {
 }
 
 impl Nobody {
+    /// All have as much to do as they may have.
+    pub fn has_room(now: Timestamp) -> Self {
+        let mut nobody = Self::default();
+        nobody.hear(Exclusion::AtConcurrencyLimit, now);
+        nobody
+    }
+
     /// Takes note of why one of them may not.
     fn hear(&mut self, why: Exclusion, now: Timestamp) {
         let retry_at = match why {
-            Exclusion::AtConcurrencyLimit | Exclusion::AtCapacity => {
-                self.at_limit = true;
-                return;
-            }
-            Exclusion::OverBudget { retry_at } => {
-                self.over_budget = true;
-                retry_at
-            }
-            Exclusion::QuotaExhausted { retry_at }
+            Exclusion::AtConcurrencyLimit | Exclusion::AtCapacity => now.after(NEXT_PLACE),
+            Exclusion::OverBudget { retry_at }
+            | Exclusion::QuotaExhausted { retry_at }
             | Exclusion::NoHeadroom { retry_at }
-            | Exclusion::OverRate { retry_at } => {
-                self.at_limit = true;
-                retry_at
-            }
-            Exclusion::Breaker { retry_at } => retry_at,
+            | Exclusion::OverRate { retry_at }
+            | Exclusion::Breaker { retry_at } => retry_at,
             Exclusion::NoHealthyHost | Exclusion::Unhealthy => now.after(NEXT_CHECK),
             Exclusion::BelowMinQuality | Exclusion::Draining => return,
         };
-        self.retry_at = Some(self.retry_at.map_or(retry_at, |earliest| earliest.min(retry_at)));
+        let first = |known: Option<Timestamp>| Some(known.map_or(retry_at, |earliest| earliest.min(retry_at)));
+        self.retry_at = first(self.retry_at);
+        match why {
+            Exclusion::OverBudget { .. } => self.over_budget = first(self.over_budget),
+            Exclusion::AtConcurrencyLimit
+            | Exclusion::AtCapacity
+            | Exclusion::QuotaExhausted { .. }
+            | Exclusion::NoHeadroom { .. }
+            | Exclusion::OverRate { .. } => self.at_limit = first(self.at_limit),
+            _ => {}
+        }
     }
 }

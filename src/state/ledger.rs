@@ -114,6 +114,13 @@ impl Ledger {
         }
     }
 
+    /// A request that was admitted at a moment does not leave after all.
+    pub(super) fn unadmit(&mut self, key: AccountKey, tokens: Tokens, at: Timestamp) {
+        if let Some((_, account)) = self.accounts.iter_mut().find(|(other, _)| *other == key) {
+            account.unadmit(tokens, at);
+        }
+    }
+
     /// A request that was admitted at a moment turned out to take another number of tokens.
     pub(super) fn correct(&mut self, key: AccountKey, expected: Tokens, actual: Tokens, at: Timestamp) {
         if let Some((_, account)) = self.accounts.iter_mut().find(|(other, _)| *other == key) {

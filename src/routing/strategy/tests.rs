@@ -219,7 +219,10 @@ fn nobody_is_an_answer_with_the_earliest_moment_to_ask_again() {
         rig.open_breaker(1);
         let retry_at = rig.view.record(rig.places[1]).breaker.retry_at;
         let nobody = rig.plan(strategy, 3, None, at(1)).expect_err("nobody");
-        assert_eq!((nobody.at_limit, nobody.retry_at), (true, Some(retry_at)), "{strategy:?}");
+        assert_eq!((nobody.at_limit, nobody.retry_at), (Some(at(2)), Some(at(2))), "{strategy:?}: a request may end");
+        rig.backends[0].draining = true;
+        let nobody = rig.plan(strategy, 3, None, at(1)).expect_err("nobody");
+        assert_eq!((nobody.at_limit, nobody.retry_at), (None, Some(retry_at)), "{strategy:?}");
         // It is a large one for a first try; two seconds later it will do.
         assert!(rig.plan(strategy, 3, None, retry_at.after(Duration::from_secs(2))).is_ok());
     }
@@ -326,7 +329,7 @@ fn in_panic_limits_hold_as_ever() {
     rig.change(0, |r| r.set_load_at(7, Load { requests: 2, ..Load::default() }));
     rig.change(1, |r| r.hosts = hosts(0));
     let nobody = rig.plan(Strategy::RoundRobin, 3, None, at(1)).expect_err("nobody");
-    assert!(nobody.at_limit);
+    assert!(nobody.at_limit.is_some());
     rig.change(0, |r| r.set_load_at(7, Load { requests: 1, ..Load::default() }));
     assert!(rig.plan(Strategy::RoundRobin, 3, None, at(1)).expect("a").is_forced());
 }
@@ -367,7 +370,7 @@ fn a_backend_without_hosts_is_not_even_tried_in_panic() {
         rig.change(n, |r| r.hosts = hosts(0));
     }
     let nobody = rig.plan(Strategy::RoundRobin, 3, None, at(1)).expect_err("nobody");
-    assert_eq!((nobody.at_limit, nobody.retry_at), (false, Some(at(6))));
+    assert_eq!((nobody.at_limit, nobody.retry_at), (None, Some(at(6))));
 }
 
 proptest! {
@@ -386,7 +389,7 @@ proptest! {
         }
         let eligible: Vec<_> = (0..tiers.len()).filter(|&n| !full[n]).collect();
         match rig.plan(Strategy::ALL[which], wanted, None, at(0)) {
-            Err(nobody) => prop_assert!(eligible.is_empty() && nobody.at_limit),
+            Err(nobody) => prop_assert!(eligible.is_empty() && nobody.at_limit.is_some()),
             Ok(attempts) => {
                 let order: Vec<_> = attempts.as_slice().iter().map(|b| b.get()).collect();
                 prop_assert_eq!(order.len(), wanted);

@@ -175,6 +175,23 @@ impl Books {
         }
     }
 
+    /// A request does not leave after all: it counts nowhere.
+    pub(super) fn give_back(
+        &mut self,
+        store: &impl Store,
+        reservation: &Reservation,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.release(reservation, PicoUsd(0));
+        let written = self.write(store, now, &mut |ledger, _, _| {
+            for share in reservation.shares() {
+                ledger.unadmit(share.account, share.tokens, share.at);
+            }
+            Ok(())
+        });
+        written.map(|_| ())
+    }
+
     /// A request is over: what it cost is spent, and what was reserved for it is free.
     pub(super) fn settle(
         &mut self,
@@ -183,17 +200,7 @@ impl Books {
         spent: Spent,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        // What was written off is spent already.
-        let is_spent = reservation.life != self.life;
-        let owed = if is_spent { spent.cost.minus(reservation.cost) } else { spent.cost };
-        for share in reservation.shares() {
-            self.change(share.account, |mine| {
-                mine.owed = mine.owed.plus(owed);
-                if !is_spent {
-                    mine.reserved = mine.reserved.saturating_sub(reservation.cost.0.into());
-                }
-            });
-        }
+        self.release(reservation, spent.cost);
         let written = self.write(store, now, &mut |ledger, _, _| {
             for share in reservation.shares() {
                 ledger.correct(share.account, share.tokens, spent.tokens, share.at);
@@ -251,6 +258,21 @@ impl Books {
         }
         let cost = lines.first().map_or(PicoUsd(0), |line| line.claim.cost);
         Reservation { shares, cost, life: self.life }
+    }
+
+    /// Notes that nothing is reserved any more, and what was spent instead.
+    fn release(&mut self, reservation: &Reservation, spent: PicoUsd) {
+        // What was written off is spent already.
+        let is_spent = reservation.life != self.life;
+        let owed = if is_spent { spent.minus(reservation.cost) } else { spent };
+        for share in reservation.shares() {
+            self.change(share.account, |mine| {
+                mine.owed = mine.owed.plus(owed);
+                if !is_spent {
+                    mine.reserved = mine.reserved.saturating_sub(reservation.cost.0.into());
+                }
+            });
+        }
     }
 
     fn change(&mut self, account: AccountKey, change: impl FnOnce(&mut Mine)) {

@@ -42,6 +42,16 @@ impl View {
         self.books.transfer(store, before, lines, now)
     }
 
+    /// Takes back what is reserved for a request that does not leave after all.
+    pub fn give_back(
+        &mut self,
+        store: &impl Store,
+        reservation: &Reservation,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.books.give_back(store, reservation, now)
+    }
+
     /// Counts what a request cost as spent, instead of what was reserved for it.
     pub fn settle(
         &mut self,
