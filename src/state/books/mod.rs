@@ -31,14 +31,15 @@ struct Share {
 }
 
 impl Reservation {
-    fn shares(&self) -> impl Iterator<Item = Share> {
-        self.shares.into_iter().flatten()
+    fn shares(&self) -> impl Iterator<Item = &Share> {
+        self.shares.iter().flatten()
     }
 }
 
 /// How a request is admitted to an account already.
+#[inline(never)]
 fn share_of(reservation: Option<&Reservation>, account: AccountKey) -> Option<Share> {
-    reservation?.shares().find(|share| share.account == account)
+    reservation?.shares().find(|share| share.account == account).copied()
 }
 
 /// What became of a request.
@@ -158,8 +159,10 @@ impl Books {
             if is_dead && before.is_some() {
                 return Ok(());
             }
-            for share in before.iter().flat_map(Reservation::shares) {
-                ledger.release(member, share.account, before.map_or(PicoUsd(0), |before| before.cost));
+            if let Some(before) = &before {
+                for share in before.shares() {
+                    ledger.release(member, share.account, before.cost);
+                }
             }
             for line in lines {
                 if share_of(before.as_ref(), line.account).is_none() {
@@ -182,7 +185,10 @@ impl Books {
         reservation: &Reservation,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.release(reservation, PicoUsd(0));
+        // What was written off stays spent: nobody knows any more whose it was.
+        if reservation.life == self.life {
+            self.release(reservation, false);
+        }
         let written = self.write(store, now, &mut |ledger, _, _| {
             for share in reservation.shares() {
                 ledger.unadmit(share.account, share.tokens, share.at);
@@ -200,7 +206,15 @@ impl Books {
         spent: Spent,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.release(reservation, spent.cost);
+        // What was written off is spent already.
+        let is_spent = reservation.life != self.life;
+        let owed = if is_spent { spent.cost.minus(reservation.cost) } else { spent.cost };
+        if !is_spent {
+            self.release(reservation, false);
+        }
+        for share in reservation.shares() {
+            self.change(share.account, |mine| mine.owed = mine.owed.plus(owed));
+        }
         let written = self.write(store, now, &mut |ledger, _, _| {
             for share in reservation.shares() {
                 ledger.correct(share.account, share.tokens, spent.tokens, share.at);
@@ -233,17 +247,10 @@ impl Books {
         })
     }
 
-    /// Notes what was reserved, and that what was before is not any more; and whether the ledger knows of it.
+    /// Notes what is reserved instead of what was before, and whether the ledger knows of it.
     fn note(&mut self, lines: &[Line], before: Option<&Reservation>, now: Timestamp, is_written: bool) -> Reservation {
         if let Some(before) = before {
-            for share in before.shares() {
-                self.change(share.account, |mine| {
-                    mine.reserved = mine.reserved.saturating_sub(before.cost.0.into());
-                    if is_written {
-                        mine.written = mine.written.minus(before.cost);
-                    }
-                });
-            }
+            self.release(before, is_written);
         }
         let mut shares = [None; LINES];
         for (place, line) in shares.iter_mut().zip(lines) {
@@ -260,16 +267,13 @@ impl Books {
         Reservation { shares, cost, life: self.life }
     }
 
-    /// Notes that nothing is reserved any more, and what was spent instead.
-    fn release(&mut self, reservation: &Reservation, spent: PicoUsd) {
-        // What was written off is spent already.
-        let is_spent = reservation.life != self.life;
-        let owed = if is_spent { spent.minus(reservation.cost) } else { spent };
+    /// Notes that it is not reserved any more, and whether the ledger knows of that.
+    fn release(&mut self, reservation: &Reservation, is_written: bool) {
         for share in reservation.shares() {
             self.change(share.account, |mine| {
-                mine.owed = mine.owed.plus(owed);
-                if !is_spent {
-                    mine.reserved = mine.reserved.saturating_sub(reservation.cost.0.into());
+                mine.reserved = mine.reserved.saturating_sub(reservation.cost.0.into());
+                if is_written {
+                    mine.written = mine.written.minus(reservation.cost);
                 }
             });
         }

@@ -149,7 +149,8 @@ fn back_from_the_dead(cost: u64, fails: [bool; 3]) -> u64 {
     let broken = Flaky::always(&store);
     let [mut dying, mut living] = views(&store, 2).try_into().expect("two");
     let [reserving, settling_before, settling_after] = fails;
-    dying.refresh(&store, at(0)).expect("refreshed");
+    let joining = dying.reserve(&store, &[line(AccountKey::ALL, 0)], at(0)).unwrap().unwrap();
+    dying.settle(&store, &joining, spend(0), at(0)).unwrap();
     let lines = [line(AccountKey::ALL, 300)];
     let lost = if reserving {
         dying.transfer(&broken, None, &lines, at(0)).0
@@ -384,6 +385,8 @@ proptest! {
         let mut views = views(&store, 3);
         let (mut now, mut slept) = (0, [false; 3]);
         let mut open: Vec<Vec<Reservation>> = vec![Vec::new(); 3];
+        // What the ledger has too much, since nobody could tell it that a request went somewhere cheaper.
+        let mut unheard = 0;
         // By worker, what each of its requests cost, and what was reserved for it.
         let mut over: Vec<Vec<(u64, u64)>> = vec![Vec::new(); 3];
         for (n, event, cost) in steps {
@@ -394,7 +397,9 @@ proptest! {
                 },
                 2 => open[n].push(views[n].transfer(&store, None, &lines, at(now)).0),
                 3 => if let Some(before) = open[n].pop() {
-                    open[n].push(views[n].transfer(&store, Some(before), &lines, at(now)).0);
+                    let (moved, written) = views[n].transfer(&store, Some(before), &lines, at(now));
+                    unheard += if written.is_err() { before.cost.minus(moved.cost).0 } else { 0 };
+                    open[n].push(moved);
                 },
                 4 | 5 => if let Some(reservation) = open[n].pop() {
                     let _ = views[n].settle(&store, &reservation, spend(cost), at(now));
@@ -427,6 +432,6 @@ proptest! {
             (0..3).map(|n| over[n].iter().map(|&request| of(slept[n], request)).sum::<u64>()).sum()
         };
         let (least, most) = (total(|_, (cost, _)| cost), total(|slept, (cost, most)| if slept { cost.max(most) } else { cost }));
-        prop_assert!((least..=most).contains(&paid), "{} of {} to {}", paid, least, most);
+        prop_assert!((least..=most + unheard).contains(&paid), "{} of {} to {} and {}", paid, least, most, unheard);
     }
 }
