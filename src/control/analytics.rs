@@ -30,7 +30,8 @@ fn learned(
         o.set("calibration_ratio", Thousandths((u64::from(calibration.ratio_ppm()) + 500) / 1_000));
         o.set("calibration_samples", u32::from(calibration.samples()));
         o.set("expected_output_tokens", record.lengths.median());
-        o.set("output_samples", record.lengths.samples());
+        o.set("output_samples", record.lengths.samples()).set("models", record.lengths.models() as u64);
+        o.set("cached_input_share", record.lengths.cached());
     });
     o.object("response_time_ms", |o| {
         o.set("expected", backend.expected_response_time.as_millis() as u64);

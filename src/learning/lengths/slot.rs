@@ -119,7 +119,7 @@ impl Margin {
     }
 }
 
-/// Tokens of the last prompts, some 32 of them, and those that came from the provider's cache.
+/// Tokens of the last prompts, some 32 of them, and those that came from the provider's cache; in 16ths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Cached {
     prompts: u32,
@@ -128,14 +128,18 @@ pub(super) struct Cached {
 
 impl Cached {
     /// Larger prompts than this are not believed.
-    const LARGEST: u64 = 1 << 24;
+    const LARGEST: u64 = 1 << 22;
     const MEMORY: u32 = 32;
+
+    /// Parts of a token, so that what is left of small prompts is not rounded away.
+    const PARTS: u64 = 16;
 
     fn observe(&mut self, (prompt, cached): (Tokens, Tokens)) {
         if prompt.0 == 0 || prompt.0 > Self::LARGEST {
             return;
         }
-        let aged = |sum: u32, sample: u64| (sum - sum.div_ceil(Self::MEMORY)).saturating_add(sample as u32);
+        let aged =
+            |sum: u32, sample: u64| (sum - sum.div_ceil(Self::MEMORY)).saturating_add((sample * Self::PARTS) as u32);
         self.prompts = aged(self.prompts, prompt.0);
         self.cached = aged(self.cached, cached.0.min(prompt.0));
     }
