@@ -119,14 +119,16 @@ fn a_webhook_that_is_down_is_told_later_and_once() {
 
 #[test]
 fn a_webhook_that_refuses_is_not_asked_again() {
-    let mut rig = Rig::new(&alerting());
-    rig.run(2_000, Some(5));
-    rig.world.call_status.set(404);
-    open(&mut rig, "a", true);
-    rig.run(60_000, Some(5));
-    assert_eq!((calls(&rig).len(), rig.metric("deliveries_total.result.refused")), (1, 1));
-    assert_eq!(rig.lines("alert_delivery"), [LogLevel::Warn]);
-    assert_eq!(board(&rig.world).active().count(), 1);
+    for status in [301, 308, 404] {
+        let mut rig = Rig::new(&alerting());
+        rig.run(2_000, Some(5));
+        rig.world.call_status.set(status);
+        open(&mut rig, "a", true);
+        rig.run(60_000, Some(5));
+        assert_eq!((calls(&rig).len(), rig.metric("deliveries_total.result.refused")), (1, 1), "{status}");
+        assert_eq!(rig.lines("alert_delivery"), [LogLevel::Warn]);
+        assert_eq!(board(&rig.world).active().count(), 1);
+    }
 }
 
 #[test]
