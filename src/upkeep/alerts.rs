@@ -46,11 +46,8 @@ impl Alarms {
         if !self.pace.is_due(INTERVAL, cx.now) {
             return;
         }
-        if let Some((call, sent)) = &mut self.under_way
-            && !call.is_expected(TIMEOUT, cx.now)
-        {
-            self.over = Some((*sent, Delivery::Failed));
-            self.under_way = None;
+        if let Some((_, sent)) = self.under_way.take_if(|(call, _)| !call.is_expected(TIMEOUT, cx.now)) {
+            self.end(cx, sent, Delivery::Failed, None);
         }
         if !cx.view.keeps_watch(cx.number, cx.now) {
             self.note(cx);
