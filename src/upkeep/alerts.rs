@@ -127,11 +127,9 @@ impl Alarms {
         let fails = delivery == Delivery::Failed;
         if fails != self.failing || delivery == Delivery::Refused {
             let level = if delivery == Delivery::Delivered { LogLevel::Info } else { LogLevel::Warn };
-            let status = status.map(|status| status.to_string()).unwrap_or_default();
-            cx.log(
-                level,
-                &[("event", "alert_delivery".to_owned()), ("result", result.name().to_owned()), ("status", status)],
-            );
+            let mut fields = vec![("event", "alert_delivery".to_owned()), ("result", result.name().to_owned())];
+            fields.extend(status.map(|status| ("status", status.to_string())));
+            cx.log(level, &fields);
         }
         self.failing = fails;
     }
