@@ -18,13 +18,33 @@ pub fn line(format: LogFormat, fields: &[(&str, String)]) -> String {
     }
 }
 
-/// Numbers stay numbers; an id is none, though it may be all digits.
+/// Figures are numbers. All else is text, though a backend may be called 7 and a reason be 123: whoever stores lines gives
+/// each field one type, by the first that comes.
 fn scalar(key: &str, text: &str) -> String {
-    if key.ends_with("_id") {
-        return quoted(text);
-    }
-    if text.parse::<u64>().is_ok_and(|n| n.to_string() == text) { text.to_owned() } else { quoted(text) }
+    let is_figure = FIGURES.contains(&key) && text.parse::<u64>().is_ok_and(|n| n.to_string() == text);
+    if is_figure { text.to_owned() } else { quoted(text) }
 }
+
+/// The fields that are figures, in all lines there are.
+const FIGURES: [&str; 17] = [
+    "attempts",
+    "available_permille",
+    "backends",
+    "cost_micro_usd",
+    "degraded",
+    "duration_ms",
+    "ejected",
+    "estimated_tokens",
+    "failing",
+    "failures",
+    "healthy",
+    "input_tokens",
+    "output_tokens",
+    "response_time_ms",
+    "score_permille",
+    "status",
+    "total",
+];
 
 fn word(text: &str) -> String {
     let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'=');
@@ -37,10 +57,15 @@ mod tests {
 
     #[test]
     fn lines_can_be_read_by_programs_and_people() {
-        let fields = [("backend", "a".to_owned()), ("tokens", "12".to_owned()), ("why", "it \"broke\"\n".to_owned())];
-        assert_eq!(line(LogFormat::Json, &fields), r#"{"backend":"a","tokens":12,"why":"it \"broke\"\n"}"#);
-        let id = [("request_id", "12".to_owned())];
-        assert_eq!(line(LogFormat::Json, &id), r#"{"request_id":"12"}"#);
-        assert_eq!(line(LogFormat::Text, &fields), r#"backend=a tokens=12 why="it \"broke\"\n""#);
+        let fields = [("backend", "a".to_owned()), ("attempts", "12".to_owned()), ("why", "it \"broke\"\n".to_owned())];
+        assert_eq!(line(LogFormat::Json, &fields), r#"{"backend":"a","attempts":12,"why":"it \"broke\"\n"}"#);
+        assert_eq!(line(LogFormat::Text, &fields), r#"backend=a attempts=12 why="it \"broke\"\n""#);
+    }
+
+    #[test]
+    fn what_somebody_chose_is_text_whatever_it_looks_like() {
+        for key in ["request_id", "backend", "reason", "cluster", "version"] {
+            assert_eq!(line(LogFormat::Json, &[(key, "7".to_owned())]), format!(r#"{{"{key}":"7"}}"#));
+        }
     }
 }

@@ -224,7 +224,7 @@ pub enum DeliveryResult {
     Delivered,
     /// A call was not, and is made again.
     Failed,
-    /// A call was answered by a 4xx, and is not made again.
+    /// A call was answered by a 3xx or 4xx, and is not made again.
     Refused,
     /// News had to make room for later news before it could be sent.
     Lost,

@@ -72,12 +72,12 @@ pub enum Delivery {
 }
 
 impl Delivery {
-    /// By the status of the answer, if there is one.
+    /// By the status of the answer, if there is one. Nobody follows a redirection, and asking again brings no other.
     pub const fn of(status: Option<u16>) -> Self {
         match status {
             Some(200..300) => Self::Delivered,
             Some(408 | 429) => Self::Failed,
-            Some(400..500) => Self::Refused,
+            Some(300..500) => Self::Refused,
             _ => Self::Failed,
         }
     }

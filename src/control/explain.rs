@@ -5,7 +5,7 @@ use super::call::Call;
 use super::json::{Thousandths, object};
 use super::show;
 use crate::domain::{BackendIndex, Timestamp, Tokens};
-use crate::exchange::{Context, Detail, Rehearsal, ranked_by};
+use crate::exchange::{Context, Detail, Fate, Rehearsal, ranked_by};
 use crate::host::Host;
 
 /// Rehearses a request with the body of this call.
@@ -15,8 +15,8 @@ pub(super) fn explain<H: Host>(cx: &Context<'_, H>, call: &Call, body: Vec<u8>, 
         Ok(rehearsal) => rehearsal,
         Err(refusal) => return Reply::refused(&refusal),
     };
-    let Rehearsal { facts, text, understood, strategy, findings, decision } = &rehearsal;
-    let order = decision.as_ref().map_or(&[][..], |attempts| attempts.as_slice());
+    let Rehearsal { facts, text, understood, strategy, findings, fate } = &rehearsal;
+    let order = if let Fate::Goes(attempts) = fate { attempts.as_slice() } else { &[] };
     Reply::ok(object(|o| {
         o.object("request", |o| {
             o.set("path", &*String::from_utf8_lossy(&path)).set("api", facts.api.name()).set("understood", *understood);
@@ -25,15 +25,21 @@ pub(super) fn explain<H: Host>(cx: &Context<'_, H>, call: &Call, body: Vec<u8>, 
             o.set("prompt_tokens", counted).set("max_output_tokens", facts.max_output_tokens.map(|tokens| tokens.0));
         });
         o.set("strategy", strategy.name()).set("ranked_by", ranked_by(findings));
-        match decision {
-            Ok(attempts) => {
+        match fate {
+            Fate::Goes(attempts) => {
                 let id = |index: &BackendIndex| {
                     cx.router.config().backends.get(index.get()).map_or("", |backend| &*backend.id)
                 };
                 let ids: Vec<&str> = order.iter().map(id).collect();
                 o.object("decision", |o| _ = o.set("attempts", &ids[..]).set("panic", attempts.is_forced()));
             }
-            Err(refusal) => {
+            Fate::Waits { depth, queue } => {
+                o.object("waits", |o| {
+                    o.set("depth", *depth as u64).set("size", queue.size as u64);
+                    o.set("timeout_ms", queue.timeout.as_millis() as u64);
+                });
+            }
+            Fate::Refused(refusal) => {
                 o.object("refusal", |o| {
                     o.set("status", u32::from(refusal.code.status())).set("code", refusal.code.name());
                     o.set("message", &*refusal.message).set("retry_after_seconds", refusal.retry_after_seconds());

@@ -60,6 +60,7 @@ impl Reply {
         };
         headers.extend([("cache-control", "no-store"), ("x-content-type-options", "nosniff")]);
         headers.extend(self.allow.map(|method| ("allow", method)));
+        headers.extend((self.status == 401).then_some(("www-authenticate", "Bearer")));
         headers
     }
 
@@ -138,6 +139,8 @@ mod tests {
             assert_eq!(header(reply, "x-content-type-options"), Some("nosniff"));
         }
         assert_eq!((header(&error, "allow"), header(&page, "allow")), (Some("GET"), None));
+        assert_eq!(header(&Reply::unauthorized(), "www-authenticate"), Some("Bearer"));
+        assert_eq!(header(&error, "www-authenticate"), None);
         assert_eq!(header(&error, "content-security-policy"), None);
         assert_eq!(header(&page, "content-encoding"), None);
         assert_eq!(header(&Reply::dashboard(Coding::Gzip), "content-encoding"), Some("gzip"));

@@ -181,6 +181,23 @@ fn a_breaker_turned_by_hand_is_turned_for_all_workers_and_logged() {
 }
 
 #[test]
+fn to_turn_a_breaker_where_it_stands_is_no_change_of_its_state() {
+    let mut rig = Rig::three("round_robin");
+    for (turn, changes) in [("close", 0), ("open", 1), ("open", 1), ("close", 2), ("close", 2)] {
+        assert_eq!(rig.call(0, "POST", &format!("/circuit-breaker/a/{turn}"), &[], b"").status, 200);
+        rig.tick();
+        let told = rig.world.lines().iter().filter(|line| line.contains(r#""event":"circuit_breaker""#)).count();
+        assert_eq!(
+            (rig.world.metric("circuit_breaker_transitions_total"), told),
+            (changes, changes as usize),
+            "{turn}"
+        );
+    }
+    let told = rig.world.lines().iter().filter(|line| line.contains(r#""event":"control""#)).count();
+    assert_eq!(told, 5, "what operators do is logged all the same");
+}
+
+#[test]
 fn a_change_that_cannot_be_written_is_no_change() {
     let mut rig = Rig::three("round_robin");
     rig.world.unwritable.set(true);

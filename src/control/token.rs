@@ -7,9 +7,10 @@ use std::hint::black_box;
 pub struct Token(Option<Box<[u8]>>);
 
 impl Token {
-    /// From the VM's environment. One that is set but empty lets nobody in: whoever set it wanted one.
+    /// From the VM's environment. One that is set but empty lets nobody in: whoever set it wanted one. Space around it is
+    /// none of it, as in the header: files of secrets end in a newline.
     pub fn new(token: Option<Vec<u8>>) -> Self {
-        Self(token.map(Vec::into_boxed_slice))
+        Self(token.map(|token| token.trim_ascii().into()))
     }
 
     /// Whether the operator set one.
@@ -73,8 +74,18 @@ mod tests {
     fn without_a_token_anybody_may_and_with_an_empty_one_nobody() {
         assert!(Token::default().admits(None));
         assert!(Token::default().admits(Some(b"Bearer x")));
-        let empty = Token::new(Some(Vec::new()));
-        assert!([None, Some(&b"Bearer "[..]), Some(b"Bearer x")].into_iter().all(|given| !empty.admits(given)));
+        for nothing in [&b""[..], b"\n", b" \t\r\n"] {
+            let empty = Token::new(Some(nothing.to_vec()));
+            assert!(empty.is_set());
+            assert!([None, Some(&b"Bearer "[..]), Some(b"Bearer x")].into_iter().all(|given| !empty.admits(given)));
+        }
+    }
+
+    #[test]
+    fn space_around_it_is_none_of_it() {
+        let token = Token::new(Some(b" s3 cret\r\n".to_vec()));
+        assert!(token.admits(Some(b"Bearer s3 cret")));
+        assert!(!token.admits(Some(b"Bearer s3cret")));
     }
 
     #[test]

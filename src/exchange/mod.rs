@@ -28,7 +28,7 @@ mod waiting;
 
 pub(crate) use decision::{Decision, Detail, Upshot, ranked_by};
 pub use refusal::{Refusal, RefusalCode};
-pub(crate) use rehearsal::Rehearsal;
+pub(crate) use rehearsal::{Fate, Rehearsal};
 pub use router::Router;
 pub use waiting::Waiting;
 

@@ -96,6 +96,16 @@ impl Refusal {
         Self { code: RefusalCode::InvalidRequest, message: what.to_string(), retry_after: None, explanation: None }
     }
 
+    /// As many wait as may, the first of them for so long.
+    pub(super) fn queue_full(longest: Duration) -> Self {
+        Self {
+            code: RefusalCode::QueueFull,
+            message: "every backend that could serve this request is busy, and as many requests wait as may".to_owned(),
+            retry_after: Some(longest),
+            explanation: None,
+        }
+    }
+
     pub(super) const fn metric(&self) -> Metric {
         Metric::Refusals(self.code.name())
     }

@@ -3,14 +3,16 @@
 use super::decision::{Finding, findings};
 use super::intake::Intake;
 use super::purse::{Binding, Customer};
-use super::request::{Read, read};
+use super::request::{Petition, Read, read};
 use super::router::refuse;
 use super::turns::{SharedTurns, Turnstile};
 use super::{Context, Refusal, Router};
+use crate::config::Queue;
 use crate::domain::{Api, RequestFacts, Rng, SplitMix64, Timestamp, Tokens};
 use crate::host::Host;
+use crate::metrics::Method;
 use crate::routing::{Ask, Attempts, Fleet, Nobody, Strategy, plan};
-use crate::state::Backends;
+use crate::state::{Backends, WaitingList};
 
 /// A decision that was not made.
 #[derive(Debug)]
@@ -25,8 +27,24 @@ pub(crate) struct Rehearsal {
     pub(crate) strategy: Strategy,
     /// Every backend, in the order of the configuration.
     pub(crate) findings: Vec<Finding>,
-    /// Where it would be tried, in order.
-    pub(crate) decision: Result<Attempts, Refusal>,
+    /// What would become of it.
+    pub(crate) fate: Fate,
+}
+
+/// What would become of a request.
+#[derive(Debug)]
+pub(crate) enum Fate {
+    /// It would be tried there, in order.
+    Goes(Attempts),
+    /// It would wait for a place, as others do already.
+    Waits {
+        /// How many.
+        depth: usize,
+        /// By whose rules.
+        queue: Queue,
+    },
+    /// Nobody may serve it.
+    Refused(Refusal),
 }
 
 impl<H: Host> Context<'_, H> {
@@ -50,16 +68,38 @@ impl<H: Host> Context<'_, H> {
         if let Some(fault) = fault {
             return Err(Refusal::invalid(&fault));
         }
-        let strategy = intake.wishes.strategy.unwrap_or(self.router.strategy());
-        let (min_quality, panic_threshold) = (intake.wishes.min_quality, config.panic_threshold);
-        let ask =
-            Ask { facts: &facts, text, strategy, min_quality, panic_threshold, means: &[], reserved: Backends::NONE };
         let trusted = config.cost.tenant_header.as_deref();
         let trusted = headers.iter().rev().find(|(name, _)| trusted == Some(name)).map(|(_, value)| value.as_slice());
-        let customer = Customer { tenant: config.cost.tenant(trusted.or(intake.tenant.as_deref())), pays: true };
+        let petition = Petition {
+            request_id: Vec::new(),
+            facts,
+            text,
+            understood,
+            whole: true,
+            wishes: intake.wishes,
+            method: Method::Post,
+            tenant: trusted.map(<[u8]>::to_vec).or(intake.tenant),
+        };
+        let ask = petition.ask(self.router, self.reserved(now));
+        let (customer, strategy) = (petition.customer(self.router), ask.strategy);
         let findings = self.findings(&ask, customer, now);
-        let decision = self.imagined(&ask, customer, now).map_err(|nobody| refuse(nobody, now));
-        Ok(Rehearsal { facts, text, understood, strategy, findings, decision })
+        let fate = match self.imagined(&ask, customer, now) {
+            Ok(attempts) => Fate::Goes(attempts),
+            Err(nobody) if self.may_wait(&petition, ask.reserved, now) => self.imagined_wait(nobody, now),
+            Err(nobody) => Fate::Refused(refuse(nobody, now)),
+        };
+        Ok(Rehearsal { facts: petition.facts, text, understood, strategy, findings, fate })
+    }
+
+    /// What becomes of a request that may wait, if there is room among those who do.
+    fn imagined_wait(&self, nobody: Nobody, now: Timestamp) -> Fate {
+        match (self.router.config().queue, WaitingList::read(self.host, now)) {
+            (Some(queue), Ok(list)) if list.tickets().len() < queue.size => {
+                Fate::Waits { depth: list.tickets().len(), queue }
+            }
+            (Some(_), Ok(list)) => Fate::Refused(Refusal::queue_full(list.longest_wait(now))),
+            _ => Fate::Refused(refuse(nobody, now)),
+        }
     }
 
     /// Where a chat request of so many tokens would go.

@@ -109,13 +109,7 @@ impl Waiting {
     /// It may not wait: as many do as may, the first of them for so long; or shared data is out of order.
     pub fn turn_away<H: Host>(&self, cx: &mut Context<'_, H>, longest: Option<Duration>) -> Refusal {
         let refusal = match longest {
-            Some(longest) => Refusal {
-                code: RefusalCode::QueueFull,
-                message: "every backend that could serve this request is busy, and as many requests wait as may"
-                    .to_owned(),
-                retry_after: Some(longest),
-                explanation: None,
-            },
+            Some(longest) => Refusal::queue_full(longest),
             None => refuse(Nobody::has_room(cx.host.now()), cx.host.now()),
         };
         self.refuse(cx, refusal)

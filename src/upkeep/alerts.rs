@@ -46,11 +46,8 @@ impl Alarms {
         if !self.pace.is_due(INTERVAL, cx.now) {
             return;
         }
-        if let Some((call, sent)) = &mut self.under_way
-            && !call.is_expected(TIMEOUT, cx.now)
-        {
-            self.over = Some((*sent, Delivery::Failed));
-            self.under_way = None;
+        if let Some((_, sent)) = self.under_way.take_if(|(call, _)| !call.is_expected(TIMEOUT, cx.now)) {
+            self.end(cx, sent, Delivery::Failed, None);
         }
         if !cx.view.keeps_watch(cx.number, cx.now) {
             self.note(cx);
@@ -130,11 +127,9 @@ impl Alarms {
         let fails = delivery == Delivery::Failed;
         if fails != self.failing || delivery == Delivery::Refused {
             let level = if delivery == Delivery::Delivered { LogLevel::Info } else { LogLevel::Warn };
-            let status = status.map(|status| status.to_string()).unwrap_or_default();
-            cx.log(
-                level,
-                &[("event", "alert_delivery".to_owned()), ("result", result.name().to_owned()), ("status", status)],
-            );
+            let mut fields = vec![("event", "alert_delivery".to_owned()), ("result", result.name().to_owned())];
+            fields.extend(status.map(|status| ("status", status.to_string())));
+            cx.log(level, &fields);
         }
         self.failing = fails;
     }

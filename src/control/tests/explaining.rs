@@ -1,6 +1,9 @@
 //! What would become of a request, and why.
 
+use std::time::Duration;
+
 use super::*;
+use crate::state::{Backends, Lane, Newcomer, WaitingList};
 
 #[test]
 fn an_explanation_is_the_next_decision_and_leaves_no_trace() {
@@ -49,6 +52,35 @@ fn an_explanation_heeds_the_hints_that_clients_may_give() {
     assert_eq!(explained["backends"][0]["excluded"]["by"], "client");
     let explained = Rig::new(&hints(json!([]))).explain(&headers, CHAT);
     assert_eq!((&explained["strategy"], &explained["backends"][0]["eligible"]), (&json!("round_robin"), &json!(true)));
+}
+
+#[test]
+fn an_explanation_says_that_a_request_would_wait() {
+    let mut rig = Rig::new(&json!({ "queue": { "size": 2, "timeout_ms": 1_500 },
+        "backend_instances": { "a": { "max_concurrent_requests": 1 } } }));
+    assert_eq!(rig.explain(&[], CHAT)["waits"], Value::Null);
+    let first = rig.begin();
+    let waits = |depth: u64| json!({ "depth": depth, "size": 2, "timeout_ms": 1_500 });
+    let explained = rig.explain(&[], CHAT);
+    assert_eq!(
+        (&explained["waits"], &explained["decision"], &explained["refusal"]),
+        (&waits(0), &Value::Null, &Value::Null)
+    );
+
+    let mut newcomer =
+        Newcomer { member: 0, lane: Lane::of(None), backends: Backends::NONE, patience: Duration::from_secs(9) };
+    newcomer.backends.add(&rig.workers[0].router.config().backends[0]);
+    let join = |rig: &Rig| WaitingList::join(&rig.world, &newcomer, 2, rig.world.now()).unwrap().unwrap();
+    join(&rig);
+    rig.end(first);
+    assert_eq!(rig.explain(&[], CHAT)["waits"], waits(1), "the place is free, for somebody else");
+    join(&rig);
+    rig.world.pass_seconds(3);
+    let refusal = &rig.explain(&[], CHAT)["refusal"];
+    assert_eq!(
+        (&refusal["status"], &refusal["code"], &refusal["retry_after_seconds"]),
+        (&json!(503), &json!("queue_full"), &json!(3))
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::config::Strategy;
 use crate::domain::{BackendIndex, Timestamp};
-use crate::exchange::{Decision, Detail, Upshot};
+use crate::exchange::{Decision, Detail, Fate, Upshot};
 use crate::json::object;
 
 /// What must be told nobody.
@@ -232,9 +232,9 @@ proptest! {
             let rehearsal = cx.rehearse(path, &[], CHAT.into(), now).expect("explained");
             let mut exchange = Exchange::default();
             let flow = rig.send(&mut exchange, &[("x-llm-explain", "1")], CHAT);
-            match (&rehearsal.decision, flow) {
-                (Err(expected), Flow::Refuse(refusal)) => prop_assert_eq!(expected.code, refusal.code),
-                (Ok(attempts), Flow::Continue) => {
+            match (&rehearsal.fate, flow) {
+                (Fate::Refused(expected), Flow::Refuse(refusal)) => prop_assert_eq!(expected.code, refusal.code),
+                (Fate::Goes(attempts), Flow::Continue) => {
                     let ids: Vec<&str> = attempts.as_slice().iter().map(|n| ["a", "b", "c"][n.get()]).collect();
                     rig.answer(&mut exchange, 200, 1, Some(ANSWER), 0);
                     let told = explanation(&rig).expect("told");

@@ -184,10 +184,11 @@ impl Breaker {
         *self = Self { strain: Strain::default(), openings: 0, ..*self };
     }
 
-    /// The change of state that lies between an earlier value of this breaker and this one.
+    /// The change of state that lies between an earlier value of this breaker and this one. To open an open one, or close
+    /// a closed one, begins a new epoch but is none.
     pub fn transition_from(&self, earlier: &Self) -> Option<Transition> {
         let transition = Transition { from: earlier.phase, to: self.phase, reason: self.reason };
-        (self.epoch != earlier.epoch).then_some(transition)
+        (self.epoch != earlier.epoch && self.phase != earlier.phase).then_some(transition)
     }
 
     /// Appends it to a record.
