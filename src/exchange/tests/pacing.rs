@@ -145,6 +145,9 @@ fn a_busy_day_ends_within_its_budget_on_cheaper_backends_rather_than_in_refusals
                 day
             });
             if on_exhausted == "refuse" {
+                let first = Plan { load, on_exhausted, pacing: true, shape: EVENING, before: &[] }.live();
+                table.add(&format!("{load} % | `refuse` | on, first day"), &first);
+                assert!(first.refused == 0 && first.spent <= 1_000_000, "{first:?}");
                 assert!(paced.spent <= 1_000_000 && unpaced.spent <= 1_000_000, "{load} %: {paced:?}, {unpaced:?}");
             }
             // At three times the load the last request of the day may find less left than it could cost.
