@@ -3,6 +3,7 @@
 mod account;
 mod bill;
 mod crossing;
+mod demand;
 mod minute;
 pub mod pacing;
 mod price;
@@ -11,6 +12,7 @@ mod spending;
 pub use account::{Account, Claim, Shortage};
 pub use bill::{Bill, Heard};
 pub use crossing::{Crossing, budget_alerts};
+pub use demand::Demand;
 pub use minute::Minute;
 pub use price::price_of;
 pub use spending::Spending;

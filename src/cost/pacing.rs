@@ -1,14 +1,14 @@
 //! Spending that lands softly: the faster a budget goes, the less of the traffic the dearer backends get.
 //!
-//! What is left of the money, as a share of the budget, is held against what is left of the time. While there is more
-//! money than time nothing happens. Where there is less, a backend keeps `(cheapest / its cost) ^ thrift` of its traffic,
+//! What is left of the money, as a share of the budget, is held against what is still to come of the window. While there
+//! is more money nothing happens. Where there is less, a backend keeps `(cheapest / its cost) ^ thrift` of its traffic,
 //! and thrift grows as the two part: steeply, so that a few per cent suffice to turn the traffic around, and without end
 //! as the money comes to its own, so that the last of it meets the end of the window.
 
-use super::Account;
+use super::{Account, Demand};
 use crate::domain::{Limits, PicoUsd, Span, Timestamp};
 
-/// How much thrift a shortfall of money against time makes: at 5 % it is 1, and costs weigh in full.
+/// How much thrift a shortfall of money makes: at 5 % it is 1, and costs weigh in full.
 const STEEPNESS: f64 = 20.0;
 
 /// More changes nothing: a backend of twice the cost has 0.4 % of its traffic.
@@ -18,12 +18,15 @@ const MOST: f64 = 8.0;
 const FREE: f64 = 0.01;
 
 /// How much costs are to weigh, from 0 to 8: by the budget of the account that goes fastest.
-pub fn thrift(account: &Account, limits: &Limits, reserved: PicoUsd, now: Timestamp) -> f64 {
+pub fn thrift(account: &Account, limits: &Limits, reserved: PicoUsd, demand: &Demand, now: Timestamp) -> f64 {
     let of_span = |span| {
         let (limit, spending) = (limits.budget(span)?, account.spending(span, now));
         let money = limit.minus(spending.spent()).minus(reserved).0 as f64 / limit.0.max(1) as f64;
-        let time = spending.resets_at(span).since(now).as_secs_f64() / span.length().as_secs_f64();
-        Some((STEEPNESS * (time / money.max(1e-9) - 1.0)).clamp(0.0, MOST))
+        let to_come = match span {
+            Span::Hour => spending.resets_at(span).since(now).as_secs_f64() / span.length().as_secs_f64(),
+            Span::Day => demand.to_come(now),
+        };
+        Some((STEEPNESS * (to_come / money.max(1e-9) - 1.0)).clamp(0.0, MOST))
     };
     Span::ALL.into_iter().filter_map(of_span).fold(0.0, f64::max)
 }
@@ -61,7 +64,7 @@ mod tests {
         let at = |hours: u64| Timestamp::from_micros((20_000 * 24 + hours) * 3_600_000_000);
         account.spend(PicoUsd(spent), at(0));
         let limits = Limits { daily_budget: Some(PicoUsd(1_000)), ..Limits::default() };
-        thrift(&account, &limits, PicoUsd(0), at(hours))
+        thrift(&account, &limits, PicoUsd(0), &Demand::NONE, at(hours))
     }
 
     #[test]

@@ -100,13 +100,15 @@ impl<H: Host> Context<'_, H> {
             let record = self.view.record(place);
             let mut shortage: Option<Shortage> = None;
             for line in self.router.lines(backend, record, ask, customer, binding) {
-                match ledger.shortage(&line, now) {
-                    // All accounts must have enough, so it is the longest that counts.
-                    Some(next) if shortage.is_none_or(|longest| longest.retry_at() <= next.retry_at()) => {
-                        shortage = Some(next);
-                    }
-                    None if line.paces => thrift = thrift.max(ledger.thrift(&line, now)),
-                    _ => {}
+                // It is the same at every backend.
+                if line.paces && costs.is_empty() {
+                    thrift = thrift.max(ledger.thrift(&line, now));
+                }
+                // All accounts must have enough, so it is the longest that counts.
+                if let Some(next) = ledger.shortage(&line, now)
+                    && shortage.is_none_or(|longest| longest.retry_at() <= next.retry_at())
+                {
+                    shortage = Some(next);
                 }
             }
             costs.push(match shortage {

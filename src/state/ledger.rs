@@ -4,7 +4,7 @@
 //! reserved is noted by member (`Members`), and written by that member alone, as a whole: so a lost write is made good
 //! by the next one. A member that died is written off: what it had reserved was most likely spent, and counts so.
 
-use crate::cost::{Account, Claim, Shortage, pacing};
+use crate::cost::{Account, Claim, Demand, Shortage, pacing};
 use crate::domain::{Decoder, Encoder, Limits, PicoUsd, Timestamp, Tokens};
 
 /// The layout's version: its first byte and part of its key.
@@ -66,11 +66,14 @@ pub struct Ledger {
     /// The names of those who may have something reserved.
     members: Vec<u64>,
     reserved: Vec<Reserved>,
+    /// What all requests ask for, by the hour of the day.
+    demand: Demand,
 }
 
 impl Ledger {
     /// Without anything in it.
-    pub(super) const EMPTY: Self = Self { accounts: Vec::new(), members: Vec::new(), reserved: Vec::new() };
+    pub(super) const EMPTY: Self =
+        Self { accounts: Vec::new(), members: Vec::new(), reserved: Vec::new(), demand: Demand::NONE };
 
     /// The key that it lies at.
     pub const KEY: &str = "llm-router/2/ledger";
@@ -97,13 +100,17 @@ impl Ledger {
     /// How much costs are to weigh, for the budget of this account to last as long as its window.
     pub fn thrift(&self, line: &Line, now: Timestamp) -> f64 {
         let reserved = self.reserved(line.account);
-        self.account(line.account).map_or(0.0, |account| pacing::thrift(account, &line.limits, reserved, now))
+        let account = self.account(line.account);
+        account.map_or(0.0, |account| pacing::thrift(account, &line.limits, reserved, &self.demand, now))
     }
 
     /// Takes note of a request and of its tokens.
     #[inline(never)]
     pub(super) fn admit(&mut self, line: &Line, now: Timestamp) {
         self.change(line.account, now, &|account| account.admit(&line.limits, line.claim, now));
+        if line.paces && line.account == AccountKey::ALL {
+            self.demand.add(line.claim.tokens, now);
+        }
     }
 
     /// Takes note of money spent.
@@ -211,7 +218,9 @@ impl Ledger {
     pub fn encode(&self) -> Vec<u8> {
         let mut out =
             Encoder::with_capacity(64 * self.accounts.len() + 8 * self.members.len() + 24 * self.reserved.len());
-        out.u8(VERSION).u16(self.accounts.len() as u16);
+        out.u8(VERSION);
+        self.demand.encode(&mut out);
+        out.u16(self.accounts.len() as u16);
         for (key, account) in &self.accounts {
             out.u64(key.0);
             account.encode(&mut out);
@@ -233,6 +242,7 @@ impl Ledger {
         if from.u8()? != VERSION {
             return None;
         }
+        let demand = Demand::decode(&mut from)?;
         let (mut accounts, mut members, mut reserved) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..from.u16()? {
             accounts.push((AccountKey(from.u64()?), Account::decode(&mut from)?));
@@ -247,6 +257,6 @@ impl Ledger {
                 amount: PicoUsd(from.u64()?),
             });
         }
-        Some(Self { accounts, members, reserved })
+        Some(Self { accounts, members, reserved, demand })
     }
 }

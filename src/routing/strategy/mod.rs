@@ -5,7 +5,7 @@
 //! are broken at random, so that equal backends share the load.
 //!
 //! A backend that is to have only a part of its usual traffic ([`Terms`]) gets that part of its share;
-//! where scores are compared, it takes part in that part of the comparisons.
+//! where scores are compared, it takes part in that part of the comparisons that the one that has most takes part in.
 
 mod cost_optimized;
 mod health_aware;
@@ -100,13 +100,15 @@ pub(super) struct Ranking {
 
 impl Ranking {
     pub(super) fn new<'a>(
-        tier: impl Iterator<Item = &'a Candidate<'a>>,
+        tier: impl Iterator<Item = &'a Candidate<'a>> + Clone,
         ask: &Ask<'_>,
         now: Timestamp,
         rng: &mut impl Rng,
     ) -> Self {
         let strategy = ask.strategy;
-        let left = tier.map(|candidate| Ranked::new(candidate, ask, now, rng)).collect();
+        // What they have beside each other: where all are held back, somebody has to serve even so.
+        let most = tier.clone().fold(0.0, |most, candidate| candidate.terms.part.max(most));
+        let left = tier.map(|candidate| Ranked::new(candidate, most, ask, now, rng)).collect();
         Self { strategy, left }
     }
 
@@ -159,11 +161,11 @@ impl Ranking {
 }
 
 impl Ranked {
-    fn new(candidate: &Candidate<'_>, ask: &Ask<'_>, now: Timestamp, rng: &mut impl Rng) -> Self {
+    fn new(candidate: &Candidate<'_>, most: f64, ask: &Ask<'_>, now: Timestamp, rng: &mut impl Rng) -> Self {
         let merit = Merit::of(candidate, ask, now, &mut Unshown);
         let Terms { probe, part } = candidate.terms;
         // Most have their whole part, and then no luck is spent on them.
-        let benched = part < 1.0 && rng.ratio() >= part;
+        let benched = part < most && rng.ratio() * most >= part;
         // Health is finer than weights are.
         let grain = if ask.strategy == Strategy::HealthAware { 1_000 * WHOLE } else { WHOLE };
         let (share, score) = match merit {

@@ -212,6 +212,17 @@ fn a_higher_tier_serves_only_when_no_lower_one_can() {
 }
 
 #[test]
+fn where_all_are_held_back_each_has_its_part_beside_the_others() {
+    for strategy in Strategy::ALL {
+        let mut rig = Rig::new(vec![backend("a"), Backend { quality: PerMille::new(500), ..backend("b") }]);
+        rig.change(0, |record| record.hosts = hosts(10));
+        rig.change(1, |record| record.hosts = hosts(300));
+        let shares = rig.shares(strategy, 1_000);
+        assert!(shares[0] < 90, "{strategy:?}: {shares:?}");
+    }
+}
+
+#[test]
 fn nobody_is_an_answer_with_the_earliest_moment_to_ask_again() {
     for strategy in Strategy::ALL {
         let mut rig = Rig::new(vec![Backend { max_concurrent_requests: Some(1), ..backend("a") }, backend("b")]);
