@@ -1,0 +1,148 @@
+//! What requests were expected to cost, against what they did cost.
+
+use super::run::{Nature, Tokenizer};
+use super::*;
+use crate::cost::price_of;
+use crate::domain::{Prices, Usage};
+
+/// Two dear ones, two cheap ones, each with a tokenizer and a manner of its own.
+const NATURES: [Nature; 4] = [
+    nature("large", Tokenizer::O200k, 1.0),
+    nature("other-large", Tokenizer::Unpublished, 1.15),
+    nature("small", Tokenizer::O200k, 0.9),
+    nature("open", Tokenizer::Cl100k, 1.3),
+];
+
+const fn nature(id: &'static str, tokenizer: Tokenizer, verbosity: f64) -> Nature {
+    let (first_token, tokens_per_second) = (0.6, 60.0);
+    Nature { id, tokenizer, verbosity, first_token, tokens_per_second, failures: 0, outage: None, caches: false }
+}
+
+/// Dollars for a million tokens, as GPT-4o, Claude Sonnet, GPT-4o mini and DeepSeek V3 cost when they came out.
+fn config() -> serde_json::Value {
+    let priced = |input: f64, cached: f64, output: f64| {
+        json!({
+            "input_cost_per_1k_tokens": input / 1e3, "cached_input_cost_per_1k_tokens": cached / 1e3,
+            "output_cost_per_1k_tokens": output / 1e3,
+        })
+    };
+    json!({
+        "strategy": "round_robin",
+        "backend_instances": {
+            "large": priced(2.5, 1.25, 10.0), "other-large": priced(3.0, 0.3, 15.0),
+            "small": priced(0.15, 0.075, 0.6), "open": priced(0.27, 0.07, 1.1),
+        },
+    })
+}
+
+/// How far estimates were off, in per cent.
+#[derive(Debug, Default, Clone, Copy)]
+struct Errors {
+    absolute: f64,
+    relative: f64,
+    estimated: f64,
+    actual: f64,
+    requests: f64,
+}
+
+impl Errors {
+    fn add(&mut self, estimated: f64, actual: f64) {
+        self.absolute += (estimated - actual).abs();
+        self.relative += (estimated - actual).abs() / actual;
+        self.estimated += estimated;
+        self.actual += actual;
+        self.requests += 1.0;
+    }
+
+    fn of_all(self) -> f64 {
+        100.0 * self.absolute / self.actual
+    }
+
+    fn of_each(self) -> f64 {
+        100.0 * self.relative / self.requests
+    }
+
+    fn bias(self) -> f64 {
+        100.0 * (self.estimated / self.actual - 1.0)
+    }
+}
+
+/// Ways to estimate, in the order of the table.
+const WAYS: [&str; 4] = [
+    "the answer half as long as the prompt (1.5 times its tokens in all)",
+    "the answer 1.5 times as long as the prompt",
+    "the router",
+    "whoever knew each kind's median answer at each backend, and each prompt's tokens",
+];
+
+/// A day's errors after so many requests, of each way: of all requests, and of each kind.
+fn errors(day: &[Asked<'_>], natures: &[Nature], models: bool, after: usize) -> ([Errors; 4], [[Errors; 4]; 5]) {
+    let run = Run::new(&config(), natures, day, models);
+    let prices: Vec<Prices> = natures.iter().map(|nature| run.backend_named(nature.id).prices).collect();
+    let (done, charged) = run.whole();
+    let (mut all, mut kinds) = ([Errors::default(); 4], [[Errors::default(); 4]; 5]);
+    let mut billed = 0;
+    for (number, done) in done.iter().enumerate() {
+        billed += done.cost.micro_usd();
+        if number < after {
+            continue;
+        }
+        let usage = done.usage;
+        let at = |output: f64| {
+            let usage = Usage { cached_input: Tokens(0), output: Tokens(output as u64), ..usage };
+            price_of(&usage, &prices[done.backend]).0 as f64
+        };
+        let median = natures[done.backend].verbosity * done.kind.answer.median;
+        let input = usage.input.0 as f64;
+        let oracle = at(median.min(done.kind.max_tokens.map_or(f64::MAX, |most| most as f64)));
+        let estimates = [at(0.5 * input), at(1.5 * input), done.estimated.0 as f64, oracle];
+        let kind = KINDS.iter().position(|kind| kind.name == done.kind.name).expect("a kind");
+        for (way, estimate) in estimates.into_iter().enumerate() {
+            all[way].add(estimate, done.cost.0 as f64);
+            kinds[kind][way].add(estimate, done.cost.0 as f64);
+        }
+    }
+    assert_eq!(done.len(), day.len());
+    // Each request's cost is rounded to the micro-dollar where it is counted.
+    assert!(charged.abs_diff(billed) <= done.len() as u64, "{charged} {billed}");
+    (all, kinds)
+}
+
+/// "Cost estimate before against actual after: mean absolute error at most 25 % after 500 requests."
+#[test]
+fn what_a_request_will_cost_is_known_to_a_quarter_after_five_hundred_requests() {
+    let library = Library::open();
+    let day = day(&library, REQUESTS, 5);
+    let (own, kinds) = errors(&day, &NATURES, true, 500);
+    let (one, _) = errors(&day, &NATURES, false, 500);
+    let caching = NATURES.map(|nature| Nature { caches: true, ..nature });
+    let (cached, _) = errors(&day, &caching, true, 500);
+    println!("| estimate | each kind has a model of its own | mean of each request's | bias | all have one model | prompts are cached |");
+    println!("| --- | ---: | ---: | ---: | ---: | ---: |");
+    for (way, name) in WAYS.iter().enumerate() {
+        let [own, one, cached] = [own[way], one[way], cached[way]];
+        println!(
+            "| {name} | {:.1} % | {:.1} % | {:+.1} % | {:.1} % | {:.1} % |",
+            own.of_all(),
+            own.of_each(),
+            own.bias(),
+            one.of_all(),
+            cached.of_all()
+        );
+    }
+    println!("\n| kind | of all money | the router | bias | who knew the medians |");
+    println!("| --- | ---: | ---: | ---: | ---: |");
+    for (kind, errors) in KINDS.iter().zip(kinds) {
+        let [.., router, oracle] = errors;
+        println!(
+            "| {} | {:.0} % | {:.1} % | {:+.1} % | {:.1} % |",
+            kind.name,
+            100.0 * router.actual / own[2].actual,
+            router.of_all(),
+            router.bias(),
+            oracle.of_all()
+        );
+    }
+    assert!(own[2].of_all() <= 25.0, "{:?}", own[2]);
+    assert!(own[2].of_all() < own[0].of_all() && own[2].of_all() < own[1].of_all());
+}
