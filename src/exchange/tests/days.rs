@@ -16,6 +16,7 @@
 
 mod estimates;
 mod mix;
+mod queue;
 mod run;
 mod text;
 
@@ -171,7 +172,8 @@ fn day(library: &Library, requests: usize, seed: u64) -> Vec<Asked<'_>> {
         let matter = kind.matter[rng.below(4)];
         let mut asked = Asked { kind, at, conversation: usize::MAX, messages: Vec::new(), luck };
         if !kind.converses {
-            asked.messages = vec![library.text(Matter::English, 60.0, &mut rng), library.text(matter, prompt, &mut rng)];
+            asked.messages =
+                vec![library.text(Matter::English, 60.0, &mut rng), library.text(matter, prompt, &mut rng)];
             return asked;
         }
         // Ten conversations at a time, each of four turns in the mean.
@@ -179,7 +181,11 @@ fn day(library: &Library, requests: usize, seed: u64) -> Vec<Asked<'_>> {
             let slot = rng.below(10);
             conversations.push(Conversation { messages: vec![library.text(matter, prompt, &mut rng)] });
             let number = conversations.len() - 1;
-            if slot < open.len() { open[slot] = number } else { open.push(number) }
+            if slot < open.len() {
+                open[slot] = number
+            } else {
+                open.push(number)
+            }
             asked.conversation = number;
         } else {
             asked.conversation = open[rng.below(open.len())];

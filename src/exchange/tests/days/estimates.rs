@@ -117,7 +117,9 @@ fn what_a_request_will_cost_is_known_to_a_quarter_after_five_hundred_requests() 
     let (one, _) = errors(&day, &NATURES, false, 500);
     let caching = NATURES.map(|nature| Nature { caches: true, ..nature });
     let (cached, _) = errors(&day, &caching, true, 500);
-    println!("| estimate | each kind has a model of its own | mean of each request's | bias | all have one model | prompts are cached |");
+    println!(
+        "| estimate | each kind has a model of its own | mean of each request's | bias | all have one model | prompts are cached |"
+    );
     println!("| --- | ---: | ---: | ---: | ---: | ---: |");
     for (way, name) in WAYS.iter().enumerate() {
         let [own, one, cached] = [own[way], one[way], cached[way]];

@@ -7,21 +7,12 @@ use super::*;
 const NATURES: [Nature; 4] = [
     Nature { failures: 5, outage: Some((14.0, 14.5)), ..nature("dear", Tokenizer::O200k, 0.5, 70.0) },
     Nature { failures: 8, ..nature("other-dear", Tokenizer::Unpublished, 0.9, 60.0) },
-    Nature { failures: 8, ..nature("cheap", Tokenizer::O200k, 0.4, 90.0) },
-    Nature { failures: 15, outage: Some((10.0, 11.0)), ..nature("other-cheap", Tokenizer::Cl100k, 1.0, 40.0) },
+    Nature { failures: 8, outage: Some((10.0, 11.0)), ..nature("cheap", Tokenizer::O200k, 0.4, 90.0) },
+    Nature { failures: 15, ..nature("other-cheap", Tokenizer::Cl100k, 1.0, 40.0) },
 ];
 
 const fn nature(id: &'static str, tokenizer: Tokenizer, first_token: f64, tokens_per_second: f64) -> Nature {
-    Nature {
-        id,
-        tokenizer,
-        verbosity: 1.0,
-        first_token,
-        tokens_per_second,
-        failures: 0,
-        outage: None,
-        caches: false,
-    }
+    Nature { id, tokenizer, verbosity: 1.0, first_token, tokens_per_second, failures: 0, outage: None, caches: false }
 }
 
 /// Prices as in the estimates; weights as an operator would set them who wants each used by its quality.
@@ -84,7 +75,7 @@ const STRATEGIES: [&str; 8] = [
 #[test]
 fn cost_optimized_spends_much_less_than_round_robin_and_is_answered_as_well() {
     let library = Library::open();
-    let day = day(&library, 2_000, 6);
+    let day = day(&library, 1_000, 6);
     let outcomes = STRATEGIES.map(|strategy| outcome(&day, strategy));
     println!("| strategy | spent | of round robin's | answered | by the first attempt | mean quality | p50 | p95 |");
     println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");

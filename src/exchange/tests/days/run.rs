@@ -197,7 +197,8 @@ impl<'d> Run<'d> {
 impl Asked<'_> {
     fn body(&self, models: bool) -> String {
         let model = if models { self.kind.name } else { "default" };
-        let mut body = format!("{{\"model\":\"{model}\",\"stream\":true,\"stream_options\":{{\"include_usage\":true}},");
+        let mut body =
+            format!("{{\"model\":\"{model}\",\"stream\":true,\"stream_options\":{{\"include_usage\":true}},");
         if let Some(most) = self.kind.max_tokens {
             write!(body, "\"max_tokens\":{most},").expect("written");
         }

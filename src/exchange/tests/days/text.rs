@@ -37,7 +37,10 @@ impl Library {
             texts.flat_map(|text| pieces(&text, &o200k, &cl100k)).collect()
         };
         Self {
-            english: read("english", &["readmes.md", "sklearn_user_guide.txt", "encyclopaedic.txt", "chat_prompts.txt"]),
+            english: read(
+                "english",
+                &["readmes.md", "sklearn_user_guide.txt", "encyclopaedic.txt", "chat_prompts.txt"],
+            ),
             code: read("code", &["tokio.rs", "requests.py", "redux.ts", "mux.go", "capacitor.java"]),
             json: read("json", &["orders.json", "retrieval.json", "openapi.json"]),
             languages: read("languages", &["de_manual.txt", "fr_manual.txt", "ja_manual.txt", "zh_manual.txt"]),
