@@ -20,12 +20,17 @@ mod queue;
 mod run;
 mod text;
 
+use std::sync::LazyLock;
+
 use serde_json::json;
 
 use super::*;
 use crate::domain::{Rng, SplitMix64};
 use run::Run;
 use text::{Library, Piece};
+
+/// It takes a while to count its tokens.
+static LIBRARY: LazyLock<Library> = LazyLock::new(Library::open);
 
 /// Requests of a day.
 const REQUESTS: usize = 5_000;

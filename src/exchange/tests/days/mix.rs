@@ -74,8 +74,7 @@ const STRATEGIES: [&str; 8] = [
 /// "`cost_optimized` spends at least 30 % less than round robin at equal or better success rate."
 #[test]
 fn cost_optimized_spends_much_less_than_round_robin_and_is_answered_as_well() {
-    let library = Library::open();
-    let day = day(&library, 1_000, 6);
+    let day = day(&LIBRARY, 1_000, 6);
     let outcomes = STRATEGIES.map(|strategy| outcome(&day, strategy));
     println!("| strategy | spent | of round robin's | answered | by the first attempt | mean quality | p50 | p95 |");
     println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
