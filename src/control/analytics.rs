@@ -29,8 +29,9 @@ fn learned(
         let calibration = record.calibration;
         o.set("calibration_ratio", Thousandths((u64::from(calibration.ratio_ppm()) + 500) / 1_000));
         o.set("calibration_samples", u32::from(calibration.samples()));
-        o.set("expected_output_tokens", record.expected_output_tokens());
-        o.set("output_samples", record.output_tokens.samples());
+        o.set("expected_output_tokens", record.lengths.median());
+        o.set("output_samples", record.lengths.samples()).set("models", record.lengths.models() as u64);
+        o.set("cached_input_share", record.lengths.cached());
     });
     o.object("response_time_ms", |o| {
         o.set("expected", backend.expected_response_time.as_millis() as u64);

@@ -1,6 +1,6 @@
 //! What a request says about itself.
 
-use super::Tokens;
+use super::{Model, ModelTag, Tokens};
 
 /// The API a request is written for, told by its path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -43,7 +43,7 @@ pub struct RequestFacts {
     /// The API it is written for.
     pub api: Api,
     /// The model it names, cut at 128 bytes.
-    pub model: Option<Box<str>>,
+    pub model: Option<Model>,
     /// Whether the answer is to be streamed.
     pub stream: bool,
     /// The most tokens that the answer may have, whatever the API calls it; times `n` where several are asked for.
@@ -52,6 +52,18 @@ pub struct RequestFacts {
     pub fixed_tokens: Tokens,
     /// Token counts given as such (a prompt of token ids): exact, no estimate.
     pub exact_tokens: Tokens,
+}
+
+impl RequestFacts {
+    /// The model it names, or any.
+    pub fn model_tag(&self) -> ModelTag {
+        self.model.as_ref().map_or(ModelTag::ANY, Model::tag)
+    }
+
+    /// Its prompt, whose text is estimated at `text`, before any calibration.
+    pub const fn prompt_tokens(&self, text: Tokens) -> Tokens {
+        Tokens(text.0.saturating_add(self.fixed_tokens.0).saturating_add(self.exact_tokens.0))
+    }
 }
 
 /// Where text goes as it is met, piece by piece and without a copy. Each push is a text of its own: no token spans two.

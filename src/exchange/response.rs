@@ -11,9 +11,11 @@ use crate::cost::price_of;
 use crate::domain::{Api, BackendIndex, Ending, Failure, Timestamp, Tokens, Usage};
 use crate::health::Verdict;
 use crate::host::{Host, Property};
+use crate::learning::Length;
 use crate::metrics::{Method, Metric, Status, TokenKind};
 use crate::protocol::{AnswerFacts, Observer, QuotaHeaders};
 use crate::state::{Counted, Outcome, Signal};
+use crate::tokens;
 
 /// The answer's headers: what they say.
 #[derive(Debug, Default)]
@@ -261,12 +263,22 @@ impl Answer {
                 outcome.verdict = Verdict::Slow;
             }
         }
-        if let Some(Usage { input, output, .. }) = facts.usage.filter(|_| answered) {
+        if let Some(Usage { input, .. }) = facts.usage.filter(|_| answered) {
             let reported = Tokens(input.0.saturating_sub(facts_of.exact_tokens.0));
             outcome.prompt = self.route.understood.then_some(Counted { estimated: self.estimated(), reported });
-            outcome.output = (facts_of.api != Api::Embeddings).then_some(output);
+        }
+        if let Some(output) = self.length(facts).filter(|_| answered && facts_of.api != Api::Embeddings) {
+            outcome.length = Some(Length::new(facts_of, self.route.text, output, facts.usage.as_ref()));
         }
         cx.learn(self.backend, held, &outcome);
+    }
+
+    /// Tokens of the answer: as reported, or, as in a bill, as seen.
+    fn length(&self, facts: &AnswerFacts) -> Option<Tokens> {
+        let streamed = |bytes| tokens::by_size(bytes).max(Tokens(facts.content_events));
+        let seen = || facts.content_bytes.map_or(tokens::by_size(self.passed), streamed);
+        let length = facts.usage.map_or_else(seen, |usage| usage.output);
+        (facts.usage.is_some() || (self.route.customer.pays && length.0 > 0)).then_some(length)
     }
 
     /// How long the backend let the client wait: for a whole answer's headers, or for the first piece of a stream. How

@@ -119,7 +119,7 @@ fn a_request_is_routed_counted_answered_and_learned_from() {
     let record = rig.record("a");
     assert_eq!((record.window.len(), record.window.failures()), (1, 0));
     assert_eq!(record.response_time.parts().0, 2 * SECOND);
-    assert_eq!(record.expected_output_tokens(), 152, "half-way from the prior to 3");
+    assert_eq!(record.lengths.median(), 100, "a third of the prior, on the way to 3");
     for (name, value) in [("x-llm-backend", "a"), ("x-llm-strategy", "round_robin"), ("x-llm-attempts", "1")] {
         assert_eq!(rig.world.response_header(name).as_deref(), Some(value));
     }

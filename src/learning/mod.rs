@@ -1,11 +1,13 @@
 //! Small numeric kernels. Each takes the time as an argument and fits into a record of a few bytes.
 
-mod mean;
+mod lengths;
+mod median;
 mod peak_ewma;
 mod sketch;
 mod window;
 
-pub use mean::Mean;
+pub use lengths::{Expected, Length, Lengths};
+pub use median::Median;
 pub use peak_ewma::PeakEwma;
 pub use sketch::Sketch;
 pub use window::Window;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::record::Record;
 use crate::domain::{Backend, BreakerSettings, Timestamp, Tokens};
 use crate::health::{Pass, Verdict};
+use crate::learning::Length;
 
 /// What one attempt at a backend taught, as data: so that several can be written together, and tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,8 +22,8 @@ pub struct Outcome {
     pub first_token: Option<Duration>,
     /// How the provider counted the prompt, if it said so and the prompt was read.
     pub prompt: Option<Counted>,
-    /// Tokens of the answer as reported, where answers have a length.
-    pub output: Option<Tokens>,
+    /// What its length taught, where answers have one.
+    pub length: Option<Length>,
     /// When it departed, if it was answered well.
     pub answered: Option<Timestamp>,
     /// Its tokens, if it may have used some of its backend's quota and no answer said so.
@@ -53,7 +54,7 @@ impl Outcome {
             response_time: None,
             first_token: None,
             prompt: None,
-            output: None,
+            length: None,
             answered: None,
             unreported: None,
             at_capacity: None,
@@ -93,8 +94,8 @@ impl Record {
         if let Some(Counted { estimated, reported }) = outcome.prompt {
             self.calibration.learn(estimated, reported);
         }
-        if let Some(tokens) = outcome.output {
-            self.observe_output_tokens(tokens.0);
+        if let Some(length) = &outcome.length {
+            self.lengths.learn(length);
         }
     }
 }

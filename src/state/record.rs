@@ -4,20 +4,17 @@ use std::time::Duration;
 
 use crate::domain::{Backend, Decoder, Encoder, PerMille, Timestamp, Tokens};
 use crate::health::{Breaker, Capacity, Demand, Hosts, Probes, Quota};
-use crate::learning::{Mean, PeakEwma, Sketch, Window};
+use crate::learning::{Lengths, PeakEwma, Sketch, Window};
 use crate::tokens::Calibration;
 
 /// The layout's version, its first byte and part of its key: another version of the module never reads it wrongly.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
 /// How fast failures of an idle backend lose their weight: to 37 % after this long.
 const FORGIVENESS: Duration = Duration::from_secs(60);
 
 /// Answers that a backend is taken to have given well before its first one.
 const HEALTH_PRIOR: f64 = 5.0;
-
-/// Tokens that an answer has, as long as none has been seen: the middle of what chat models answer with.
-const OUTPUT_TOKENS_PRIOR: u32 = 300;
 
 /// Bytes that are not of any version that this module can read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -43,8 +40,8 @@ pub struct Record {
     pub last_failure: Timestamp,
     /// How its provider counts prompts, against the estimate.
     pub calibration: Calibration,
-    /// Tokens of an answer.
-    pub output_tokens: Mean,
+    /// How long its answers are, and how much of their prompts was cached.
+    pub lengths: Lengths,
     /// What its provider says is left.
     pub quota: Quota,
     /// How much it can take at once, where its provider does not say.
@@ -194,16 +191,6 @@ impl Record {
         self.response_time.read(backend.expected_response_time, now).as_secs_f64() * 1e3
     }
 
-    /// Tokens its next answer is expected to have, if nothing bounds it.
-    pub fn expected_output_tokens(&self) -> u32 {
-        self.output_tokens.read(OUTPUT_TOKENS_PRIOR)
-    }
-
-    /// Takes note of an answer's tokens.
-    pub fn observe_output_tokens(&mut self, tokens: u64) {
-        self.output_tokens.observe(tokens, OUTPUT_TOKENS_PRIOR);
-    }
-
     /// Takes note that an answer came, well or not.
     pub fn observe_answer(&mut self, failed: bool, now: Timestamp) {
         self.window.push(failed);
@@ -224,8 +211,8 @@ impl Record {
         self.first_tokens.encode(&mut out);
         let (bits, len) = self.window.parts();
         out.u128(bits).u8(len).time(self.last_answer).time(self.last_failure);
-        let (mean, means) = self.output_tokens.parts();
-        out.u32(self.calibration.ratio_ppm()).u16(self.calibration.samples()).u32(mean).u32(means);
+        out.u32(self.calibration.ratio_ppm()).u16(self.calibration.samples());
+        self.lengths.encode(&mut out);
         self.quota.encode(&mut out);
         self.capacity.encode(&mut out);
         self.hosts.encode(&mut out);
@@ -254,7 +241,7 @@ impl Record {
             last_answer: from.time()?,
             last_failure: from.time()?,
             calibration: Calibration::from_parts(from.u32()?, from.u16()?),
-            output_tokens: Mean::from_parts(from.u32()?, from.u32()?),
+            lengths: Lengths::decode(from)?,
             quota: Quota::decode(from)?,
             capacity: Capacity::decode(from)?,
             hosts: Hosts::decode(from)?,
@@ -274,6 +261,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::learning::Length;
     use crate::routing::testing::backend;
 
     fn at(seconds: u64) -> Timestamp {
@@ -286,7 +274,7 @@ mod tests {
         record.set_column_at(3, Load { requests: 7, tokens: Tokens(9_000) }, Load::default().with(Tokens(5)));
         record.set_load_at(0, Load::default().with(Tokens(1)));
         record.observe_answer(true, at(1));
-        record.observe_output_tokens(900);
+        record.lengths.learn(&Length { output: Tokens(900), ..Length::default() });
         record.response_times.observe(80);
         record.first_tokens.observe(9);
         record.response_time.observe(Duration::from_millis(80), Duration::from_secs(1), at(1));

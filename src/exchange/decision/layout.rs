@@ -9,7 +9,7 @@ use crate::routing::Estimate;
 use crate::state::Load;
 
 /// Of this layout; another one is not read.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 impl Decision {
     pub(crate) fn encode(&self) -> Vec<u8> {
@@ -49,9 +49,9 @@ impl Decision {
 
 impl Finding {
     fn encode(&self, out: &mut Encoder) {
-        let Estimate { input, output, cost } = self.estimate;
-        out.text(&self.id).text(&self.cluster).number(input.0).number(output.0).number(cost.0);
-        out.number(self.response_time.as_micros() as u64);
+        let Estimate { input, cached_input, output: answer, cost } = self.estimate;
+        out.text(&self.id).text(&self.cluster).number(input.0).number(cached_input.0);
+        out.number(answer.0).number(cost.0).number(self.response_time.as_micros() as u64);
         out.number(self.quality.get().into()).number(self.health.get().into());
         out.number(self.load.requests.into()).number(self.load.tokens.0);
         // A number of its own for none: one above.
@@ -73,8 +73,9 @@ impl Finding {
 
     fn decode(from: &mut Decoder<'_>) -> Option<Self> {
         let (id, cluster) = (text(from)?, text(from)?);
-        let (input, output) = (Tokens(from.number()?), Tokens(from.number()?));
-        let estimate = Estimate { input, output, cost: PicoUsd(from.number()?) };
+        let (input, cached_input) = (Tokens(from.number()?), Tokens(from.number()?));
+        let (output, cost) = (Tokens(from.number()?), PicoUsd(from.number()?));
+        let estimate = Estimate { input, cached_input, output, cost };
         let response_time = Duration::from_micros(from.number()?);
         let (quality, health) = (share(from.number()?), share(from.number()?));
         let load = Load { requests: u32::try_from(from.number()?).ok()?, tokens: Tokens(from.number()?) };

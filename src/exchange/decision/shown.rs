@@ -98,7 +98,8 @@ impl Finding {
         o.set("id", &*self.id).set("cluster", &*self.cluster);
         o.set("eligible", self.is_eligible()).set("place", place.map(|place| place as u64 + 1));
         o.object("estimate", |o| {
-            o.set("input_tokens", self.estimate.input.0).set("output_tokens", self.estimate.output.0);
+            o.set("input_tokens", self.estimate.input.0).set("cached_input_tokens", self.estimate.cached_input.0);
+            o.set("output_tokens", self.estimate.output.0);
             o.set("cost_micro_usd", self.estimate.cost.micro_usd()).set("cost_usd", self.estimate.cost);
         });
         o.set("response_time_ms", Thousandths(self.response_time.as_micros() as u64));

@@ -35,13 +35,14 @@ prop_compose! {
 
 prop_compose! {
     fn finding()(
-        (id, cluster) in (text(), text()), figures in any::<[u64; 4]>(), requests in any::<u32>(),
+        (id, cluster) in (text(), text()), figures in any::<[u64; 5]>(), requests in any::<u32>(),
         (quality, health) in (share(), share()), headroom in prop::option::of(share()),
         breaker in prop::option::of("[a-z]{1,9}".prop_map(Cow::Owned)),
         verdict in prop_oneof![standing().prop_map(Ok), excluded().prop_map(Err)],
     ) -> Finding {
-        let [input, output, cost, tokens] = figures;
-        let estimate = Estimate { input: Tokens(input), output: Tokens(output), cost: PicoUsd(cost) };
+        let [input, cached, output, cost, tokens] = figures;
+        let (input, cached_input) = (Tokens(input), Tokens(cached));
+        let estimate = Estimate { input, cached_input, output: Tokens(output), cost: PicoUsd(cost) };
         let (response_time, load) = (Duration::from_micros(tokens / 7), Load { requests, tokens: Tokens(tokens) });
         Finding { id, cluster, estimate, response_time, quality, health, load, headroom, breaker, verdict }
     }

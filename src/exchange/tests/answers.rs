@@ -1,6 +1,8 @@
 //! An answer on its way out: who is credited with it or charged, and what it teaches.
 
 use super::*;
+use crate::domain::Model;
+use crate::tokens;
 
 #[test]
 fn attempts_that_failed_are_charged_to_those_who_failed() {
@@ -89,9 +91,35 @@ fn what_was_not_read_teaches_no_ratio_and_embeddings_no_length() {
         if headers.0 == "content-encoding" {
             assert_eq!(rig.record("a").calibration.samples(), 0);
         } else {
-            assert_eq!(rig.record("a").expected_output_tokens(), 150, "only the chat counted: half-way from 300 to 0");
+            assert_eq!(rig.record("a").lengths.samples(), 1, "only the chat counted");
         }
     }
+}
+
+#[test]
+fn what_answers_say_teaches_what_their_model_costs_whether_they_report_usage_or_not() {
+    let mut rig = Rig::new(&serde_json::json!({ "backend_instances": { "a": {} } }));
+    let ask =
+        |model: &str| format!("{{\"model\":\"{model}\",\"messages\":[{{\"role\":\"user\",\"content\":\"Hi\"}}]}}");
+    let reported =
+        r#"{"usage":{"prompt_tokens":8,"completion_tokens":30,"prompt_tokens_details":{"cached_tokens":6}}}"#;
+    let unreported = format!("{{\"choices\":[{{\"text\":\"{}\"}}]}}", "word ".repeat(2_000));
+    for _ in 0..64 {
+        for (model, answer) in [("is brief", reported), ("says much", &unreported)] {
+            let mut exchange = Exchange::default();
+            rig.send(&mut exchange, &[], &ask(model));
+            rig.answer(&mut exchange, 200, 1, Some(answer), 0);
+        }
+    }
+    let record = rig.record("a");
+    let expected = |model: &str| {
+        let expected = record.lengths.expect(Model::from(model).tag(), Tokens(9));
+        (expected.output.0, expected.cached.get())
+    };
+    assert_eq!(
+        (expected("is brief"), expected("says much")),
+        ((30, 749), (tokens::by_size(unreported.len() as u64).0, 0))
+    );
 }
 
 #[test]

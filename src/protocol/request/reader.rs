@@ -7,7 +7,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 use super::media::{Detail, Images, Media, Pixels, read_data, read_url};
 use super::place::Place;
 use super::{MAX_DEPTH, Unreadable};
-use crate::domain::{Api, RequestFacts, TextSink, Tokens};
+use crate::domain::{Api, Model, RequestFacts, TextSink, Tokens};
 
 /// Tokens around each message (start, role, end), and those that open the answer: `OpenAI`'s cookbook, "How to count
 /// tokens". Anthropic publishes none; its token counts for short messages fit the same figures.
@@ -35,7 +35,7 @@ const MODEL_BYTES: usize = 128;
 /// What has been read so far.
 pub(super) struct Reader<'s, S> {
     sink: &'s mut S,
-    model: Option<Box<str>>,
+    model: Option<Model>,
     /// What the body itself says of streaming.
     pub(super) stream: Option<bool>,
     max_tokens: Option<u64>,

@@ -11,6 +11,7 @@ use crate::routing::{Ask, Candidate};
 pub(super) fn score(candidate: &Candidate<'_>, ask: &Ask<'_>, now: Timestamp, working: &mut impl Working) -> f64 {
     let estimate = estimate(candidate.backend, candidate.record, ask.facts, ask.text);
     working.term(Term::InputTokens, estimate.input.0 as f64);
+    working.term(Term::CachedInputTokens, estimate.cached_input.0 as f64);
     working.term(Term::OutputTokens, estimate.output.0 as f64);
     let cost = working.term(Term::Cost, (estimate.cost.0 as f64 + 1.0) * 1e-12);
     let quality = working.term(Term::Quality, candidate.backend.quality.ratio());

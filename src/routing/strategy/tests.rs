@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::{Merit, Strategy, Term};
 use crate::domain::{Backend, PerMille, Price, Prices, ProbeSettings, Timestamp, Tokens, Weight};
 use crate::health::{Breaker, Hosts, Probes};
+use crate::learning::Length;
 use crate::routing::testing::{Rig, at, backend};
 use crate::routing::{Ask, Fleet, candidates};
 use crate::state::{Backends, Load};
@@ -90,8 +91,9 @@ fn cost_optimized_weighs_the_cost_of_this_request_against_quality_and_speed() {
     rig.facts.max_output_tokens = Some(Tokens(10));
     assert_eq!(rig.order(Strategy::CostOptimized, 1), [0]);
     rig.facts.max_output_tokens = Some(Tokens(100_000));
-    rig.change(0, |r| (0..99).for_each(|_| r.observe_output_tokens(3_000)));
-    rig.change(1, |r| (0..99).for_each(|_| r.observe_output_tokens(3_000)));
+    let long = Length { output: Tokens(3_000), ..Length::default() };
+    rig.change(0, |r| (0..99).for_each(|_| r.lengths.learn(&long)));
+    rig.change(1, |r| (0..99).for_each(|_| r.lengths.learn(&long)));
     assert_eq!(rig.order(Strategy::CostOptimized, 1), [1]);
 
     let mut rig = Rig::new(vec![charging("good", 0.10, 0.10, 900), charging("poor", 0.09, 0.09, 300)]);

@@ -20,6 +20,8 @@ pub enum Term {
     ResponseTime,
     /// Prompt tokens, as this backend's provider counts them.
     InputTokens,
+    /// Those of them that its provider is expected to have in its cache.
+    CachedInputTokens,
     /// Tokens that the answer is expected to have.
     OutputTokens,
     /// The expected cost of the request, and one pico-USD.
@@ -43,6 +45,7 @@ impl Term {
             Self::InFlight => "in_flight",
             Self::ResponseTime => "response_time_ms",
             Self::InputTokens => "input_tokens",
+            Self::CachedInputTokens => "cached_input_tokens",
             Self::OutputTokens => "output_tokens",
             Self::Cost => "cost_usd",
             Self::Quality => "quality",

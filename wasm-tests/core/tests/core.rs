@@ -2,8 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "wasm_bindgen_test hides that this is a test")]
 
 use llm_router::config;
-use llm_router::domain::{Api, PerMille, RequestFacts, SplitMix64, Timestamp, Tokens};
+use llm_router::domain::{Api, Model, PerMille, RequestFacts, SplitMix64, Timestamp, Tokens};
 use llm_router::health::BreakerPhase;
+use llm_router::learning::Length;
 use llm_router::protocol::{self, Observer, StreamEnd};
 use llm_router::routing::estimate;
 use llm_router::routing::{Ask, Fleet, Strategy, Turns, plan};
@@ -142,10 +143,12 @@ fn a_record_is_the_same_bytes_everywhere() {
     let mut record = Record::default();
     record.calibration = Calibration::from_parts(1_100_000, 7);
     record.observe_answer(true, now());
+    let model = Model::from("gpt-5").tag();
+    record.lengths.learn(&Length { model, prompt: Tokens(700), output: Tokens(900), ..Length::default() });
     record.set_load_at(2, Load { requests: 5, ..Load::default() });
     let bytes = record.encode();
     assert_eq!(Record::decode(&bytes), Ok(record));
-    assert_eq!(bytes.iter().map(|&byte| u32::from(byte)).sum::<u32>(), 2582);
+    assert_eq!(bytes.iter().map(|&byte| u32::from(byte)).sum::<u32>(), 3702);
 }
 
 #[wasm_bindgen_test(unsupported = test)]
