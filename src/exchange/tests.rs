@@ -16,6 +16,8 @@ mod answers;
 mod breakers;
 mod budget;
 mod costs;
+#[cfg(not(target_family = "wasm"))]
+mod days;
 mod decisions;
 mod exhausted;
 mod figures;

@@ -17,6 +17,9 @@ const KEY: &str = "llm-router/1/queue";
 /// A ticket outlives its request's patience by no more: its owner looks at it every 50 ms.
 const MARGIN: Duration = Duration::from_secs(5);
 
+/// A tenant that has so many tickets for each place that is left in the list gets no more.
+const GREED: usize = 8;
+
 /// Bytes of a ticket.
 const TICKET: usize = 38;
 
@@ -153,7 +156,7 @@ impl WaitingList {
     ) -> Result<Result<Ticket, Duration>, StoreError> {
         update(store, KEY, |bytes| {
             let mut list = Self::decode(bytes.unwrap_or_default(), now);
-            if list.tickets.len() >= size {
+            if list.is_full_for(newcomer.lane, size) {
                 return (None, Err(list.longest_wait(now)));
             }
             let ticket = list.add(newcomer, now);
@@ -203,6 +206,16 @@ impl WaitingList {
     /// How long the one has waited that came first.
     pub fn longest_wait(&self, now: Timestamp) -> Duration {
         self.tickets.iter().map(|ticket| now.since(ticket.since)).max().unwrap_or_default()
+    }
+
+    /// Whether a lane may have no more tickets. One alone is never given the last of them, so that there is a place in
+    /// the list for whoever comes next, however many requests of the first one come in vain; several come to rest where
+    /// all have equally many. (Those of whom nobody knows whose they are have all of them, until somebody else comes.)
+    fn is_full_for(&self, lane: Lane, size: usize) -> bool {
+        let left = size.saturating_sub(self.tickets.len());
+        let own = self.tickets.iter().filter(|ticket| ticket.lane == lane).count();
+        let is_all_there_is = lane == Lane::default() && own == self.tickets.len();
+        left == 0 || (own >= GREED.saturating_mul(left) && !is_all_there_is)
     }
 
     fn add(&mut self, newcomer: &Newcomer, now: Timestamp) -> Ticket {
@@ -328,6 +341,26 @@ mod tests {
         assert_eq!(read(&store, 3).tickets().len(), 2);
         WaitingList::clear(&store, &[1], at(3)).expect("stored");
         assert_eq!(read(&store, 3).tickets(), []);
+    }
+
+    #[test]
+    fn one_tenant_leaves_room_for_others_and_comes_after_them_when_there_is_little() {
+        let store = MemoryStore::default();
+        let fill = |lane| {
+            let one = || WaitingList::join(&store, &newcomer(lane), 40, at(0)).expect("stored").ok();
+            std::iter::from_fn(one).count()
+        };
+        assert_eq!([fill(1), fill(2), fill(3)], [36, 4, 0]);
+        serve_first(&store);
+        serve_first(&store);
+        assert_eq!([fill(1), fill(3)], [0, 2]);
+    }
+
+    #[test]
+    fn those_of_whom_nobody_knows_whose_they_are_have_the_whole_list() {
+        let store = MemoryStore::default();
+        let fill = || WaitingList::join(&store, &newcomer(0), 40, at(0)).expect("stored").ok();
+        assert_eq!(std::iter::from_fn(fill).count(), 40);
     }
 
     #[test]

@@ -1,7 +1,13 @@
 //! Requests that wait for a place, in a real Envoy: all are served, in order, whichever worker has them.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods, reason = "a test")]
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -219,5 +225,61 @@ async fn a_tenant_that_sends_ten_times_as_much_waits_behind_itself() {
     let who: Vec<_> = backends[0].prompts().iter().map(|seen| seen.json()["messages"][0]["content"] == "few").collect();
     let (first, last) = (who.iter().position(|few| *few).unwrap(), who.iter().rposition(|few| *few).unwrap());
     assert!(last - first <= 3 * FEW, "the few came {first} to {last}");
+    settled(&envoy).await;
+}
+
+/// How long half of each tenant's requests took at most, and how many there were: so many clients of each ask one request
+/// after the other, until all together have asked 240.
+async fn halves(envoy: &Envoy, clients: [usize; 2], told: bool) -> [(Duration, usize); 2] {
+    let left = Arc::new(AtomicUsize::new(240));
+    let mut asking = JoinSet::new();
+    for tenant in [0, 1] {
+        for _ in 0..clients[tenant] {
+            let (left, url) = (Arc::clone(&left), envoy.url(PATH));
+            asking.spawn(async move {
+                let client = Client::new();
+                let header = [("x-tenant", ["small", "rival"][tenant])];
+                let mut times = Vec::new();
+                while left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok() {
+                    let headers = if told { &header[..] } else { &[] };
+                    let reply = client.post_json_with(&url, headers, &chat("How are you?")).await.unwrap();
+                    assert_eq!(reply.status, 200, "{}", reply.text());
+                    times.push(reply.elapsed);
+                }
+                (tenant, times)
+            });
+        }
+    }
+    let mut times: [Vec<Duration>; 2] = Default::default();
+    while let Some(asked) = asking.join_next().await {
+        let (tenant, took) = asked.unwrap();
+        times[tenant].extend(took);
+    }
+    times.map(|mut times| {
+        times.sort_unstable();
+        (times[times.len() / 2], times.len())
+    })
+}
+
+/// The same number of clients in all, once shared evenly by two tenants, once ten to one. `-- --nocapture` shows the
+/// table of `benchmarks/2026-11-21-money.md`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tenant_waits_no_longer_because_another_asks_ten_times_as_much() {
+    let backends = alpha(50).await;
+    let mut router = router(4, &json!({"size": 200, "timeout_ms": 60_000}));
+    router["cost"] = json!({"tenant_header": "x-tenant"});
+    let envoy = builder(&backends, router).start().await;
+    println!(
+        "| clients of the small one | of its rival | lines | small: median | requests | rival: median | requests |"
+    );
+    println!("| ---: | ---: | --- | ---: | ---: | ---: | ---: |");
+    let mut medians = Vec::new();
+    for (clients, told) in [([11, 11], true), ([2, 20], true), ([2, 20], false)] {
+        let [(small, few), (rival, many)] = halves(&envoy, clients, told).await;
+        let lines = if told { "two" } else { "one" };
+        println!("| {} | {} | {lines} | {small:.0?} | {few} | {rival:.0?} | {many} |", clients[0], clients[1]);
+        medians.push(small);
+    }
+    assert!(medians[1] <= 2 * medians[0], "{medians:?}");
     settled(&envoy).await;
 }

@@ -25,11 +25,11 @@ fn rig() -> Rig {
 const GOOD: &[(&str, &str)] = &[("x-llm-min-quality", "0.5")];
 
 impl Rig {
-    fn cx(&mut self) -> Context<'_, World> {
+    pub(super) fn cx(&mut self) -> Context<'_, World> {
         Context { router: &mut self.router, view: &mut self.view, host: &self.world }
     }
 
-    fn take_a_place(&mut self, room: &mut Room<Rc<Waiting>>, exchange: &Exchange) -> bool {
+    pub(super) fn take_a_place(&mut self, room: &mut Room<Rc<Waiting>>, exchange: &Exchange) -> bool {
         let waiting = Rc::clone(exchange.waiting().expect("waits"));
         let mut cx = self.cx();
         let (entry, now) = (waiting.entry(&cx).expect("may wait"), cx.host.now());
@@ -46,7 +46,7 @@ impl Rig {
         }
     }
 
-    fn round(&mut self, room: &mut Room<Rc<Waiting>>) {
+    pub(super) fn round(&mut self, room: &mut Room<Rc<Waiting>>) {
         let now = self.world.now();
         self.world.request.replace(fake::headers(&[]));
         let Self { world, router, view } = self;
