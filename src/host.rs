@@ -29,6 +29,9 @@ pub trait Host: Store {
     /// The request's body as far as it was held back, at most `len` bytes of it.
     fn request_body(&self, len: usize) -> Option<Vec<u8>>;
 
+    /// Puts another body in the place of these `len` bytes. Says whether it is there now.
+    fn replace_request_body(&self, len: usize, body: &[u8]) -> bool;
+
     /// The answer's headers, pseudo-headers included.
     fn response_headers(&self) -> Vec<(String, Vec<u8>)>;
 
@@ -40,6 +43,9 @@ pub trait Host: Store {
 
     /// The chunk of the answer that is passing by, `len` bytes.
     fn response_body(&self, len: usize) -> Option<Vec<u8>>;
+
+    /// Lets something else pass in the place of that chunk of `len` bytes.
+    fn replace_response_body(&self, len: usize, body: &[u8]);
 
     /// Something that Envoy knows of this exchange; see [`Property`].
     fn property(&self, property: Property) -> Option<Vec<u8>>;

@@ -36,7 +36,9 @@ use crate::domain::{Backend, BackendIndex, PerMille};
 pub enum Parsed {
     /// The downstream HTTP filter.
     Router(Box<Config>),
-    /// The HTTP filter of a private listener, for operators. It takes all it needs from the router.
+    /// The upstream HTTP filter of a backend's cluster. It takes all it needs from the router.
+    Attempt,
+    /// The HTTP filter of a private listener, for operators. So does this one.
     Control,
 }
 
@@ -59,7 +61,9 @@ impl Parsed {
 pub fn parse(bytes: &[u8]) -> Result<Config, Errors> {
     match Parsed::from_bytes(bytes)? {
         Parsed::Router(config) => Ok(*config),
-        Parsed::Control => Err(Errors::document("needed is the configuration of a router".to_owned())),
+        Parsed::Attempt | Parsed::Control => {
+            Err(Errors::document("needed is the configuration of a router".to_owned()))
+        }
     }
 }
 

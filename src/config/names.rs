@@ -24,17 +24,19 @@ pub(super) trait Named: Copy + 'static {
 pub(super) enum Role {
     /// The downstream HTTP filter.
     Router,
+    /// The upstream HTTP filter of a backend's cluster.
+    Attempt,
     /// The HTTP filter of a private listener, for operators.
     Control,
 }
 
 impl Named for Role {
-    const ALL: &'static [Self] = &[Self::Router, Self::Control];
-    const LATER: &'static [&'static str] = &["attempt"];
+    const ALL: &'static [Self] = &[Self::Router, Self::Attempt, Self::Control];
 
     fn name(self) -> &'static str {
         match self {
             Self::Router => "router",
+            Self::Attempt => "attempt",
             Self::Control => "control",
         }
     }

@@ -50,6 +50,7 @@ pub(super) fn document(document: &Tree) -> Result<Parsed, Errors> {
     let parsed =
         Reader::read(String::new(), document, &mut problems, |reader| match reader.choice("role", Role::Router) {
             Role::Router => router(reader).map(|config| Parsed::Router(Box::new(config))),
+            Role::Attempt => Some(Parsed::Attempt),
             Role::Control => Some(Parsed::Control),
         });
     match parsed.flatten() {

@@ -47,6 +47,10 @@ impl EnvoyHost {
         })
     }
 
+    fn replace(&self, buffer: BufferType, len: usize, bytes: &[u8]) -> bool {
+        self.checked(hostcalls::set_buffer(buffer, 0, len, bytes).map(|()| true))
+    }
+
     /// Shows the most memory that any VM has taken; none ever gives any back.
     pub(super) fn show_memory(&self) {
         let taken = core::arch::wasm32::memory_size(0) as u64 * PAGE;
@@ -128,6 +132,10 @@ impl Host for EnvoyHost {
         self.checked(hostcalls::get_buffer(BufferType::HttpRequestBody, 0, len))
     }
 
+    fn replace_request_body(&self, len: usize, body: &[u8]) -> bool {
+        self.replace(BufferType::HttpRequestBody, len, body)
+    }
+
     fn response_headers(&self) -> Vec<(String, Vec<u8>)> {
         self.checked(hostcalls::get_map_bytes(MapType::HttpResponseHeaders))
     }
@@ -142,6 +150,10 @@ impl Host for EnvoyHost {
 
     fn response_body(&self, len: usize) -> Option<Vec<u8>> {
         self.checked(hostcalls::get_buffer(BufferType::HttpResponseBody, 0, len))
+    }
+
+    fn replace_response_body(&self, len: usize, body: &[u8]) {
+        self.replace(BufferType::HttpResponseBody, len, body);
     }
 
     fn property(&self, property: Property) -> Option<Vec<u8>> {

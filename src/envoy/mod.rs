@@ -1,6 +1,7 @@
 //! The porch: the only room that knows that Envoy exists. It turns Envoy's callbacks into calls of the
 //! [`exchange`](crate::exchange) or the [`control`](crate::control) room, and the house's wishes into host calls.
 
+mod attempt;
 mod control;
 mod host;
 mod http;

@@ -10,6 +10,7 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType};
 
+use super::attempt::Attempt;
 use super::control::{self, Control};
 use super::host::write;
 use super::http::Http;
@@ -44,6 +45,7 @@ enum Place {
     #[default]
     Nowhere,
     Router(Rc<Line>),
+    Attempt,
     Control(Rc<Token>),
 }
 
@@ -75,6 +77,10 @@ impl RootContext for Root {
         let bytes = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size).ok().flatten().unwrap_or_default();
         let config = match Parsed::from_bytes(&bytes) {
             Ok(Parsed::Router(config)) => Arc::from(config),
+            Ok(Parsed::Attempt) => {
+                self.place = Place::Attempt;
+                return true;
+            }
             Ok(Parsed::Control) => {
                 self.place = Place::Control(Rc::new(control::token()));
                 return true;
@@ -121,16 +127,19 @@ impl RootContext for Root {
         Some(Box::new(match &self.place {
             Place::Nowhere => Stream::Router(Http::new(None, id)),
             Place::Router(line) => Stream::Router(Http::new(Some(Rc::clone(line)), id)),
-            Place::Control(token) => {
-                let router = ROUTER.with(|newest| newest.borrow().upgrade());
-                Stream::Control(Control::new(router, Rc::clone(token)))
-            }
+            Place::Attempt => Stream::Attempt(Attempt::new(router())),
+            Place::Control(token) => Stream::Control(Control::new(router(), Rc::clone(token))),
         }))
     }
 
     fn get_type(&self) -> Option<ContextType> {
         Some(ContextType::HttpContext)
     }
+}
+
+/// The newest router of this VM.
+fn router() -> Option<Rc<Line>> {
+    ROUTER.with(|newest| newest.borrow().upgrade())
 }
 
 /// A number that no other VM has. The standard library seeds its hash maps from the host's entropy, once a thread.

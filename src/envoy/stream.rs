@@ -4,12 +4,14 @@
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
+use super::attempt::Attempt;
 use super::control::Control;
 use super::http::Http;
 
 /// A stream, by the role of the filter that it passes.
 pub(super) enum Stream {
     Router(Http),
+    Attempt(Attempt),
     Control(Control),
 }
 
@@ -19,6 +21,7 @@ impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
         match self {
             Self::Router(http) => http.request_headers(end_of_stream),
+            Self::Attempt(attempt) => attempt.request_headers(end_of_stream),
             Self::Control(control) => control.request_headers(end_of_stream),
         }
     }
@@ -26,6 +29,7 @@ impl HttpContext for Stream {
     fn on_http_request_body(&mut self, held: usize, end_of_stream: bool) -> Action {
         match self {
             Self::Router(http) => http.request_body(held, end_of_stream),
+            Self::Attempt(attempt) => attempt.request_body(held, end_of_stream),
             Self::Control(control) => control.request_body(held, end_of_stream),
         }
     }
@@ -33,6 +37,7 @@ impl HttpContext for Stream {
     fn on_http_request_trailers(&mut self, _: usize) -> Action {
         match self {
             Self::Router(http) => http.request_trailers(),
+            Self::Attempt(_) => Action::Continue,
             Self::Control(control) => control.request_trailers(),
         }
     }
@@ -40,6 +45,7 @@ impl HttpContext for Stream {
     fn on_http_response_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
         match self {
             Self::Router(http) => http.response_headers(end_of_stream),
+            Self::Attempt(attempt) => attempt.response_headers(),
             Self::Control(_) => Action::Continue,
         }
     }
@@ -47,21 +53,21 @@ impl HttpContext for Stream {
     fn on_http_response_body(&mut self, len: usize, end_of_stream: bool) -> Action {
         match self {
             Self::Router(http) => http.response_body(len, end_of_stream),
-            Self::Control(_) => Action::Continue,
+            Self::Attempt(_) | Self::Control(_) => Action::Continue,
         }
     }
 
     fn on_http_response_trailers(&mut self, _: usize) -> Action {
         match self {
             Self::Router(http) => http.response_trailers(),
-            Self::Control(_) => Action::Continue,
+            Self::Attempt(_) | Self::Control(_) => Action::Continue,
         }
     }
 
     fn on_log(&mut self) {
         match self {
             Self::Router(http) => http.log(),
-            Self::Control(_) => {}
+            Self::Attempt(_) | Self::Control(_) => {}
         }
     }
 }

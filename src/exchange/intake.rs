@@ -160,7 +160,7 @@ impl Intake {
 }
 
 impl Encoding {
-    fn from_bytes(value: &[u8]) -> Self {
+    pub(super) fn from_bytes(value: &[u8]) -> Self {
         match value.trim_ascii() {
             b"" => Self::Identity,
             v if v.eq_ignore_ascii_case(b"identity") => Self::Identity,
@@ -173,12 +173,12 @@ impl Encoding {
 }
 
 /// `application/json`, `application/problem+json`, `text/json; charset=utf-8` …
-fn is_json(content_type: &[u8]) -> bool {
+pub(super) fn is_json(content_type: &[u8]) -> bool {
     let kind = content_type.split(|&b| b == b';').next().unwrap_or_default().trim_ascii_end();
     kind.len().checked_sub(4).and_then(|n| kind.get(n..)).is_some_and(|end| end.eq_ignore_ascii_case(b"json"))
 }
 
-fn number(value: &[u8]) -> Option<u64> {
+pub(super) fn number(value: &[u8]) -> Option<u64> {
     std::str::from_utf8(value).ok()?.trim().parse().ok()
 }
 

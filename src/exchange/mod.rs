@@ -9,6 +9,7 @@
 //! An exchange is in one phase at a time and each phase holds just what it needs. Whatever happens, [`Exchange::log`]
 //! ends it: what was counted in is counted out exactly once.
 
+mod attempt;
 mod decision;
 mod ending;
 mod intake;
@@ -26,6 +27,7 @@ mod transitions;
 mod turns;
 mod waiting;
 
+pub use attempt::Attempt;
 pub(crate) use decision::{Decision, Detail, Upshot, ranked_by};
 pub use refusal::{Refusal, RefusalCode};
 pub(crate) use rehearsal::{Fate, Rehearsal};

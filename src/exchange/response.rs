@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Context;
+use super::attempt::{UNASKED, USAGE};
 use super::ending::{Details, Evidence, Flags, verdict};
 use super::intake::{ESTIMATED_TOKENS, EXPLAIN, is_own};
 use super::purse::Due;
@@ -24,6 +25,8 @@ struct Head {
     encoded: bool,
     date: Option<Vec<u8>>,
     quota: QuotaHeaders,
+    /// Whether the usage was asked for in the client's stead.
+    unasked: bool,
 }
 
 impl Head {
@@ -36,7 +39,10 @@ impl Head {
                 "content-type" => head.content_type = Some(value),
                 "content-encoding" => head.encoded = true,
                 "date" => head.date = Some(value),
-                name if is_own(name) => host.remove_response_header(name),
+                name if is_own(name) => {
+                    head.unasked |= name == UNASKED && value == USAGE;
+                    host.remove_response_header(name);
+                }
                 name => head.quota.hear(name, &value),
             }
         }
@@ -54,15 +60,19 @@ impl Head {
     }
 
     /// Watches the body where its kind is known: only there is an `error` a failure, and an end before the end a cut.
-    fn observer(&self, route: &Route) -> Observer {
+    fn observer<H: Host>(&self, route: &Route, host: &H) -> Observer {
         let (api, status) = (route.facts.api, self.status.unwrap_or(0));
         let bodiless = matches!(status, 204..=206);
         let unknown = api == Api::Other || route.method != Method::Post || bodiless || self.encoded;
-        Observer::new(api, status, self.content_type.as_deref().filter(|_| !unknown))
+        let mut observer = Observer::new(api, status, self.content_type.as_deref().filter(|_| !unknown));
+        if self.unasked && observer.hide_usage() {
+            host.remove_response_header("content-length");
+        }
+        observer
     }
 }
 
-/// An answer as it passes by. Nothing of it is held back.
+/// An answer as it passes by. Nothing of it is held back, but the beginning of an event that may have to be hidden.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) route: Route,
@@ -87,7 +97,7 @@ impl Answer {
     /// The headers are there: now it is known which attempts failed, and who answered.
     pub(super) fn begin<H: Host>(cx: &mut Context<'_, H>, route: Route, end_of_stream: bool) -> Self {
         let head = Head::read(cx.host);
-        let observer = head.observer(&route);
+        let observer = head.observer(&route, cx.host);
         let mut answer = Self::settle(cx, route, observer, head.status);
         answer.complete = end_of_stream;
         answer.headed = (answer.route.whole && !answer.route.facts.stream).then(|| cx.host.now());
@@ -209,6 +219,9 @@ impl Answer {
             && self.observer.push(&chunk)
         {
             self.first_token.get_or_insert_with(|| host.now());
+        }
+        if let Some(body) = self.observer.passing(end_of_stream) {
+            host.replace_response_body(len, &body);
         }
         self.passed = self.passed.saturating_add(len as u64);
         self.complete |= end_of_stream;

@@ -210,6 +210,12 @@ impl Host for World {
         Some(at_most(len, &self.request_body))
     }
 
+    fn replace_request_body(&self, len: usize, body: &[u8]) -> bool {
+        assert_eq!(self.request_body.borrow().len(), len);
+        self.request_body.replace(body.to_vec());
+        true
+    }
+
     fn response_headers(&self) -> Headers {
         self.response.borrow().clone()
     }
@@ -224,6 +230,11 @@ impl Host for World {
 
     fn response_body(&self, len: usize) -> Option<Vec<u8>> {
         Some(at_most(len, &self.chunk))
+    }
+
+    fn replace_response_body(&self, len: usize, body: &[u8]) {
+        assert_eq!(self.chunk.borrow().len(), len);
+        self.chunk.replace(body.to_vec());
     }
 
     fn property(&self, property: Property) -> Option<Vec<u8>> {

@@ -4,12 +4,14 @@
 //! nothing is buffered but the object with the usage. So an event of any length is watched to its end, which matters:
 //! `response.completed` repeats the whole answer before the usage, and Perplexity's chunks repeat their search results.
 
+mod cut;
 mod scan;
 mod sse;
 mod usage;
 mod word;
 
 use crate::domain::{Api, Usage};
+use cut::Cut;
 use scan::Scanner;
 use sse::EventStream;
 use usage::Counts;
@@ -48,6 +50,8 @@ pub struct Observer {
     seen: Seen,
     /// Whether a stream of this API is known to have a last mark.
     marked: bool,
+    /// What takes an event out, if one is to be taken out.
+    cut: Option<Box<Cut>>,
 }
 
 #[derive(Debug)]
@@ -85,7 +89,21 @@ impl Observer {
             _ => Kind::Ignored,
         };
         let marked = matches!(api, Api::ChatCompletions | Api::Responses | Api::Completions | Api::Messages);
-        Self { kind, seen: Seen::default(), marked }
+        Self { kind, seen: Seen::default(), marked, cut: None }
+    }
+
+    /// Takes the event with the usage out of a stream of events from here on, for a client that did not ask for it: see
+    /// [`passing`](Self::passing). Says whether it is one.
+    pub fn hide_usage(&mut self) -> bool {
+        let is_stream = matches!(self.kind, Kind::Events(_));
+        self.cut = is_stream.then(Box::default);
+        is_stream
+    }
+
+    /// What is to pass in the place of the chunk that was pushed last, or of none; nothing if that may pass as it is.
+    /// With `end_of_stream` there will be no other.
+    pub fn passing(&mut self, end_of_stream: bool) -> Option<Vec<u8>> {
+        self.cut.as_mut()?.passing(end_of_stream)
     }
 
     /// Whether it watches at all: if not, chunks need not be brought here.
@@ -107,7 +125,10 @@ impl Observer {
                     }
                 }
             }
-            Kind::Events(events) => events.push(chunk, &mut self.seen),
+            Kind::Events(events) => match &mut self.cut {
+                None => events.push(chunk, &mut self.seen),
+                Some(cut) => cut.push(chunk, events, &mut self.seen),
+            },
             Kind::Ignored => {}
         }
         before == 0 && self.seen.content_events > 0

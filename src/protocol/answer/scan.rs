@@ -6,6 +6,7 @@
 use memchr::memchr2;
 
 use super::Seen;
+use super::cut::Judged;
 use super::word::Word;
 
 /// The largest usage object that is kept; real ones have some 600 bytes.
@@ -31,6 +32,10 @@ pub(super) struct Scanner {
     /// The key, or the value of `type`, that was read last.
     word: Word,
     usage: Option<Vec<u8>>,
+    /// Whether it has a list of choices, and one in it; and whether it has a usage of its own.
+    listed: bool,
+    chosen: bool,
+    reported: bool,
     /// Whether a piece of the answer has been counted for this value.
     counted: bool,
     /// Whether this is one event of a stream; an answer in one piece has no pieces to count.
@@ -142,6 +147,9 @@ impl Default for Scanner {
             meaning: Meaning::Nothing,
             word: Word::default(),
             usage: None,
+            listed: false,
+            chosen: false,
+            reported: false,
             counted: false,
             event: true,
         }
@@ -172,6 +180,17 @@ impl Scanner {
     /// Whether its first byte was none that JSON begins with.
     pub(super) fn is_foreign(&self) -> bool {
         self.state == State::Foreign
+    }
+
+    /// What it is as an event of a stream.
+    pub(super) fn judged(&self) -> Judged {
+        match self.state {
+            State::Fresh => Judged::Undecided,
+            State::Complete if self.listed && self.reported && !self.chosen => Judged::Usage,
+            State::Complete | State::Foreign => Judged::Other,
+            _ if self.chosen || self.open == 0 => Judged::Other,
+            _ => Judged::Undecided,
+        }
     }
 
     /// Takes the next bytes of the value.
@@ -291,6 +310,7 @@ impl Scanner {
     /// The first byte of a string, a number or a word. (The others come by here too, and mean nothing.)
     fn value(&mut self, byte: u8, seen: &mut Seen) {
         let meaning = std::mem::replace(&mut self.meaning, Meaning::Nothing);
+        self.chosen |= meaning == Meaning::Enter(Place::Choice);
         if meaning == Meaning::Error && !matches!(byte, b'n' | b'f') {
             seen.error = true;
         }
@@ -311,6 +331,7 @@ impl Scanner {
 
     fn enter(&mut self, byte: u8, seen: &mut Seen) {
         let meaning = std::mem::replace(&mut self.meaning, Meaning::Nothing);
+        self.chosen |= meaning == Meaning::Enter(Place::Choice);
         let place = match (meaning, byte) {
             _ if self.open == 0 => Some(if byte == b'{' { Place::Body } else { Place::Bodies }),
             (Meaning::Enter(place), _) if place.is_list() == (byte == b'[') => Some(place),
@@ -321,12 +342,16 @@ impl Scanner {
         if let Some((place, slot)) = place.zip(self.places.get_mut(self.open)) {
             *slot = place;
             self.open += 1;
+            self.listed |= place == Place::Choices;
             self.await_next();
             return;
         }
         self.skipped = 1;
         match meaning {
-            Meaning::Usage if byte == b'{' => self.usage = Some(vec![byte]),
+            Meaning::Usage if byte == b'{' => {
+                self.reported |= self.open == 1;
+                self.usage = Some(vec![byte]);
+            }
             Meaning::Error => seen.error = true,
             Meaning::Content => self.content(true, seen),
             _ => {}

@@ -3,6 +3,7 @@
 use memchr::memchr2;
 
 use super::Seen;
+use super::cut::Judged;
 use super::scan::Scanner;
 use super::word::Word;
 
@@ -62,6 +63,20 @@ impl EventStream {
             };
         }
         self.piece(rest, seen);
+    }
+
+    /// Whether an event may begin with the next line.
+    pub(super) fn is_between(&self) -> bool {
+        !self.data.is_open()
+    }
+
+    /// What the event under way is.
+    pub(super) fn judged(&self) -> Judged {
+        match self.line {
+            // It may be the line of another one.
+            Line::Name | Line::Colon(_) if self.data.is_complete() => Judged::Undecided,
+            _ => self.data.judged(),
+        }
     }
 
     /// Ends the stream. Says whether it was one of events as far as can be said: nothing at all is, too.

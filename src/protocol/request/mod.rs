@@ -3,10 +3,13 @@
 mod media;
 mod place;
 mod reader;
+mod usage;
 
 use crate::domain::{Api, RequestFacts, TextSink};
 use place::Place;
 use reader::Reader;
+
+pub use usage::ask_for_usage;
 
 /// Why a body could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -24,6 +24,7 @@ pub struct Builder {
     pub(super) module: Option<PathBuf>,
     pub(super) router: Option<Value>,
     pub(super) control: bool,
+    pub(super) attempts: Vec<String>,
     pub(super) form: Form,
     pub(super) loading: Loading,
     pub(super) log_level: Option<String>,
@@ -45,6 +46,7 @@ impl Builder {
             module: None,
             router: None,
             control: false,
+            attempts: Vec::new(),
             form: Form::Struct,
             loading: Loading::Inline,
             log_level: None,
@@ -177,6 +179,13 @@ impl Builder {
     #[must_use]
     pub fn control(mut self) -> Self {
         self.control = true;
+        self
+    }
+
+    /// The module in the role `attempt`, as an upstream filter of these clusters.
+    #[must_use]
+    pub fn attempt<'a>(mut self, clusters: impl IntoIterator<Item = &'a str>) -> Self {
+        self.attempts.extend(clusters.into_iter().map(ToOwned::to_owned));
         self
     }
 

@@ -71,6 +71,9 @@ pub(super) fn bootstrap(builder: &Builder, admin_port: u16, dir: &Path) -> Value
         "arm",
     ];
     let mut clusters: Vec<_> = builder.clusters.iter().map(|(name, ports)| cluster(name, ports)).collect();
+    for cluster in clusters.iter_mut().filter(|cluster| builder.attempts.iter().any(|name| cluster["name"] == **name)) {
+        cluster["typed_extension_protocol_options"] = attempt_options(builder);
+    }
     if builder.admin_cluster {
         clusters.push(cluster("envoy_admin", &[admin_port]));
     }
@@ -97,6 +100,19 @@ fn cluster(name: &str, ports: &[u16]) -> Value {
             "max_requests": 8192, "max_retries": 1024}]},
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]},
     })
+}
+
+/// The module as an upstream filter.
+fn attempt_options(builder: &Builder) -> Value {
+    let codec = format!("{TYPE}.extensions.filters.http.upstream_codec.v3.UpstreamCodec");
+    json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+        "@type": format!("{TYPE}.extensions.upstreams.http.v3.HttpProtocolOptions"),
+        "explicit_http_config": {"http_protocol_options": {}},
+        "http_filters": [
+            {"name": "llm_attempt", "typed_config": wasm_filter(builder, "attempt", &json!({"role": "attempt"}))},
+            {"name": "envoy.filters.http.upstream_codec", "typed_config": {"@type": codec}},
+        ],
+    }})
 }
 
 fn listener(builder: &Builder, dir: &Path) -> Value {

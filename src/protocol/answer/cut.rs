@@ -1,0 +1,338 @@
+//! Takes out of a stream the event that only the router asked for: the usage, in a chunk without choices.
+//!
+//! What an event is, the [`EventStream`] knows, which reads it anyway. Here its bytes go one of three ways: on, away, or
+//! for as long as the event may still turn out to be that one, into a small store. A piece of an answer is recognised by
+//! its first choice, early in the event, so an answer is as quick as without this; and an event comes in one piece as a
+//! rule, so that nothing is stored at all.
+
+use memchr::memchr2;
+
+use super::Seen;
+use super::sse::EventStream;
+
+/// The longest beginning of an event that is held back; that event has a few hundred bytes.
+const MOST_HELD: usize = 64 << 10;
+
+/// What an event is, as far as it has been seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Judged {
+    /// It may be either.
+    Undecided,
+    /// Usage, and no choices.
+    Usage,
+    /// Anything else.
+    Other,
+}
+
+/// Where the bytes of the event under way go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Store,
+    On,
+    Away,
+}
+
+/// What stands between a stream and its client.
+#[derive(Debug)]
+pub(super) struct Cut {
+    way: Way,
+    /// Whether a line is under way.
+    in_line: bool,
+    /// Where the last byte went, if it was a CR: an LF now belongs to it.
+    after_cr: Option<Way>,
+    held: Vec<u8>,
+    /// What passes of the chunk that was pushed last, and whether that is not simply the chunk.
+    passes: Vec<u8>,
+    changed: bool,
+}
+
+impl Default for Cut {
+    fn default() -> Self {
+        Self { way: Way::Store, in_line: false, after_cr: None, held: Vec::new(), passes: Vec::new(), changed: false }
+    }
+}
+
+impl Cut {
+    /// Takes a chunk, and shows it to `events` on its way.
+    pub(super) fn push(&mut self, chunk: &[u8], events: &mut EventStream, seen: &mut Seen) {
+        self.changed = !self.held.is_empty();
+        let mut rest = chunk;
+        if let Some(way) = self.after_cr.take_if(|_| !chunk.is_empty())
+            && let Some(after) = chunk.strip_prefix(b"\n")
+        {
+            events.push(b"\n", seen);
+            self.send(b"\n", way);
+            rest = after;
+        }
+        while !rest.is_empty() {
+            let (text, after) = rest.split_at(memchr2(b'\n', b'\r', rest).unwrap_or(rest.len()));
+            let (end, after) = after.split_at(if after.starts_with(b"\r\n") { 2 } else { after.len().min(1) });
+            let is_blank = text.is_empty() && !self.in_line;
+            if !text.is_empty() {
+                self.text(text, events, seen);
+            } else if is_blank && self.way == Way::Store {
+                self.release();
+                self.way = Way::On;
+            }
+            events.push(end, seen);
+            self.send(end, self.way);
+            self.after_cr = (end == b"\r" && after.is_empty()).then_some(self.way);
+            self.in_line = end.is_empty();
+            if is_blank {
+                self.way = Way::Store;
+            }
+            rest = after;
+        }
+        self.changed |= !self.held.is_empty();
+    }
+
+    /// What passes in the place of the chunk that was pushed last, if it is not that; with `end_of_stream` nothing stays.
+    pub(super) fn passing(&mut self, end_of_stream: bool) -> Option<Vec<u8>> {
+        if end_of_stream && !self.held.is_empty() {
+            self.release();
+            self.changed = true;
+        }
+        let passes = std::mem::take(&mut self.passes);
+        std::mem::take(&mut self.changed).then_some(passes)
+    }
+
+    /// A piece of a line, or all of it.
+    fn text(&mut self, text: &[u8], events: &mut EventStream, seen: &mut Seen) {
+        // Some servers forget the blank line: after a value that is complete, the next line begins another event.
+        if !self.in_line && events.is_between() {
+            self.way = Way::Store;
+        }
+        events.push(text, seen);
+        self.send(text, self.way);
+        if self.way != Way::Store {
+            return;
+        }
+        let is_short = self.held.len() <= MOST_HELD;
+        match events.judged() {
+            Judged::Undecided if is_short => {}
+            Judged::Usage if is_short && !seen.error => {
+                self.held.clear();
+                self.way = Way::Away;
+                self.changed = true;
+            }
+            Judged::Undecided | Judged::Usage | Judged::Other => {
+                self.release();
+                self.way = Way::On;
+            }
+        }
+    }
+
+    fn send(&mut self, bytes: &[u8], way: Way) {
+        match way {
+            Way::Store => self.held.extend_from_slice(bytes),
+            Way::On => self.passes.extend_from_slice(bytes),
+            Way::Away => self.changed = true,
+        }
+    }
+
+    fn release(&mut self) {
+        self.passes.append(&mut self.held);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::{AnswerFacts, Observer};
+    use super::*;
+    use crate::domain::Api;
+
+    const USAGE: &str =
+        r#"{"id":"é","choices":[],"usage":{"prompt_tokens":5,"completion_tokens":7,"total_tokens":12}}"#;
+    const PIECE: &str = r#"{"id":"é","choices":[{"index":0,"delta":{"content":"ü}]\n\""}}],"usage":null}"#;
+
+    fn observer() -> Observer {
+        Observer::new(Api::ChatCompletions, 200, Some(b"text/event-stream; charset=utf-8"))
+    }
+
+    /// What the client gets of these chunks, chunk by chunk, and what the router knows after them.
+    fn passed(chunks: &[&[u8]]) -> (Vec<Vec<u8>>, AnswerFacts) {
+        let mut observer = observer();
+        assert!(observer.hide_usage());
+        let mut passed = Vec::new();
+        for chunk in chunks {
+            observer.push(chunk);
+            passed.push(observer.passing(false).unwrap_or_else(|| chunk.to_vec()));
+        }
+        passed.extend(observer.passing(true));
+        (passed, observer.finish(true))
+    }
+
+    fn whole(stream: &str) -> String {
+        String::from_utf8(passed(&[stream.as_bytes()]).0.concat()).unwrap()
+    }
+
+    #[test]
+    fn the_event_is_taken_out_whole_and_alone() {
+        let done = "data: [DONE]\n\n";
+        for end in ["\n", "\r\n", "\r"] {
+            let piece = format!("data: {PIECE}{end}{end}");
+            let stream = format!("{piece}data: {USAGE}{end}{end}{done}");
+            assert_eq!(whole(&stream), format!("{piece}{done}"), "{stream}");
+            assert_eq!(whole(&format!("{piece}data: {USAGE}{end}{end}")), piece);
+            assert_eq!(whole(&format!("{piece}data: {USAGE}{end}")), piece);
+            assert_eq!(whole(&format!("{piece}data: {USAGE}")), piece);
+            assert_eq!(whole(&format!("\u{feff}data:{USAGE}{end}{end}{piece}")), piece);
+            assert_eq!(whole(&format!("id: 7{end}event: message{end}data:{USAGE}{end}id: 8{end}{end}{piece}")), piece);
+        }
+        assert_eq!(whole(&format!("data: {{\ndata:  \"choices\" : [ ],\ndata: \"usage\":{{}} }}\n\n{done}")), done);
+    }
+
+    #[test]
+    fn no_other_event_is() {
+        for event in [
+            r#"{"choices":[],"prompt_filter_results":[{"usage":{"prompt_tokens":1}}]}"#,
+            r#"{"choices":[],"usage":null}"#,
+            r#"{"choices":[{"delta":{}}],"usage":{"prompt_tokens":1}}"#,
+            r#"{"choices":[1],"usage":{"prompt_tokens":1}}"#,
+            r#"{"choices":[[]],"usage":{"prompt_tokens":1}}"#,
+            r#"{"choices":[null],"usage":{"prompt_tokens":1}}"#,
+            r#"{"choices":["a"],"usage":{"prompt_tokens":1}}"#,
+            r#"{"choices":null,"usage":{"prompt_tokens":1}}"#,
+            r#"{"choices":{},"usage":{"prompt_tokens":1}}"#,
+            r#"{"choices":[],"usage":[]}"#,
+            r#"{"choices":[],"usage":{"prompt_tokens":1},"error":{"message":"no"}}"#,
+            r#"{"usage":{"prompt_tokens":1}}"#,
+            r#"{"choices":[],"x_groq":{"usage":{"prompt_tokens":1}}}"#,
+            r#"{"body":{"choices":[],"usage":{"prompt_tokens":1}}}"#,
+            r#"[{"choices":[],"usage":{"prompt_tokens":1}}]"#,
+            r#"{"choices":[],"usage":{"prompt_tokens":1}"#,
+            r#""choices""#,
+            "{}",
+            "7",
+            "no JSON at all",
+            "",
+        ] {
+            let stream = format!("data: {event}\n\ndata: [DONE]\n\n");
+            assert_eq!(whole(&stream), stream);
+        }
+        for stream in ["", "\n\n", ": ping\n\n", "retry: 9", "choices\n\n", "data", "\r\n\r"] {
+            assert_eq!(whole(stream), stream);
+        }
+    }
+
+    #[test]
+    fn nothing_else_is_hidden_where_blank_lines_are_forgotten() {
+        let stream = format!("data: {PIECE}\ndata: {USAGE}\ndata: [DONE]\n\n");
+        assert_eq!(whole(&stream), format!("data: {PIECE}\ndata: [DONE]\n\n"));
+    }
+
+    #[test]
+    fn an_answer_is_not_held_back_while_an_event_is_under_way() {
+        let (known, rest) = PIECE.split_at(PIECE.find("[{").unwrap() + 2);
+        let beginning = format!("data: {known}");
+        let chunks: Vec<&[u8]> = std::iter::once(beginning.as_bytes()).chain(rest.as_bytes().chunks(1)).collect();
+        assert_eq!(passed(&chunks).0, chunks);
+        // What is complete, and what is no JSON, waits for no end of its line.
+        for event in ["data: {}", "data: [", "data: x", "data: {\"choices\":[],\"usage\":null}"] {
+            assert_eq!(passed(&[event.as_bytes()]).0, [event.as_bytes()]);
+        }
+    }
+
+    #[test]
+    fn too_long_a_beginning_is_let_go() {
+        let long = format!(r#"data: {{"choices":[],"pad":"{}","usage":{{}}}}"#, "x".repeat(MOST_HELD));
+        let stream = format!("{long}\n\ndata: {USAGE}\n\ndata: [DONE]\n\n");
+        for size in [1, 1_000, stream.len()] {
+            let chunks: Vec<_> = stream.as_bytes().chunks(size).collect();
+            assert_eq!(passed(&chunks).0.concat(), format!("{long}\n\ndata: [DONE]\n\n").into_bytes());
+        }
+        let mut observer = observer();
+        observer.hide_usage();
+        let mut held = 0;
+        for byte in stream.as_bytes() {
+            observer.push(&[*byte]);
+            observer.passing(false);
+            held = held.max(observer.cut.as_ref().unwrap().held.len());
+        }
+        assert!(held <= MOST_HELD, "{held}");
+    }
+
+    #[test]
+    fn only_a_stream_of_events_has_one() {
+        for content_type in [Some(&b"application/json"[..]), Some(b"application/x-ndjson"), None] {
+            let mut observer = Observer::new(Api::ChatCompletions, 200, content_type);
+            assert!(!observer.hide_usage());
+            observer.push(USAGE.as_bytes());
+            assert_eq!(observer.passing(true), None);
+        }
+    }
+
+    /// Parts of a stream, and whether each is to be hidden.
+    fn parts() -> impl Strategy<Value = Vec<(String, bool)>> {
+        let visible = prop_oneof![
+            Just(PIECE.to_owned()),
+            Just("[DONE]".to_owned()),
+            Just(r#"{"choices":[],"usage":null}"#.to_owned()),
+            Just(r#"{"choices":[{}],"usage":{"prompt_tokens":3}}"#.to_owned()),
+            "[a-z{}\\[\\]\"é ]{0,12}",
+        ];
+        let hidden = prop_oneof![
+            Just(USAGE.to_owned()),
+            Just(r#" {"usage":{"prompt_tokens":1,"completion_tokens":2},"x":[[{}]], "choices" : [ ] } "#.to_owned()),
+        ];
+        let data = prop_oneof![visible.prop_map(|data| (data, false)), hidden.prop_map(|data| (data, true))];
+        let fields = prop_oneof![Just(""), Just("id: 1"), Just("event: message"), Just(": é")];
+        let part = (data, fields, prop_oneof![Just("\n"), Just("\r\n"), Just("\r")]).prop_map(
+            |((data, hidden), field, end)| {
+                let field = if field.is_empty() { String::new() } else { format!("{field}{end}") };
+                (format!("{field}data: {data}{end}{end}"), hidden)
+            },
+        );
+        (prop::collection::vec(part, 0..6), 0_usize..3).prop_map(|(mut parts, cut)| {
+            // Streams end without their last ends of lines.
+            if let Some((last, _)) = parts.last_mut() {
+                last.truncate(
+                    last.trim_end_matches(['\r', '\n']).len()
+                        + cut.min(last.len() - last.trim_end_matches(['\r', '\n']).len()),
+                );
+            }
+            parts
+        })
+    }
+
+    /// A text in pieces, cut in the midst of characters too.
+    fn pieces<'a>(stream: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
+        let mut at: Vec<_> = cuts.iter().map(|cut| cut.index(stream.len() + 1)).collect();
+        at.extend([0, stream.len()]);
+        at.sort_unstable();
+        at.windows(2).map(|ends| &stream[ends[0]..ends[1]]).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn in_any_chunks_a_stream_is_the_same_without_that_event(
+            parts in parts(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
+        ) {
+            let stream: String = parts.iter().map(|(text, _)| text.as_str()).collect();
+            let expected: String = parts.iter().filter(|(_, hidden)| !hidden).map(|(text, _)| text.as_str()).collect();
+            let (passed, facts) = passed(&pieces(stream.as_bytes(), &cuts));
+            prop_assert_eq!(String::from_utf8(passed.concat()).unwrap(), expected);
+            let mut unhidden = observer();
+            unhidden.push(stream.as_bytes());
+            prop_assert_eq!(facts, unhidden.finish(true), "and the router knows as much");
+        }
+
+        #[test]
+        fn chunks_do_not_matter_whatever_the_bytes(
+            words in prop::collection::vec(prop_oneof![
+                Just("data: "), Just("data"), Just("id"), Just(":"), Just(" "), Just("\n"), Just("\n\n"), Just("\r"), Just("\r\n"),
+                Just(USAGE), Just(PIECE), Just("[DONE]"), Just("{"), Just("}"), Just("["), Just("]"), Just("\""),
+                Just("\"choices\":[]"), Just("\"usage\":{}"), Just(","), Just("\\"), Just("é"), Just("\"error\":1"),
+            ], 0..24),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
+        ) {
+            let stream = words.concat();
+            let (all, facts) = passed(&[stream.as_bytes()]);
+            let (cut, cut_facts) = passed(&pieces(stream.as_bytes(), &cuts));
+            prop_assert_eq!(String::from_utf8(cut.concat()).unwrap(), String::from_utf8(all.concat()).unwrap());
+            prop_assert_eq!(cut_facts, facts);
+        }
+    }
+}
