@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use super::*;
 use crate::cost::Account;
 use crate::domain::Span;
-use crate::learning::Lengths;
 use crate::state::{AccountKey, Ledger, Store};
 
 /// A dollar a thousand tokens: a token is a thousand micro-dollars.
@@ -268,7 +267,7 @@ fn absurd_usage_is_not_believed_and_takes_nobodys_budget() {
         let (spent, reserved) = all(&rig);
         assert!((20_000..60_000).contains(&spent) && reserved == 0, "{absurd}: {spent}");
         assert_eq!(rig.metric("usage_estimated_total"), 1, "{absurd}");
-        assert_eq!(rig.record("a").lengths, Lengths::default(), "nothing is learned from it");
+        assert!(rig.record("a").lengths.median() < 1_000, "what was seen is learned, not what was said");
         assert_eq!(goes_to(&mut rig, &[]), "a");
     }
 }
