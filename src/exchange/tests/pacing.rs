@@ -201,7 +201,9 @@ fn after_a_rush(spent: f64, local: &Value, headers: &[(&str, &str)]) -> [u64; 3]
     }));
     // As many turns as it takes for `local` to have its one.
     let mut held = [Exchange::default(), Exchange::default()];
-    held.iter_mut().for_each(|exchange| _ = rig.send(exchange, &[], CHAT));
+    for exchange in &mut held {
+        rig.send(exchange, &[], CHAT);
+    }
     let (now, cost) = (rig.world.now(), PicoUsd((spent * 1e15) as u64));
     let lines = [Line { account: AccountKey::ALL, limits: Limits::default(), claim: Claim::default(), paces: false }];
     let reservation = rig.view.reserve(&rig.world, &lines, now).expect("stored").expect("enough");
