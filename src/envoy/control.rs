@@ -3,7 +3,6 @@
 use std::rc::Rc;
 
 use proxy_wasm::hostcalls;
-use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use super::host::EnvoyHost;
@@ -53,20 +52,16 @@ impl Control {
         }
         Action::Pause
     }
-}
 
-impl Context for Control {}
-
-impl HttpContext for Control {
-    fn on_http_request_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
+    pub(super) fn request_headers(&mut self, end_of_stream: bool) -> Action {
         self.step(|session, cx, token| session.request_headers(cx, token, end_of_stream))
     }
 
-    fn on_http_request_body(&mut self, held: usize, end_of_stream: bool) -> Action {
+    pub(super) fn request_body(&mut self, held: usize, end_of_stream: bool) -> Action {
         self.step(|session, cx, _| session.request_body(cx, held, end_of_stream))
     }
 
-    fn on_http_request_trailers(&mut self, _: usize) -> Action {
+    pub(super) fn request_trailers(&mut self) -> Action {
         self.step(|session, cx, _| session.request_trailers(cx))
     }
 }

@@ -1,9 +1,8 @@
-//! One per stream: hands its callbacks to the exchange.
+//! One per stream of a router: hands its callbacks to the exchange.
 
 use std::rc::Rc;
 
 use proxy_wasm::hostcalls;
-use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use super::host::EnvoyHost;
@@ -71,36 +70,32 @@ impl Http {
         }
         Action::Continue
     }
-}
 
-impl Context for Http {}
-
-impl HttpContext for Http {
-    fn on_http_request_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
+    pub(super) fn request_headers(&mut self, end_of_stream: bool) -> Action {
         self.request(|exchange, cx| exchange.request_headers(cx, end_of_stream))
     }
 
-    fn on_http_request_body(&mut self, held: usize, end_of_stream: bool) -> Action {
+    pub(super) fn request_body(&mut self, held: usize, end_of_stream: bool) -> Action {
         self.request(|exchange, cx| exchange.request_body(cx, held, end_of_stream))
     }
 
-    fn on_http_request_trailers(&mut self, _: usize) -> Action {
+    pub(super) fn request_trailers(&mut self) -> Action {
         self.request(Exchange::request_trailers)
     }
 
-    fn on_http_response_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
+    pub(super) fn response_headers(&mut self, end_of_stream: bool) -> Action {
         self.response(|exchange, cx| exchange.response_headers(cx, end_of_stream))
     }
 
-    fn on_http_response_body(&mut self, len: usize, end_of_stream: bool) -> Action {
+    pub(super) fn response_body(&mut self, len: usize, end_of_stream: bool) -> Action {
         self.response(|exchange, cx| exchange.response_body(cx, len, end_of_stream))
     }
 
-    fn on_http_response_trailers(&mut self, _: usize) -> Action {
+    pub(super) fn response_trailers(&mut self) -> Action {
         self.response(|exchange, _| exchange.response_trailers())
     }
 
-    fn on_log(&mut self) {
+    pub(super) fn log(&mut self) {
         let position = self.exchange.waiting().and_then(|waiting| waiting.position());
         self.response(Exchange::log);
         if let Some(active) = &self.active {

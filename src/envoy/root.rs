@@ -15,6 +15,7 @@ use super::host::write;
 use super::http::Http;
 use super::line::Line;
 use super::queue;
+use super::stream::Stream;
 use crate::config::{LogLevel, Parsed};
 use crate::control::Token;
 use crate::host::{CallId, Host as _};
@@ -117,14 +118,14 @@ impl RootContext for Root {
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(match &self.place {
-            Place::Nowhere => Box::new(Http::new(None, id)),
-            Place::Router(line) => Box::new(Http::new(Some(Rc::clone(line)), id)),
+        Some(Box::new(match &self.place {
+            Place::Nowhere => Stream::Router(Http::new(None, id)),
+            Place::Router(line) => Stream::Router(Http::new(Some(Rc::clone(line)), id)),
             Place::Control(token) => {
                 let router = ROUTER.with(|newest| newest.borrow().upgrade());
-                Box::new(Control::new(router, Rc::clone(token)))
+                Stream::Control(Control::new(router, Rc::clone(token)))
             }
-        })
+        }))
     }
 
     fn get_type(&self) -> Option<ContextType> {

@@ -182,9 +182,14 @@ fn number(value: &[u8]) -> Option<u64> {
     std::str::from_utf8(value).ok()?.trim().parse().ok()
 }
 
+/// `0`, `0.9`, `1.0`: by whole numbers, because the standard library's way to read an `f64` is a fiftieth of the module.
 fn ratio(value: &[u8]) -> Option<PerMille> {
-    let share: f64 = std::str::from_utf8(value).ok()?.trim().parse().ok()?;
-    (0.0..=1.0).contains(&share).then(|| PerMille::from_ratio(share))
+    let thousandths = match protocol::decimal(value.trim_ascii())? {
+        (0, micros) => (micros + 500) / 1_000,
+        (1, 0) => 1_000,
+        _ => return None,
+    };
+    u16::try_from(thousandths).ok().map(PerMille::new)
 }
 
 #[cfg(test)]
@@ -218,8 +223,12 @@ mod tests {
 
     #[test]
     fn hints_that_are_no_numbers_are_none() {
-        assert_eq!(ratio(b" 0.9 "), Some(PerMille::new(900)));
-        for bad in [&b"1.5"[..], b"NaN", b"-1", b"", b"\xff"] {
+        for (good, thousandths) in
+            [(&b" 0.9 "[..], 900), (b"0", 0), (b"0.7496", 750), (b"0.99999", 1_000), (b"1.0", 1_000)]
+        {
+            assert_eq!(ratio(good), Some(PerMille::new(thousandths)));
+        }
+        for bad in [&b"1.5"[..], b"1.000001", b"2", b"NaN", b"-1", b"", b"0.5x", b"\xff"] {
             assert_eq!(ratio(bad), None);
         }
     }

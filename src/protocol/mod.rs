@@ -17,3 +17,4 @@ pub use answer::{AnswerFacts, Observer, StreamEnd};
 pub use gzip::{InflateError, inflate};
 pub use quota::QuotaHeaders;
 pub use request::{Unreadable, api_of, read_request};
+pub(crate) use time::decimal;

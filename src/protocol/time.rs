@@ -48,7 +48,7 @@ impl When {
 }
 
 /// Digits, perhaps with a fraction and nothing else: the whole part, and the fraction in millionths.
-fn decimal(value: &[u8]) -> Option<(u64, u64)> {
+pub(crate) fn decimal(value: &[u8]) -> Option<(u64, u64)> {
     let (number, rest) = leading_decimal(value)?;
     rest.is_empty().then_some(number)
 }
