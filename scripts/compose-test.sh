@@ -15,6 +15,8 @@ source "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 SERVICES=(envoy backends prometheus alertmanager)
 work=
 compose=()
+# Files that this script made outside of $work.
+made=()
 
 fail() {
   "${compose[@]}" ps >&2 || true
@@ -64,7 +66,7 @@ answers() {
 /v1/messages {"model":"claude-sonnet-4-5","max_tokens":64,"messages":$question}
 /query {"query":"What does a request router do?","mode":"hybrid"}
 REQUESTS
-  curl -fsS -m 10 "http://127.0.0.1:${LLM_ROUTER_CONTROL_PORT:-8888}/api/v1/router/health" | grep -qF '"total_backends":4' ||
+  curl_says "http://127.0.0.1:${LLM_ROUTER_CONTROL_PORT:-8888}/api/v1/router/health" '"total_backends":4' ||
     fail "the control API does not know four backends"
 }
 
@@ -79,7 +81,11 @@ watched() {
   esac
 }
 
-curl_says() { curl -fsS -m 5 "$1" | grep -qF -- "$2"; }
+# curl_says URL TEXT: whether the answer has it. All of it is read first: curl fails when nobody reads on.
+curl_says() {
+  local answer
+  answer="$(curl -fsS -m 10 "$1")" && [[ $answer == *"$2"* ]]
+}
 
 scraped() { curl_says "$1/api/v1/query?query=sum(loadbalancer_requests_total)%20%3E%3D%204" '"value":['; }
 
@@ -123,20 +129,22 @@ clean_up() {
     rm -rf --one-file-system -- "$work"
     find /sys/fs/cgroup -depth -type d -path "/sys/fs/cgroup/*${work##*/}*" -exec rmdir {} + 2>/dev/null || true
   fi
-  rm -f -- dist/sim-backends
+  [ "${#made[@]}" = 0 ] || rm -f -- "${made[@]}"
   exit "$status"
 }
 
-# Debian would start what it installs.
+# Debian would start what it installs. However this ends, the policy goes with it.
 without_services() {
-  local policy=/usr/sbin/policy-rc.d ours=
-  if [ ! -e "$policy" ]; then
-    printf '#!/bin/sh\nexit 101\n' >"$policy"
-    chmod 755 "$policy"
-    ours=$policy
+  local policy=/usr/sbin/policy-rc.d
+  if [ -e "$policy" ]; then
+    ("$@")
+    return
   fi
-  ("$@") || { [ -z "$ours" ] || rm -f -- "$ours"; return 1; }
-  [ -z "$ours" ] || rm -f -- "$ours"
+  made+=("$policy")
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod 755 "$policy"
+  ("$@") || die "installing failed"
+  rm -f -- "$policy"
 }
 
 install_docker() {
@@ -163,6 +171,7 @@ fetch_parts() {
   ensure_rust
   scripts/build.sh >&2
   cargo build --locked -p wasm-tests --bin sim-backends
+  [ -e dist/sim-backends ] || made+=("$ROOT/dist/sim-backends")
   strip -o dist/sim-backends "$(target_dir)/debug/sim-backends"
 }
 

@@ -85,3 +85,24 @@ fn files_stay_small_enough_to_read() {
         assert!(tests || lines <= 400, "{} has {lines} lines of code", path.display());
     }
 }
+
+#[test]
+fn every_block_of_the_documentation_is_closed() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let listed = ["", "docs", "benchmarks"].map(|directory| fs::read_dir(root.join(directory)).unwrap());
+    let paths = listed.into_iter().flatten().map(|entry| entry.unwrap().path());
+    let pages: Vec<_> = paths.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect();
+    assert!(pages.len() > 15, "the documentation was not found");
+    for page in pages {
+        let mut opened = None;
+        for (line, text) in (1..).zip(fs::read_to_string(&page).unwrap().lines()) {
+            match (text.trim_start().strip_prefix("```"), opened) {
+                (Some(_), None) => opened = Some(line),
+                (Some(""), Some(_)) => opened = None,
+                (Some(_), Some(before)) => panic!("{}: the block of line {before} goes on to {line}", page.display()),
+                (None, _) => {}
+            }
+        }
+        assert_eq!(opened, None, "{}", page.display());
+    }
+}

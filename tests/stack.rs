@@ -231,4 +231,6 @@ fn metrics_have_the_same_labels_in_kubernetes() {
     assert!(complete.len() > 5);
     let missing: Vec<_> = complete.difference(&tags(&text("envoy/kubernetes/envoy.yaml"))).cloned().collect();
     assert_eq!(missing, Vec::<String>::new());
+    // Names and values by turns: a backend may be called like a label.
+    assert!(complete.iter().all(|tag| tag.contains(r"loadbalancer_\w+(?:\.\w+\.[^.]+)*?(\.")), "{complete:?}");
 }

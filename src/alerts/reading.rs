@@ -3,11 +3,9 @@
 use std::time::Duration;
 
 use super::alert::{AlertKind, Cause};
-use crate::cost::Claim;
-use crate::domain::{Backend, Limits, PerMille, RequestFacts, Thresholds, Timestamp, Tokens};
+use crate::domain::{Backend, PerMille, Thresholds, Timestamp};
 use crate::health::BreakerPhase;
-use crate::routing::most;
-use crate::state::{AccountKey, Ledger, Line, Record};
+use crate::state::Record;
 
 /// Answers there must be before their share of failures or their time is worth an alert.
 const ENOUGH: u32 = 20;
@@ -162,24 +160,12 @@ const fn above(value: u64, most: u64, counts: bool) -> Sign {
 
 /// Whether a backend may be asked without reserve: a half-open breaker lets only a few try it. One that is merely busy
 /// may be.
-pub fn is_available(backend: &Backend, record: &Record, ledger: &Ledger, now: Timestamp) -> bool {
+pub fn is_available(backend: &Backend, record: &Record, now: Timestamp) -> bool {
     !backend.draining
         && (backend.breaker.is_none() || record.breaker.phase == BreakerPhase::Closed)
         && (backend.probe.is_none() || !record.probes.is_unhealthy(now))
         && record.hosts.available(now) > 0.0
         && record.quota.refused_until(now).is_none()
-        && is_solvent(backend, record, ledger, now)
-}
-
-/// Whether a backend's own budget has enough for a request of the usual length.
-fn is_solvent(backend: &Backend, record: &Record, ledger: &Ledger, now: Timestamp) -> bool {
-    let limits = Limits { requests_per_minute: None, tokens_per_minute: None, ..backend.limits };
-    if !limits.is_any() {
-        return true;
-    }
-    let claim = Claim { cost: most(backend, record, &RequestFacts::default(), Tokens(0)), tokens: Tokens(0) };
-    let line = Line { account: AccountKey::of_backend(&backend.id), limits, claim, paces: false };
-    ledger.shortage(&line, now).is_none()
 }
 
 /// What the share says of the backends that are available.

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use super::outbox::MOST;
 use super::*;
-use crate::domain::{Backend, Limits, PerMille, PicoUsd, Price, Prices, ProbeSettings, Thresholds, Timestamp};
+use crate::domain::{Backend, PerMille, ProbeSettings, Thresholds, Timestamp};
 use crate::health::{BreakerPhase, Census, Checkup, Form, TripReason};
 use crate::routing::testing::{at, backend};
-use crate::state::{Ledger, Record};
+use crate::state::Record;
 
 const THRESHOLDS: Thresholds = Thresholds {
     min_available: PerMille::new(500),
@@ -60,10 +60,7 @@ fn an_open_breaker_is_an_alert_until_it_is_closed_again() {
     let mut signs = Vec::new();
     for phase in [BreakerPhase::Closed, BreakerPhase::Open, BreakerPhase::HalfOpen] {
         record.breaker.phase = phase;
-        signs.push((
-            sign(&backend, &record, AlertKind::BreakerOpened, 0).0,
-            is_available(&backend, &record, &Ledger::default(), at(0)),
-        ));
+        signs.push((sign(&backend, &record, AlertKind::BreakerOpened, 0).0, is_available(&backend, &record, at(0))));
     }
     assert_eq!(signs, [(Sign::Good, true), (Sign::Bad, false), (Sign::Between, false)]);
     let without = Backend { breaker: None, ..backend };
@@ -71,18 +68,9 @@ fn an_open_breaker_is_an_alert_until_it_is_closed_again() {
 }
 
 #[test]
-fn a_backend_that_drains_or_has_no_money_left_may_not_be_asked() {
-    let is_available = |backend: Backend| is_available(&backend, &Record::default(), &Ledger::default(), at(0));
-    let paid = |budget: u64| {
-        let prices = Prices { output: Price::from_usd_per_1k(0.01), ..Prices::default() };
-        let limits = Limits { daily_budget: Some(PicoUsd(budget)), requests_per_minute: Some(0), ..Limits::default() };
-        Backend { prices, limits, ..backend("a") }
-    };
-    assert!(is_available(backend("a")));
-    assert!(!is_available(Backend { draining: true, ..backend("a") }));
-    assert!(is_available(paid(1_000_000_000_000)), "how many there are in a minute is no matter of this");
-    assert!(!is_available(paid(1_000)));
-    assert!(is_available(Backend { prices: Prices::default(), ..paid(0) }), "what costs nothing is within any budget");
+fn a_backend_that_drains_may_not_be_asked() {
+    assert!(is_available(&backend("a"), &Record::default(), at(0)));
+    assert!(!is_available(&Backend { draining: true, ..backend("a") }, &Record::default(), at(0)));
 }
 
 #[test]
@@ -114,7 +102,7 @@ fn a_backend_is_unhealthy_when_checks_say_so_and_not_when_answers_do() {
     let mut record = Record::default();
     let mut see = |healthy| {
         record.hosts = record.hosts.seen("a", hosts(healthy), at(3));
-        (sign(&backend("a"), &record, unhealthy, 1), is_available(&backend("a"), &record, &Ledger::default(), at(1)))
+        (sign(&backend("a"), &record, unhealthy, 1), is_available(&backend("a"), &record, at(1)))
     };
     assert_eq!(see(5), ((Sign::Good, 1_000), true));
     assert_eq!(see(2), ((Sign::Bad, 400), true));

@@ -121,6 +121,7 @@ impl<H: Host> Context<'_, H> {
     }
 
     /// What can be said of each backend now.
+    #[inline(never)]
     pub(super) fn findings(&self, ask: &Ask<'_>, customer: Customer, now: Timestamp) -> Vec<Finding> {
         let means = self.means(ask, customer, Binding::All, now);
         findings(&self.fleet(), &Ask { means: &means, ..*ask }, now)

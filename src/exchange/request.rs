@@ -143,6 +143,7 @@ impl Petition {
 impl<H: Host> Context<'_, H> {
     /// By what a decision is found again. It is taken down in the journal if there is room, and kept for the client if
     /// it asked; in both cases somebody `found` what it was made on.
+    #[inline(never)]
     fn trace(
         &mut self,
         (request_id, explains): (Vec<u8>, bool),

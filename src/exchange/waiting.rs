@@ -149,6 +149,7 @@ impl Waiting {
 
 impl<H: Host> Context<'_, H> {
     /// The backends that others wait for. Where that cannot be read, none.
+    #[inline(never)]
     pub(super) fn reserved(&self, now: Timestamp) -> Backends {
         if self.router.config().queue.is_none() {
             return Backends::NONE;
@@ -158,6 +159,7 @@ impl<H: Host> Context<'_, H> {
 
     /// Whether a refused request may wait: some backend would serve it if it had room, and all of it is there. (Envoy
     /// would have to hold the rest of its body, of which nobody knows how long it is.)
+    #[inline(never)]
     pub(super) fn may_wait(&self, petition: &Petition, reserved: Backends, now: Timestamp) -> bool {
         let ask = petition.ask(self.router, reserved);
         if self.router.config().queue.is_none() || !petition.whole {

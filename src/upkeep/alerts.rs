@@ -7,10 +7,10 @@
 use std::time::Duration;
 
 use super::pace::{Pace, UnderWay};
-use super::{Answer, Cx, Lookout};
+use super::{Answer, Cx, Lookout, is_available};
 use crate::alerts::{
-    Alert, AlertKind, Batch, Board, Changes, Delivery, KEY, Reading, Sent, TIMEOUT, Terms, admin, availability,
-    is_available, letter, of_backend,
+    Alert, AlertKind, Batch, Board, Changes, Delivery, KEY, Reading, Sent, TIMEOUT, Terms, admin, availability, letter,
+    of_backend,
 };
 use crate::config::{LogLevel, Webhook};
 use crate::host::Host;

@@ -20,6 +20,7 @@ mod pace;
 mod rate;
 mod rounds;
 mod scaling;
+mod standing;
 #[cfg(test)]
 mod tests;
 
@@ -27,7 +28,6 @@ pub use answer::Answer;
 
 use std::sync::Arc;
 
-use crate::alerts::is_available;
 use crate::config::{Config, LogLevel};
 use crate::domain::{Backend, BackendIndex, PerMille, Span, Timestamp, Tokens};
 use crate::exchange::Router;
@@ -42,6 +42,7 @@ use lookout::Lookout;
 use rate::Rate;
 use rounds::Rounds;
 use scaling::Scaling;
+use standing::is_available;
 
 /// Who asks, in the calls that the router makes.
 const USER_AGENT: &str = concat!("llm-router/", env!("CARGO_PKG_VERSION"));

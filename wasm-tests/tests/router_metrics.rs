@@ -164,6 +164,28 @@ fn assert_equal(metrics: &Value, stats: &Stats) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn backends_may_have_the_names_of_labels() {
+    let ids = ["status", "method", "backend_id", "reason"];
+    let mut backends = Vec::new();
+    for id in ids {
+        backends.push(Backend::start(id, Flavour::OpenAi).await);
+    }
+    let instances: serde_json::Map<_, _> = ids.iter().map(|id| ((*id).to_owned(), json!({}))).collect();
+    let envoy = builder(&backends, json!({"strategy": "round_robin", "backend_instances": instances})).start().await;
+    let sent = load(&Client::new(), 16, 1, |_| Client::json_request(&envoy.url(CHAT), &chat("hello"))).await;
+    assert_eq!(sent.failures(), 0, "{:?}", sent.first_failure());
+    settled(&envoy).await;
+    let stats = envoy.prometheus().await;
+    for id in ids {
+        let labels = [("backend_id", id), ("status", "success"), ("method", "post")];
+        let counted = stats.metric("loadbalancer_requests_total", &labels);
+        assert!(counted.is_some_and(|requests| requests >= 1.0), "{id}: {counted:?}");
+        let labels = [("backend_id", id), ("backend_type", "openai")];
+        assert_eq!(stats.metric("loadbalancer_backend_health", &labels), Some(1_000.0), "{id}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_figures_of_the_control_api_are_envoys_counters_on_every_worker_and_over_a_swap() {
     let backends = trio().await;
     let mut envoy = builder(&backends, router()).loading(Loading::Ecds).start().await;

@@ -53,8 +53,7 @@ fn address(port: u16) -> Value {
 
 /// The whole configuration. The listener takes any free port; the admin interface takes this one.
 pub(super) fn bootstrap(builder: &Builder, admin_port: u16, dir: &Path) -> Value {
-    let tag =
-        |name: &str| json!({"tag_name": name, "regex": format!(r"^wasmcustom\.loadbalancer_.*?(\.{name}\.([^.]+))")});
+    let tag = |name: &str| json!({"tag_name": name, "regex": format!(r"^wasmcustom\.loadbalancer_\w+(?:\.\w+\.[^.]+)*?(\.{name}\.([^.]+))")});
     let tags = [
         "backend_id",
         "backend_type",
