@@ -29,9 +29,6 @@ pub trait Host: Store {
     /// The request's body as far as it was held back, at most `len` bytes of it.
     fn request_body(&self, len: usize) -> Option<Vec<u8>>;
 
-    /// Puts another body in the place of these `len` bytes. Says whether it is there now.
-    fn replace_request_body(&self, len: usize, body: &[u8]) -> bool;
-
     /// The answer's headers, pseudo-headers included.
     fn response_headers(&self) -> Vec<(String, Vec<u8>)>;
 
@@ -52,6 +49,11 @@ pub trait Host: Store {
 
     /// Leaves a text where Envoy's access logs find it: `%FILTER_STATE(wasm.<name>:PLAIN)%`.
     fn leave_word(&self, name: &str, text: &str);
+
+    /// Whether a call to that cluster would do no harm; then the check of a backend is left out rather than failed.
+    fn may_call(&self, _cluster: &str) -> bool {
+        true
+    }
 
     /// Asks a cluster, pseudo-headers among the headers, and does not wait for the answer. None where that cannot even be
     /// begun: there is no such cluster, or none of its hosts is there to be asked.

@@ -36,9 +36,9 @@ use crate::domain::{Backend, BackendIndex, PerMille};
 pub enum Parsed {
     /// The downstream HTTP filter.
     Router(Box<Config>),
-    /// The upstream HTTP filter of a backend's cluster. It takes all it needs from the router.
+    /// The upstream HTTP filter of a backend's cluster. There is nothing to configure yet.
     Attempt,
-    /// The HTTP filter of a private listener, for operators. So does this one.
+    /// The HTTP filter of a private listener, for operators. It takes all it needs from the router.
     Control,
 }
 
@@ -103,6 +103,13 @@ pub struct Config {
     pub logging: Logging,
     /// Fixes the random choices, for tests.
     pub seed: Option<u64>,
+}
+
+impl Config {
+    /// Whether it has the router ask others than Envoy itself: backends how they are, or somebody to take an alert.
+    pub fn has_calls(&self) -> bool {
+        self.alerts.webhook.is_some() || self.backends.iter().any(|backend| backend.probe.is_some())
+    }
 }
 
 /// What a client may ask for, each by its `x-llm-…` header.

@@ -72,15 +72,17 @@ fn both_forms_say_the_same() {
 }
 
 #[test]
-fn the_control_role_takes_no_other_key() {
-    let control = json!({ "role": "control" });
-    assert_eq!(Parsed::from_bytes(control.to_string().as_bytes()), Ok(Parsed::Control));
-    assert_eq!(Parsed::from_bytes(&encoded(&control)), Ok(Parsed::Control));
-    let document = json!({ "role": "control", "backend_instances": { "a": {} }, "token": "t" });
-    let errors = Parsed::from_bytes(document.to_string().as_bytes()).unwrap_err();
-    let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
-    assert_eq!(lines, ["backend_instances: unknown key", "token: unknown key"]);
-    assert!(parsed(&control).unwrap_err().to_string().ends_with("needed is the configuration of a router"));
+fn the_other_roles_take_no_other_key() {
+    for (role, expected) in [("control", Parsed::Control), ("attempt", Parsed::Attempt)] {
+        let least = json!({ "role": role });
+        assert_eq!(Parsed::from_bytes(least.to_string().as_bytes()).as_ref(), Ok(&expected));
+        assert_eq!(Parsed::from_bytes(&encoded(&least)), Ok(expected));
+        let document = json!({ "role": role, "backend_instances": { "a": {} }, "token": "t" });
+        let errors = Parsed::from_bytes(document.to_string().as_bytes()).unwrap_err();
+        let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(lines, ["backend_instances: unknown key", "token: unknown key"]);
+        assert!(parsed(&least).unwrap_err().to_string().ends_with("needed is the configuration of a router"));
+    }
 }
 
 #[test]

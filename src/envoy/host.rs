@@ -11,6 +11,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, MapType, MetricType, Status};
 
+use super::root;
 use crate::config::{Config, LogLevel};
 use crate::domain::{Fnv, Timestamp};
 use crate::host::{CallId, Host, Property};
@@ -45,10 +46,6 @@ impl EnvoyHost {
             self.record(Metric::InternalErrors(Internal::HostCall), 1);
             T::default()
         })
-    }
-
-    fn replace(&self, buffer: BufferType, len: usize, bytes: &[u8]) -> bool {
-        self.checked(hostcalls::set_buffer(buffer, 0, len, bytes).map(|()| true))
     }
 
     /// Shows the most memory that any VM has taken; none ever gives any back.
@@ -132,10 +129,6 @@ impl Host for EnvoyHost {
         self.checked(hostcalls::get_buffer(BufferType::HttpRequestBody, 0, len))
     }
 
-    fn replace_request_body(&self, len: usize, body: &[u8]) -> bool {
-        self.replace(BufferType::HttpRequestBody, len, body)
-    }
-
     fn response_headers(&self) -> Vec<(String, Vec<u8>)> {
         self.checked(hostcalls::get_map_bytes(MapType::HttpResponseHeaders))
     }
@@ -153,7 +146,7 @@ impl Host for EnvoyHost {
     }
 
     fn replace_response_body(&self, len: usize, body: &[u8]) {
-        self.replace(BufferType::HttpResponseBody, len, body);
+        self.checked(hostcalls::set_buffer(BufferType::HttpResponseBody, 0, len, body));
     }
 
     fn property(&self, property: Property) -> Option<Vec<u8>> {
@@ -165,7 +158,14 @@ impl Host for EnvoyHost {
         self.checked(hostcalls::set_property(vec![name], Some(text.as_bytes())));
     }
 
+    fn may_call(&self, cluster: &str) -> bool {
+        !root::has_attempts() || self.config.envoy_admin.as_ref().is_some_and(|admin| *admin.cluster == *cluster)
+    }
+
     fn call_with(&self, cluster: &str, headers: &[(&str, &str)], body: &[u8], timeout: Duration) -> Option<CallId> {
+        if !self.may_call(cluster) {
+            return None;
+        }
         // What is refused here is for the caller to count: it is the cluster that is at fault, not the call.
         let body = Some(body).filter(|body| !body.is_empty());
         hostcalls::dispatch_http_call(cluster, headers.to_vec(), body, Vec::new(), timeout).ok().map(CallId)

@@ -1,6 +1,6 @@
 //! One per configuration and VM: loads the configuration, keeps the time, makes the streams.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -29,6 +29,10 @@ thread_local! {
     /// The newest router of this VM, as long as Envoy keeps it: the one that the control API is about. All filters with
     /// one vm_id share a VM on each thread, so that those of another role find it here.
     static ROUTER: RefCell<Weak<Line>> = const { RefCell::new(Weak::new()) };
+
+    /// Whether this VM has, or had, a filter in the role `attempt`. A call to a cluster makes a stream of that cluster's
+    /// filter, at once, while the VM is busy with the caller; and the SDK panics there. So such a VM makes none.
+    static ATTEMPTS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// One configuration on this thread.
@@ -78,6 +82,7 @@ impl RootContext for Root {
         let config = match Parsed::from_bytes(&bytes) {
             Ok(Parsed::Router(config)) => Arc::from(config),
             Ok(Parsed::Attempt) => {
+                ATTEMPTS.set(true);
                 self.place = Place::Attempt;
                 return true;
             }
@@ -103,6 +108,9 @@ impl RootContext for Root {
             ("backends", backends.to_string()),
         ];
         active.host.log(LogLevel::Info, &crate::logging::line(active.config.logging.format, &fields));
+        if has_attempts() && active.config.has_calls() {
+            write(LogLevel::Warn, "llm-router: without checks and webhook: give the role attempt a vm_id of its own");
+        }
         line.tell_what_ended();
         let line = Rc::new(line);
         ROUTER.with(|newest| newest.replace(Rc::downgrade(&line)));
@@ -127,7 +135,7 @@ impl RootContext for Root {
         Some(Box::new(match &self.place {
             Place::Nowhere => Stream::Router(Http::new(None, id)),
             Place::Router(line) => Stream::Router(Http::new(Some(Rc::clone(line)), id)),
-            Place::Attempt => Stream::Attempt(Attempt::new(router())),
+            Place::Attempt => Stream::Attempt(Attempt::default()),
             Place::Control(token) => Stream::Control(Control::new(router(), Rc::clone(token))),
         }))
     }
@@ -135,6 +143,11 @@ impl RootContext for Root {
     fn get_type(&self) -> Option<ContextType> {
         Some(ContextType::HttpContext)
     }
+}
+
+/// Whether this VM must not call clusters of backends.
+pub(super) fn has_attempts() -> bool {
+    ATTEMPTS.get()
 }
 
 /// The newest router of this VM.

@@ -1,104 +1,103 @@
 //! One attempt, as the upstream filter of its cluster sees it: each backend is spoken to as it likes best. For now that
 //! is one thing: servers of the `OpenAI` API tell what a stream took if they are asked to, and clients seldom ask.
 //!
-//! What cannot be done leaves the attempt as it is; nothing here refuses a request, or waits for more than is there.
-//! The router has held the request until it was whole, so its body comes in one piece. One that does not has not passed
-//! the router, or is nothing that it reads.
+//! What is not understood passes as it is; nothing here refuses a request, or waits for more than is there. It knows
+//! nothing of the router, but for the header by which it tells that one what it did: the two are in different VMs.
 
 use super::intake::{Encoding, is_json, number};
-use crate::config::Config;
-use crate::domain::{Api, BackendType};
-use crate::host::{Host, Property};
+use crate::domain::Api;
 use crate::protocol;
 
 /// By this header of the answer, the router knows what was asked for in its client's stead, and takes it out again.
-pub(super) const UNASKED: &str = "x-llm-unasked";
+pub const UNASKED: &str = "x-llm-unasked";
 
 /// That: the event with the usage.
-pub(super) const USAGE: &[u8] = b"usage";
+pub const USAGE: &str = "usage";
+
+/// The largest body that is looked into: what the router reads, unless it is told otherwise.
+const LARGEST: usize = 4 << 20;
 
 /// One attempt to have a request answered.
-#[derive(Debug, Default)]
-pub struct Attempt {
-    phase: Phase,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-enum Phase {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Attempt {
     /// It passes as it is.
     #[default]
     AsItIs,
     /// Its headers are held until its body is there.
-    Reading,
+    Held,
     /// It was asked for the usage.
     Asked,
 }
 
 impl Attempt {
-    /// The headers are there. Says whether to hold them until the body is.
-    pub fn request_headers<H: Host>(&mut self, config: &Config, host: &H, end_of_stream: bool) -> bool {
-        let reads = !end_of_stream && wants_asking(config, host) && may_stream(host, config.body_limit_bytes);
-        if reads {
-            self.phase = Phase::Reading;
+    /// Begins with the request's headers.
+    pub fn begin(headers: &[(String, Vec<u8>)]) -> Self {
+        let (mut streams, mut readable) = (false, true);
+        for (name, value) in headers {
+            match name.as_str() {
+                // Whoever serves these paths may be asked. Other APIs tell the usage of their own accord.
+                ":path" => streams = matches!(protocol::api_of(value), Api::ChatCompletions | Api::Completions),
+                ":method" => readable &= value == b"POST",
+                "upgrade" => readable = false,
+                "content-type" => readable &= is_json(value),
+                "content-encoding" => readable &= Encoding::from_bytes(value) == Encoding::Identity,
+                "content-length" => readable &= number(value).is_some_and(|length| length <= LARGEST as u64),
+                _ => {}
+            }
         }
-        reads
+        if streams && readable { Self::Held } else { Self::AsItIs }
     }
 
-    /// `len` bytes of the body are there, and with `end_of_stream` that is all of it.
-    pub fn request_body<H: Host>(&mut self, config: &Config, host: &H, len: usize, end_of_stream: bool) {
-        if !matches!(self.phase, Phase::Reading) {
-            return;
-        }
-        self.phase = Phase::AsItIs;
-        if !end_of_stream || len > config.body_limit_bytes {
-            return;
-        }
-        let body = host.request_body(len);
-        let Some(body) = body.and_then(|body| protocol::ask_for_usage(&body)) else { return };
-        if !host.replace_request_body(len, &body) {
-            return;
-        }
-        // All attempts of a request have one set of headers, and each the body as the client sent it. So the next one may
-        // be of another length again, in a cluster where nobody sets it right: it goes out in chunks.
-        host.remove_request_header("content-length");
-        // What is compressed, nobody can take an event out of.
-        host.remove_request_header("accept-encoding");
-        self.phase = Phase::Asked;
-    }
-
-    /// The answer's headers are there: whatever the backend says of it, only what was done here counts.
-    pub fn response_headers<H: Host>(&self, host: &H) {
-        host.remove_response_header(UNASKED);
-        if matches!(self.phase, Phase::Asked) {
-            host.add_response_header(UNASKED, USAGE);
-        }
+    /// Whether that many bytes of its body are to be looked into. The router has held the request until it was whole, so
+    /// its body comes in one piece; one that does not has not passed the router, or is nothing that it reads.
+    pub const fn wants(self, len: usize, end_of_stream: bool) -> bool {
+        matches!(self, Self::Held) && end_of_stream && len <= LARGEST
     }
 }
 
-/// Whether the attempt goes to a backend that tells the usage of a stream only if it is asked to. Perplexity and
-/// Anthropic always do.
-fn wants_asking<H: Host>(config: &Config, host: &H) -> bool {
-    let Some(cluster) = host.property(Property::ClusterName) else { return false };
-    let mut backends = config.backends.iter().filter(|backend| backend.cluster.as_bytes() == cluster);
-    backends.next().is_some_and(|first| first.kind == BackendType::OpenAi)
-        && backends.all(|other| other.kind == BackendType::OpenAi)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::fake::headers;
 
-/// Whether it is a request that may ask for a stream which says the usage only if that is asked for, and one that comes
-/// from the router: nobody else would hide what the client did not ask for.
-fn may_stream<H: Host>(host: &H, limit: usize) -> bool {
-    let (mut routed, mut has_api, mut readable) = (false, false, true);
-    for (name, value) in host.request_headers() {
-        match name.as_str() {
-            ":path" => has_api = matches!(protocol::api_of(&value), Api::ChatCompletions | Api::Completions),
-            ":method" => readable &= value == b"POST",
-            "upgrade" => readable = false,
-            "content-type" => readable &= is_json(&value),
-            "content-encoding" => readable &= Encoding::from_bytes(&value) == Encoding::Identity,
-            "content-length" => readable &= number(&value).is_some_and(|length| length <= limit as u64),
-            "x-llm-cluster" => routed = true,
-            _ => {}
+    const CHAT: [(&str, &str); 4] = [
+        (":path", "/v1/chat/completions?a=b"),
+        (":method", "POST"),
+        ("content-type", "application/json; charset=utf-8"),
+        ("content-length", "4194304"),
+    ];
+
+    #[test]
+    fn only_what_may_ask_for_a_stream_and_can_be_read_is_held() {
+        assert_eq!(Attempt::begin(&headers(&CHAT)), Attempt::Held);
+        assert_eq!(Attempt::begin(&headers(&CHAT[..2])), Attempt::Held);
+        for (name, value, expected) in [
+            (":path", "/v1/completions", Attempt::Held),
+            ("content-encoding", "identity", Attempt::Held),
+            (":path", "/v1/responses", Attempt::AsItIs),
+            (":path", "/v1/messages", Attempt::AsItIs),
+            (":path", "/query/stream", Attempt::AsItIs),
+            (":path", "/", Attempt::AsItIs),
+            (":method", "GET", Attempt::AsItIs),
+            ("upgrade", "websocket", Attempt::AsItIs),
+            ("content-type", "text/plain", Attempt::AsItIs),
+            ("content-encoding", "gzip", Attempt::AsItIs),
+            ("content-encoding", "br", Attempt::AsItIs),
+            ("content-length", "4194305", Attempt::AsItIs),
+            ("content-length", "many", Attempt::AsItIs),
+        ] {
+            let headers = headers(CHAT.iter().filter(|(own, _)| *own != name).chain([&(name, value)]));
+            assert_eq!(Attempt::begin(&headers), expected, "{name}: {value}");
         }
+        assert_eq!(Attempt::begin(&[]), Attempt::AsItIs);
     }
-    routed && has_api && readable
+
+    #[test]
+    fn a_body_is_looked_into_where_it_is_whole_and_not_too_large() {
+        assert!(Attempt::Held.wants(LARGEST, true));
+        assert!(!Attempt::Held.wants(LARGEST + 1, true));
+        assert!(!Attempt::Held.wants(10, false));
+        assert!(!Attempt::AsItIs.wants(10, true));
+        assert!(!Attempt::Asked.wants(10, true));
+    }
 }

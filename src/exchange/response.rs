@@ -40,7 +40,7 @@ impl Head {
                 "content-encoding" => head.encoded = true,
                 "date" => head.date = Some(value),
                 name if is_own(name) => {
-                    head.unasked |= name == UNASKED && value == USAGE;
+                    head.unasked |= name == UNASKED && value == USAGE.as_bytes();
                     host.remove_response_header(name);
                 }
                 name => head.quota.hear(name, &value),

@@ -210,12 +210,6 @@ impl Host for World {
         Some(at_most(len, &self.request_body))
     }
 
-    fn replace_request_body(&self, len: usize, body: &[u8]) -> bool {
-        assert_eq!(self.request_body.borrow().len(), len);
-        self.request_body.replace(body.to_vec());
-        true
-    }
-
     fn response_headers(&self) -> Headers {
         self.response.borrow().clone()
     }

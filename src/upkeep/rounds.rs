@@ -112,6 +112,7 @@ impl Round {
     fn tick<H: Host>(&mut self, cx: &mut Cx<'_, H>, backend: &Backend, settings: &ProbeSettings, place: Place) {
         if self.under_way.as_mut().is_some_and(|call| call.is_expected(settings.timeout, cx.now))
             || !self.is_due(&cx.view.record(place).probes, settings, cx.now)
+            || !cx.host.may_call(&backend.cluster)
         {
             return;
         }

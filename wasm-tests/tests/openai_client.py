@@ -49,6 +49,7 @@ def chat_stream(client):
 def chat_stream_without_usage(client):
     chunks = list(client.chat.completions.create(model="sim-1", messages=QUESTION, stream=True))
     check(chunks and all(chunk.usage is None for chunk in chunks), "usage was not asked for")
+    check(all(chunk.choices for chunk in chunks), "an event that was not asked for")
 
 
 def length_limit(client):

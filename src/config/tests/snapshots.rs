@@ -71,7 +71,7 @@ fn a_configuration_with_every_key() {
 #[test]
 fn every_kind_of_error_at_once() {
     let shown = errors(&json!({
-        "role": "attempt",
+        "role": "gateway",
         "strategy": "geographic",
         "default_backend": "lightrag_primry",
         "backend_instances": {

@@ -142,3 +142,57 @@ fn what_a_backend_says_in_our_name_is_not_passed_on() {
     exchange.response_headers(&mut cx, true);
     assert_eq!(rig.world.response.borrow().len(), 1);
 }
+
+const STREAM: &str = concat!(
+    "data: {\"choices\":[{\"delta\":{\"content\":\"Fine.\"}}],\"usage\":null}\n\n",
+    "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":12,\"completion_tokens\":3}}\n\n",
+    "data: [DONE]\n\n",
+);
+
+/// What the client gets of such an answer, in two chunks and an end without any, and the headers that it gets.
+fn streamed(rig: &mut Rig, headers: &[(&str, &str)], body: &str) -> String {
+    let mut exchange = Exchange::default();
+    rig.send(&mut exchange, &[], CHAT);
+    rig.world.set_number(Property::AttemptCount, 1);
+    let base = [(":status", "200"), ("content-length", "999")];
+    rig.world.response.replace(fake::headers(base.iter().chain(headers)));
+    let mut cx = Context { router: &mut rig.router, view: &mut rig.view, host: &rig.world };
+    exchange.response_headers(&mut cx, false);
+    let mut passed = Vec::new();
+    let (beginning, rest) = body.split_at(body.len() / 2);
+    for (chunk, end_of_stream) in [(beginning, false), (rest, false), ("", true)] {
+        rig.world.chunk.replace(chunk.into());
+        exchange.response_body(&mut cx, chunk.len(), end_of_stream);
+        passed.extend(rig.world.chunk.take());
+    }
+    exchange.log(&mut cx);
+    String::from_utf8(passed).unwrap()
+}
+
+#[test]
+fn a_usage_that_nobody_asked_for_is_counted_and_hidden() {
+    let mut rig = Rig::three();
+    let events = ("content-type", "text/event-stream");
+    let pieces: Vec<_> = STREAM.split_inclusive("\n\n").collect();
+    assert_eq!(streamed(&mut rig, &[events, ("x-llm-unasked", "usage")], STREAM), [pieces[0], pieces[2]].concat());
+    assert_eq!((rig.world.response_header("x-llm-unasked"), rig.world.response_header("content-length")), (None, None));
+    assert_eq!(rig.metric("tokens_total"), 15);
+    // An end that is still open, too, though nothing comes with it.
+    let open = "data: {\"choices\":[]";
+    assert_eq!(streamed(&mut rig, &[events, ("x-llm-unasked", "usage")], open), open);
+}
+
+#[test]
+fn what_was_not_asked_for_by_an_attempt_passes_untouched() {
+    let mut rig = Rig::three();
+    for headers in [
+        &[("content-type", "text/event-stream")][..],
+        &[("content-type", "text/event-stream"), ("x-llm-unasked", "")],
+        &[("content-type", "text/event-stream"), ("x-llm-unasked", "usage"), ("content-encoding", "gzip")],
+        &[("content-type", "text/plain"), ("x-llm-unasked", "usage")],
+    ] {
+        assert_eq!(streamed(&mut rig, headers, STREAM), STREAM, "{headers:?}");
+        assert_eq!(rig.world.response_header("content-length").as_deref(), Some("999"));
+        assert_eq!(rig.world.response_header("x-llm-unasked"), None);
+    }
+}

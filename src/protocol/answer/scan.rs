@@ -32,14 +32,27 @@ pub(super) struct Scanner {
     /// The key, or the value of `type`, that was read last.
     word: Word,
     usage: Option<Vec<u8>>,
-    /// Whether it has a list of choices, and one in it; and whether it has a usage of its own.
-    listed: bool,
-    chosen: bool,
-    reported: bool,
+    shape: Shape,
     /// Whether a piece of the answer has been counted for this value.
     counted: bool,
     /// Whether this is one event of a stream; an answer in one piece has no pieces to count.
     event: bool,
+}
+
+/// What a chunk of a stream is told by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Shape {
+    /// It has a list of choices,
+    listed: bool,
+    /// and something is in it.
+    chosen: bool,
+    /// It has a usage of its own.
+    reported: bool,
+}
+
+impl Shape {
+    /// That of the last chunk, where the usage is asked for.
+    const USAGE: Self = Self { listed: true, chosen: false, reported: true };
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,9 +160,7 @@ impl Default for Scanner {
             meaning: Meaning::Nothing,
             word: Word::default(),
             usage: None,
-            listed: false,
-            chosen: false,
-            reported: false,
+            shape: Shape::default(),
             counted: false,
             event: true,
         }
@@ -186,9 +197,9 @@ impl Scanner {
     pub(super) fn judged(&self) -> Judged {
         match self.state {
             State::Fresh => Judged::Undecided,
-            State::Complete if self.listed && self.reported && !self.chosen => Judged::Usage,
+            State::Complete if self.shape == Shape::USAGE => Judged::Usage,
             State::Complete | State::Foreign => Judged::Other,
-            _ if self.chosen || self.open == 0 => Judged::Other,
+            _ if self.shape.chosen || self.open == 0 => Judged::Other,
             _ => Judged::Undecided,
         }
     }
@@ -310,7 +321,7 @@ impl Scanner {
     /// The first byte of a string, a number or a word. (The others come by here too, and mean nothing.)
     fn value(&mut self, byte: u8, seen: &mut Seen) {
         let meaning = std::mem::replace(&mut self.meaning, Meaning::Nothing);
-        self.chosen |= meaning == Meaning::Enter(Place::Choice);
+        self.shape.chosen |= meaning == Meaning::Enter(Place::Choice);
         if meaning == Meaning::Error && !matches!(byte, b'n' | b'f') {
             seen.error = true;
         }
@@ -331,7 +342,7 @@ impl Scanner {
 
     fn enter(&mut self, byte: u8, seen: &mut Seen) {
         let meaning = std::mem::replace(&mut self.meaning, Meaning::Nothing);
-        self.chosen |= meaning == Meaning::Enter(Place::Choice);
+        self.shape.chosen |= meaning == Meaning::Enter(Place::Choice);
         let place = match (meaning, byte) {
             _ if self.open == 0 => Some(if byte == b'{' { Place::Body } else { Place::Bodies }),
             (Meaning::Enter(place), _) if place.is_list() == (byte == b'[') => Some(place),
@@ -342,14 +353,14 @@ impl Scanner {
         if let Some((place, slot)) = place.zip(self.places.get_mut(self.open)) {
             *slot = place;
             self.open += 1;
-            self.listed |= place == Place::Choices;
+            self.shape.listed |= place == Place::Choices;
             self.await_next();
             return;
         }
         self.skipped = 1;
         match meaning {
             Meaning::Usage if byte == b'{' => {
-                self.reported |= self.open == 1;
+                self.shape.reported |= self.open == 1;
                 self.usage = Some(vec![byte]);
             }
             Meaning::Error => seen.error = true,

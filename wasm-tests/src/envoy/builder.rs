@@ -247,7 +247,7 @@ impl Builder {
             Some(binary) => binary,
             None => envoy_binary(self.version.as_deref())?,
         };
-        if (self.router.is_some() || self.control) && self.module.is_none() {
+        if (self.router.is_some() || self.control || !self.attempts.is_empty()) && self.module.is_none() {
             self.module = Some(module()?);
         }
         assert!(!self.clusters.is_empty(), "an Envoy needs a cluster");

@@ -215,7 +215,7 @@ fn router_filter(builder: &Builder, router: &Value) -> Value {
     wasm_filter(builder, "router", router)
 }
 
-/// The module in one of its roles. All have one VM.
+/// The module in one of its roles. Router and control have one VM; attempts have another.
 fn wasm_filter(builder: &Builder, role: &str, configuration: &Value) -> Value {
     let configuration = match builder.form {
         Form::Struct => json!({"@type": "type.googleapis.com/google.protobuf.Struct", "value": configuration}),
@@ -229,7 +229,7 @@ fn wasm_filter(builder: &Builder, role: &str, configuration: &Value) -> Value {
         "failure_policy": "FAIL_RELOAD",
         "allow_on_headers_stop_iteration": true,
         "configuration": configuration,
-        "vm_config": {"vm_id": "llm_router", "runtime": "envoy.wasm.runtime.v8",
+        "vm_config": {"vm_id": if role == "attempt" { "llm_attempt" } else { "llm_router" }, "runtime": "envoy.wasm.runtime.v8",
             "environment_variables": {"host_env_keys": ["LLM_ROUTER_CONTROL_TOKEN"]},
             "code": {"local": {"filename": builder.module_path()}}},
     }})
