@@ -432,13 +432,8 @@ impl View {
     }
 
     /// Takes back what is reserved for a request that does not leave after all.
-    pub fn give_back(
-        &mut self,
-        store: &impl Store,
-        reservation: &Reservation,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.books.give_back(store, reservation, now)
+    pub fn give_back(&mut self, store: &impl Store, reserved: &Reservation, now: Timestamp) -> Result<(), StoreError> {
+        self.books.give_back(store, reserved, now)
     }
 
     /// Counts what a request cost as spent, instead of what was reserved for it.
