@@ -7,7 +7,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use llm_router::config;
-use llm_router::domain::{Api, BackendIndex, PerMille, RequestFacts, SplitMix64, TextSink, Timestamp, Tokens};
+use llm_router::domain::{Api, BackendIndex, Model, PerMille, RequestFacts, SplitMix64, TextSink, Timestamp, Tokens};
+use llm_router::learning::Length;
 use llm_router::protocol;
 use llm_router::routing::{Ask, Fleet, Strategy, Turns, plan};
 use llm_router::state::{Backends, Load, MemoryStore, View};
@@ -75,11 +76,16 @@ fn decision(strategy: Strategy, backends: usize) -> f64 {
             let sample = Duration::from_millis(300 + 10 * n as u64);
             record.response_time.observe(sample, backend.expected_response_time, now);
             (0..100).for_each(|answer| record.observe_answer(answer % 17 == n % 17, now));
+            for model in ["gpt-5", "gpt-5-mini", "m"] {
+                let (model, output) = (Model::from(model).tag(), Tokens(300 + n as u64));
+                record.lengths.learn(&Length { model, prompt: Tokens(900), output, ..Length::default() });
+            }
             record.set_load_at(0, Load { requests: n as u32 % 5, ..Load::default() });
         };
         view.change(&store, place, now, learn).unwrap();
     }
-    let facts = RequestFacts { max_output_tokens: Some(Tokens(400)), ..RequestFacts::default() };
+    let (model, max_output_tokens) = (Some(Model::from("m")), Some(Tokens(400)));
+    let facts = RequestFacts { model, max_output_tokens, ..RequestFacts::default() };
     let ask = Ask {
         facts: &facts,
         text: Tokens(900),

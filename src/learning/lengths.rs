@@ -75,8 +75,8 @@ impl Lengths {
     /// model, else of this model, else of this backend, else of chat models.
     pub fn expect(&self, model: ModelTag, prompt: Tokens) -> Expected {
         let of = |model| self.slots.iter().find(|slot| slot.model == model);
-        let slot = of(model).or_else(|| of(ModelTag::ANY));
-        slot.map_or_else(|| Slot::new(model).expect(prompt, self.median()), |slot| slot.expect(prompt, self.median()))
+        let (slot, prior) = (of(model).or_else(|| of(ModelTag::ANY)), self.median());
+        slot.map_or_else(|| Slot::foresee(prior), |slot| slot.expect(prompt, prior))
     }
 
     /// The median of all answers.
@@ -125,10 +125,15 @@ impl Lengths {
                 return self.slot(ModelTag::ANY);
             }
         }
-        let place = place.unwrap_or_else(|| {
-            self.slots.push(Slot::new(model));
-            self.slots.len() - 1
-        });
+        let place = match place {
+            Some(place) => place,
+            // Bytes of something else might leave no room.
+            None if self.slots.len() > MODELS => return None,
+            None => {
+                self.slots.push(Slot::new(model));
+                self.slots.len() - 1
+            }
+        };
         if self.slots.get(place)?.uses == u8::MAX {
             self.slots.iter_mut().for_each(|slot| slot.uses /= 2);
         }

@@ -37,9 +37,12 @@ impl Slot {
 
     /// What to expect of a prompt of so many tokens; `prior` is what its backend answers otherwise.
     pub(super) fn expect(&self, prompt: Tokens, prior: u32) -> Expected {
-        let output = self.median(prompt, prior).min(LONGEST);
-        let most = self.margin.of(output).min(LONGEST);
-        Expected { output: Tokens(output.into()), most: Tokens(most.into()), cached: self.cached.share() }
+        expected(self.median(prompt, prior), self.margin, self.cached)
+    }
+
+    /// What to expect of a model of which nothing is known yet.
+    pub(super) fn foresee(prior: u32) -> Expected {
+        expected(prior, Margin::PRIOR, Cached::default())
     }
 
     pub(super) fn learn(&mut self, length: &Length, output: u32, is_cut: bool, prior: u32) {
@@ -82,6 +85,12 @@ impl Slot {
         }
         Some(slot)
     }
+}
+
+fn expected(output: u32, margin: Margin, cached: Cached) -> Expected {
+    let output = output.min(LONGEST);
+    let most = margin.of(output).min(LONGEST);
+    Expected { output: Tokens(output.into()), most: Tokens(most.into()), cached: cached.share() }
 }
 
 /// `floor(2 · log2(prompt))`, from the least size on.

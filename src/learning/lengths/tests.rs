@@ -169,6 +169,7 @@ proptest! {
                 let expected = lengths.expect(answer.model, answer.prompt);
                 prop_assert!(expected.most.0 <= LONGEST.into() && expected.cached <= PerMille::ONE);
             }
+            prop_assert_eq!(Lengths::decode(&mut Decoder::new(&self::bytes(&lengths))), Some(lengths));
         }
     }
 }
