@@ -360,58 +360,6 @@ impl View {
         if self.books.is_open() { self.books.refresh(store, now) } else { Ok(()) }
     }
 
-<<<<<<< HEAD
-=======
-    /// Begins to keep accounts; without, nobody reads or writes the shared ledger.
-    pub fn open_books(&mut self, store: &impl Store) -> Result<(), StoreError> {
-        Members::create(store)?;
-        self.books.open(store)
-    }
-
-    /// All accounts, as last seen.
-    pub const fn ledger(&self) -> &Ledger {
-        self.books.ledger()
-    }
-
-    /// Reserves what a request may cost; see [`Books`].
-    pub fn reserve(
-        &mut self,
-        store: &impl Store,
-        lines: &[Line],
-        now: Timestamp,
-    ) -> Result<Result<Reservation, Shortage>, StoreError> {
-        self.seat(store, now)?;
-        self.books.reserve(store, lines, now)
-    }
-
-    /// Moves what is reserved for a request to where it went.
-    pub fn transfer(
-        &mut self,
-        store: &impl Store,
-        before: Option<Reservation>,
-        lines: &[Line],
-        now: Timestamp,
-    ) -> (Reservation, Result<(), StoreError>) {
-        self.books.transfer(store, before, lines, now)
-    }
-
-    /// Takes back what is reserved for a request that does not leave after all.
-    pub fn give_back(&mut self, store: &impl Store, reserved: &Reservation, now: Timestamp) -> Result<(), StoreError> {
-        self.books.give_back(store, reserved, now)
-    }
-
-    /// Counts what a request cost as spent, instead of what was reserved for it.
-    pub fn settle(
-        &mut self,
-        store: &impl Store,
-        reservation: &Reservation,
-        spent: Spent,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.books.settle(store, reservation, spent, now)
-    }
-
->>>>>>> decide
     fn beat(&mut self, store: &impl Store, now: Timestamp) -> Result<(), StoreError> {
         let dead = self.members.heartbeat(store, now)?;
         self.heartbeat = now;

@@ -187,9 +187,9 @@ fn day(library: &Library, requests: usize, seed: u64) -> Vec<Asked<'_>> {
             conversations.push(Conversation { messages: vec![library.text(matter, prompt, &mut rng)] });
             let number = conversations.len() - 1;
             if slot < open.len() {
-                open[slot] = number
+                open[slot] = number;
             } else {
-                open.push(number)
+                open.push(number);
             }
             asked.conversation = number;
         } else {

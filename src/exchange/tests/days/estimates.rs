@@ -18,7 +18,7 @@ const fn nature(id: &'static str, tokenizer: Tokenizer, verbosity: f64) -> Natur
     Nature { id, tokenizer, verbosity, first_token, tokens_per_second, failures: 0, outage: None, caches: false }
 }
 
-/// Dollars for a million tokens, as GPT-4o, Claude Sonnet, GPT-4o mini and DeepSeek V3 cost when they came out.
+/// Dollars for a million tokens, as GPT-4o, Claude Sonnet, GPT-4o mini and `DeepSeek` V3 cost when they came out.
 fn config() -> serde_json::Value {
     let priced = |input: f64, cached: f64, output: f64| {
         json!({

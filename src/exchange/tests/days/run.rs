@@ -203,7 +203,7 @@ impl Asked<'_> {
         for (n, pieces) in self.messages.iter().enumerate() {
             let role = if n == 0 { "system" } else { ["assistant", "user"][n % 2] };
             write!(body, "{}{{\"role\":\"{role}\",\"content\":\"", if n > 0 { "," } else { "" }).expect("written");
-            pieces.iter().for_each(|piece| body.push_str(&piece.escaped));
+            body.extend(pieces.iter().map(|piece| &*piece.escaped));
             body.push_str("\"}");
         }
         body.push_str("]}");

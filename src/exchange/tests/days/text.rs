@@ -49,14 +49,14 @@ impl Library {
 
     /// A text of about so many tokens: lines that follow each other somewhere.
     pub(super) fn text(&self, matter: Matter, tokens: f64, rng: &mut impl Rng) -> Vec<&Piece> {
-        let shelf = match matter {
+        let lines = match matter {
             Matter::English => &self.english,
             Matter::Code => &self.code,
             Matter::Json => &self.json,
             Matter::Languages => &self.languages,
         };
         let (mut text, mut sum) = (Vec::new(), 0.0);
-        for piece in shelf.iter().cycle().skip(rng.below(shelf.len())) {
+        for piece in lines.iter().cycle().skip(rng.below(lines.len())) {
             // The last one is taken if that is nearer than to leave it.
             let next = sum + f64::from(piece.o200k);
             if !text.is_empty() && next - tokens > tokens - sum {
