@@ -35,8 +35,8 @@ impl Estimate {
 pub fn estimate(backend: &Backend, record: &Record, facts: &RequestFacts, text: Tokens) -> Estimate {
     let input = input_tokens(record, facts, text);
     let expected = record.lengths.expect(facts.model_tag(), facts.prompt_tokens(text));
-    let cached = u128::from(input.0) * u128::from(expected.cached.get()) / 1_000;
-    let cached_input = Tokens(u64::try_from(cached).unwrap_or(u64::MAX));
+    // No more than 2^24 prompt tokens, times 1,000 at most.
+    let cached_input = Tokens(input.0 * u64::from(expected.cached.get()) / 1_000);
     let output = match facts.api {
         Api::Embeddings => Tokens(0),
         _ => facts.max_output_tokens.map_or(expected.output, |most| most.min(expected.output)),

@@ -158,6 +158,9 @@ impl Cached {
     }
 
     pub(super) fn share(self) -> PerMille {
+        if self.cached == 0 {
+            return PerMille::default();
+        }
         let thousandths = u64::from(self.cached) * 1_000 / u64::from(self.prompts.max(1));
         PerMille::new(thousandths.min(1_000) as u16)
     }

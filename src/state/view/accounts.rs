@@ -20,7 +20,7 @@ impl View {
         self.books.ledger()
     }
 
-    /// Reserves what a request may cost; see [`Books`].
+    /// Reserves what a request may cost; see [`Books`](crate::state::Books).
     pub fn reserve(
         &mut self,
         store: &impl Store,
