@@ -190,12 +190,10 @@ fn is_foreign(headers: &[(String, Vec<u8>)], token: &Token) -> bool {
         || find(headers, "sec-fetch-site").is_some_and(|site| site == b"cross-site")
 }
 
-/// Whether the host of an origin is an address, or the name that means this machine everywhere. What ends in a number is
-/// no name to a browser.
+/// Whether the host of an origin is an address, or the name that means this machine everywhere. No name is all digits.
 fn cannot_be_rebound(origin: &[u8]) -> bool {
     let host = origin.split(|&b| b == b':').next().unwrap_or_default();
-    let last = host.rsplit(|&b| b == b'.').next().unwrap_or_default();
-    let is_number = !last.is_empty() && last.iter().all(u8::is_ascii_digit);
+    let is_number = host.iter().all(|b| matches!(b, b'0'..=b'9' | b'.'));
     origin.starts_with(b"[") || is_number || host.eq_ignore_ascii_case(b"localhost")
 }
 

@@ -60,7 +60,9 @@ impl Reply {
         };
         headers.extend([("cache-control", "no-store"), ("x-content-type-options", "nosniff")]);
         headers.extend(self.allow.map(|method| ("allow", method)));
-        headers.extend((self.status == 401).then_some(("www-authenticate", "Bearer")));
+        if self.status == 401 {
+            headers.push(("www-authenticate", "Bearer"));
+        }
         headers
     }
 

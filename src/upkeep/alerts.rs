@@ -128,7 +128,9 @@ impl Alarms {
         if fails != self.failing || delivery == Delivery::Refused {
             let level = if delivery == Delivery::Delivered { LogLevel::Info } else { LogLevel::Warn };
             let mut fields = vec![("event", "alert_delivery".to_owned()), ("result", result.name().to_owned())];
-            fields.extend(status.map(|status| ("status", status.to_string())));
+            if let Some(status) = status {
+                fields.push(("status", status.to_string()));
+            }
             cx.log(level, &fields);
         }
         self.failing = fails;

@@ -7,6 +7,7 @@ use crate::routing::most;
 use crate::state::{AccountKey, Ledger, Line, Record};
 
 /// Whether a backend may be asked without reserve. One that is merely busy may be.
+#[inline(never)]
 pub(super) fn is_available(backend: &Backend, record: &Record, ledger: &Ledger, now: Timestamp) -> bool {
     alerts::is_available(backend, record, now) && is_solvent(backend, record, ledger, now)
 }
