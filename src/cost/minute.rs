@@ -25,15 +25,16 @@ impl Minute {
     /// All that came in the minute before a moment.
     #[inline(never)]
     pub fn used(&self, now: Timestamp) -> u64 {
-        self.live(now).map(|(_, amount)| amount).sum()
+        sum(&self.live(now))
     }
 
     /// Whether so much more is within the limit; if not, when it will be. More than the limit is let through alone, or
     /// it would never be.
     #[inline(never)]
     pub fn room(&self, next: u64, limit: u64, now: Timestamp) -> Result<(), Timestamp> {
-        let mut used = self.used(now);
-        for (slot, amount) in self.live(now) {
+        let live = self.live(now);
+        let mut used = sum(&live);
+        for (slot, amount) in live {
             if used == 0 || used.saturating_add(next) <= limit {
                 break;
             }
@@ -48,28 +49,29 @@ impl Minute {
     /// Takes note of so much.
     #[inline(never)]
     pub fn add(&mut self, amount: u64, now: Timestamp) {
-        let mut live: Vec<_> = self.live(now).collect();
+        let mut live = self.live(now);
         let slot = slot(now);
         let place = live.partition_point(|&(past, _)| past < slot);
         match live.get_mut(place) {
             Some((same, sum)) if *same == slot => *sum = sum.saturating_add(amount),
             _ => live.insert(place, (slot, amount)),
         }
-        *self = Self::of(live);
+        *self = Self::of(&live);
     }
 
     /// What was expected to be so much turned out to be another amount. It counts when it was asked for.
     pub fn correct(&mut self, expected: u64, actual: u64, at: Timestamp) {
         let at = slot(at);
-        let corrected = self.slots().map(|(slot, sum)| {
-            (slot, if slot == at { sum.saturating_sub(expected).saturating_add(actual) } else { sum })
-        });
-        *self = Self::of(corrected);
+        let mut slots = self.slots();
+        if let Some((_, sum)) = slots.iter_mut().find(|(slot, _)| *slot == at) {
+            *sum = sum.saturating_sub(expected).saturating_add(actual);
+            *self = Self::of(&slots);
+        }
     }
 
     /// Whether nothing came in the last minute.
     pub fn is_idle(&self, now: Timestamp) -> bool {
-        self.live(now).next().is_none()
+        self.live(now).is_empty()
     }
 
     /// Appends it.
@@ -83,28 +85,37 @@ impl Minute {
     }
 
     /// Of half seconds in their order.
-    fn of(slots: impl IntoIterator<Item = (u64, u64)>) -> Self {
-        let (mut out, mut last) = (Encoder::with_capacity(0), 0);
-        for (slot, amount) in slots {
+    #[inline(never)]
+    fn of(slots: &[(u64, u64)]) -> Self {
+        let (mut out, mut last) = (Encoder::with_capacity(4 * slots.len()), 0);
+        for &(slot, amount) in slots {
             out.number(slot.saturating_sub(last)).number(amount);
             last = slot;
         }
         Self(out.finish())
     }
 
-    fn slots(&self) -> impl Iterator<Item = (u64, u64)> {
-        let (mut from, mut slot) = (Decoder::new(&self.0), 0_u64);
-        std::iter::from_fn(move || {
-            slot = slot.saturating_add(from.number()?);
+    #[inline(never)]
+    fn slots(&self) -> Vec<(u64, u64)> {
+        let (mut slots, mut from, mut slot) = (Vec::new(), Decoder::new(&self.0), 0_u64);
+        while let (Some(later), Some(amount)) = (from.number(), from.number()) {
+            slot = slot.saturating_add(later);
             // So that no sum of them is too large.
-            Some((slot, from.number()?.min(u32::MAX.into())))
-        })
+            slots.push((slot, amount.min(u32::MAX.into())));
+        }
+        slots
     }
 
-    fn live(&self, now: Timestamp) -> impl Iterator<Item = (u64, u64)> {
-        let now = slot(now);
-        self.slots().filter(move |&(past, _)| is_live(past, now))
+    #[inline(never)]
+    fn live(&self, now: Timestamp) -> Vec<(u64, u64)> {
+        let (mut slots, now) = (self.slots(), slot(now));
+        slots.retain(|&(past, _)| is_live(past, now));
+        slots
     }
+}
+
+fn sum(slots: &[(u64, u64)]) -> u64 {
+    slots.iter().map(|(_, amount)| amount).sum()
 }
 
 const fn slot(at: Timestamp) -> u64 {
