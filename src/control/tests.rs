@@ -563,12 +563,8 @@ fn alerts_are_shown_as_the_leader_left_them_by_every_worker() {
     assert_eq!(rig.get(0, "/alerts"), json!({"active": [], "recent": []}));
     let terms = Terms { is_sent: false, min_interval: Duration::ZERO };
     let open = |id| Reading {
-        kind: AlertKind::BreakerOpened,
-        backend: Some(id),
-        sign: Sign::Bad,
         cause: Cause::Trip(TripReason::ByHand),
-        value: 2_000,
-        threshold: 2_000,
+        ..Reading::new(AlertKind::BreakerOpened, Some(id), Sign::Bad, 2_000, 2_000)
     };
     let mut board = Board::default();
     let at = |seconds| rig.world.now().after(Duration::from_secs(seconds));

@@ -1,7 +1,7 @@
 //! When the spending of a budget is worth telling somebody.
 
 use super::Account;
-use crate::domain::{Limits, PerMille, Span, Timestamp};
+use crate::domain::{Limits, PerMille, PicoUsd, Span, Timestamp};
 
 /// A share of a budget that was spent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -12,6 +12,8 @@ pub struct Crossing {
     pub since: Timestamp,
     /// The threshold.
     pub threshold: PerMille,
+    /// Thousandths of the budget that are spent.
+    pub spent: u64,
 }
 
 /// The thresholds that what is spent has reached in the present windows, each once; what is only reserved does not count.
@@ -22,13 +24,12 @@ pub fn budget_alerts(
     now: Timestamp,
 ) -> impl Iterator<Item = Crossing> {
     Span::ALL.into_iter().flat_map(move |span| {
-        let (limit, spending) = (limits.budget(span), account.spending(span, now));
-        let spent = u128::from(spending.spent().0) * 1_000;
-        let is_reached = move |threshold: &PerMille| {
-            limit.is_some_and(|limit| spent >= u128::from(threshold.get()) * u128::from(limit.0.max(1)))
-        };
-        let reached = thresholds.iter().copied().filter(is_reached);
-        reached.map(move |threshold| Crossing { span, since: spending.starts_at(span), threshold })
+        let spending = account.spending(span, now);
+        // Rounded down: a threshold is reached where all of it is spent.
+        let share = |limit: PicoUsd| u128::from(spending.spent().0) * 1_000 / u128::from(limit.0.max(1));
+        let spent = limits.budget(span).map_or(0, |limit| u64::try_from(share(limit)).unwrap_or(u64::MAX));
+        let reached = thresholds.iter().copied().filter(move |threshold| u64::from(threshold.get()) <= spent);
+        reached.map(move |threshold| Crossing { span, since: spending.starts_at(span), threshold, spent })
     })
 }
 
@@ -37,7 +38,6 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::domain::PicoUsd;
 
     fn at(hours: u64) -> Timestamp {
         Timestamp::from_micros((20_000 * 24 + hours) * 3_600_000_000)
@@ -49,9 +49,11 @@ mod tests {
             Limits { hourly_budget: Some(PicoUsd(100)), daily_budget: Some(PicoUsd(300)), ..Limits::default() };
         let (mut account, mut told) = (Account::default(), HashSet::new());
         let thresholds = [700, 900, 1_000].map(PerMille::new);
-        let news = |account: &Account, told: &mut HashSet<Crossing>, hours| {
+        let news = |account: &Account, told: &mut HashSet<(Span, Timestamp, PerMille)>, hours| {
             let all = budget_alerts(account, &limits, &thresholds, at(hours));
-            all.filter(|&crossing| told.insert(crossing)).map(|c| (c.span, c.threshold.get())).collect::<Vec<_>>()
+            all.filter(|&crossing| told.insert((crossing.span, crossing.since, crossing.threshold)))
+                .map(|c| (c.span, c.threshold.get()))
+                .collect::<Vec<_>>()
         };
         let mut spend = |amount, hours| {
             account.spend(PicoUsd(amount), at(hours));

@@ -3,6 +3,8 @@
 mod account;
 mod bill;
 mod crossing;
+mod drift;
+mod efficiency;
 mod minute;
 pub mod pacing;
 mod price;
@@ -11,6 +13,8 @@ mod spending;
 pub use account::{Account, Claim, Shortage};
 pub use bill::{Bill, Heard};
 pub use crossing::{Crossing, budget_alerts};
+pub use drift::{ACCEPTED_AFTER, Drift};
+pub use efficiency::{Purchase, Purchases};
 pub use minute::Minute;
 pub use price::price_of;
 pub use spending::Spending;

@@ -7,7 +7,7 @@
 use super::Context;
 use super::router::{Route, Router};
 use crate::config::{Config, OnExhausted};
-use crate::cost::{Bill, Claim, Heard, Shortage, pacing};
+use crate::cost::{Bill, Claim, Heard, Purchase, Shortage, pacing};
 use crate::domain::{Api, Backend, BackendIndex, Ending, Failure, Limits, PicoUsd, Timestamp, Tokens};
 use crate::host::Host;
 use crate::metrics::Metric;
@@ -43,8 +43,8 @@ pub(super) fn is_limited(config: &Config) -> bool {
 }
 
 impl Router {
-    /// What a request asks of each account that it touches, were it to go to this backend. That of all requests is
-    /// always among them, limited or not, so that it is known what is spent.
+    /// What a request asks of each account that it touches, were it to go to this backend. That of all requests and
+    /// the backend's are always among them, limited or not, so that it is known what is spent.
     #[inline(never)]
     fn lines(
         &self,
@@ -69,9 +69,7 @@ impl Router {
         if let Some(tenant) = tenant {
             lines.push(line(tenant, cost.pacing));
         }
-        if backend.limits.is_any() {
-            lines.push(line((AccountKey::of_backend(&backend.id), backend.limits), false));
-        }
+        lines.push(line((AccountKey::of_backend(&backend.id), backend.limits), false));
         lines
     }
 }
@@ -198,10 +196,15 @@ impl<H: Host> Context<'_, H> {
     /// What a request cost is spent, instead of what was reserved for it.
     #[inline(never)]
     pub(super) fn settle(&mut self, route: &mut Route, index: BackendIndex, due: &Due<'_>, now: Timestamp) {
-        let Some(reservation) = route.reservation.take() else { return };
-        let Some(backend) = self.router.backend(index) else { return self.give_back(Some(*reservation), now) };
+        let reservation = route.reservation.take();
+        let Some(backend) = self.router.backend(index) else {
+            return self.give_back(reservation.map(|reservation| *reservation), now);
+        };
         let prompt = self.router.estimate(self.view, route, index).input;
         let bill = due.bill(backend, route, prompt);
+        let well = if due.ending == Ending::Success { bill.cost } else { PicoUsd(0) };
+        self.view.auditor().pay(Purchase { spent: bill.cost, well }, now);
+        let Some(reservation) = reservation else { return };
         if bill.estimated {
             self.host.record(Metric::UsageEstimated(index), 1);
         }

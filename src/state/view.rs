@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::auditor::Auditor;
 use super::books::{Books, Reservation, Spent};
 use super::journal::{self, Journal, Page};
 use super::ledger::{Ledger, Line};
@@ -101,6 +102,7 @@ pub struct View {
     configurations: u64,
     books: Books,
     journal: Journal,
+    auditor: Auditor,
     /// Which of them watches for alerts.
     watch: Keeper,
 }
@@ -118,6 +120,7 @@ impl View {
             transitions: Vec::new(),
             configurations: 0,
             journal: Journal::new(name),
+            auditor: Auditor::default(),
             watch: Keeper::default(),
         }
     }
@@ -184,6 +187,16 @@ impl View {
     /// The last decisions of this VM.
     pub const fn journal(&mut self) -> &mut Journal {
         &mut self.journal
+    }
+
+    /// What this VM sees of money.
+    pub const fn auditor(&mut self) -> &mut Auditor {
+        &mut self.auditor
+    }
+
+    /// Adds what this VM saw of money to what all know. To be called at every tick.
+    pub fn write_audit(&mut self, store: &impl Store, now: Timestamp) -> Result<(), StoreError> {
+        self.auditor.tick(store, now)
     }
 
     /// Shows others this VM's last decisions. To be called at every tick.

@@ -10,12 +10,12 @@ use super::pace::{Pace, UnderWay};
 use super::{Answer, Cx, Lookout};
 use crate::alerts::{
     Alert, AlertKind, Batch, Board, Changes, Delivery, KEY, Reading, Sent, TIMEOUT, Terms, admin, availability,
-    is_available, letter, of_backend,
+    budgets, drift, is_available, letter, of_backend,
 };
 use crate::config::{LogLevel, Webhook};
 use crate::host::Host;
 use crate::metrics::{DeliveryResult, Internal, Metric};
-use crate::state::update;
+use crate::state::{audited, update};
 
 /// How often the figures are looked at.
 const INTERVAL: Duration = Duration::from_millis(250);
@@ -60,10 +60,16 @@ impl Alarms {
             let each = AlertKind::ALL.into_iter().flat_map(|alert| [true, false].map(|raised| (alert, raised)));
             each.for_each(|(alert, raised)| _ = cx.host.read(Metric::Alerts { alert, raised }));
         }
+        let now = cx.now;
         let alerts = &cx.router.config().alerts;
         let terms = Terms { is_sent: alerts.webhook.is_some(), min_interval: alerts.min_interval };
-        let readings = readings(cx, lookout);
-        let (over, may_send, now) = (self.over, self.under_way.is_none(), cx.now);
+        let audits: Vec<_> =
+            cx.router.places().map(|(_, backend, _)| (backend, audited(cx.host, &backend.id))).collect();
+        let mut readings = readings(cx, lookout);
+        for (backend, models) in &audits {
+            readings.extend(models.iter().filter_map(|model| drift(backend, model, now)));
+        }
+        let (over, may_send) = (self.over, self.under_way.is_none());
         let seen = update(cx.host, KEY, |bytes| {
             // To write where there is nothing always succeeds, whoever else does; so nothing but that is done then.
             let Some(bytes) = bytes else { return (Some(Board::default().encode()), Seen::default()) };
@@ -166,6 +172,7 @@ fn readings<'a, H: Host>(cx: &Cx<'a, H>, lookout: Option<&Lookout>) -> Vec<Readi
         available += u64::from(is_available(backend, record, now));
         all += 1;
     }
+    readings.extend(budgets(router.config(), cx.view.ledger(), now));
     readings.push(availability(available, all, thresholds));
     readings.extend(lookout.map(|lookout| {
         let (sight, holds) = lookout.sight(now);
@@ -183,7 +190,7 @@ fn tell<H: Host>(cx: &Cx<'_, H>, alert: &Alert) {
         ("event", "alert".to_owned()),
         ("alert", alert.kind.name().to_owned()),
         ("state", state.to_owned()),
-        ("severity", alert.kind.severity().name().to_owned()),
+        ("severity", alert.severity().name().to_owned()),
         ("backend", alert.backend.as_deref().unwrap_or_default().to_owned()),
         ("message", alert.message()),
     ];

@@ -27,14 +27,14 @@ pub use answer::Answer;
 
 use std::sync::Arc;
 
-use crate::config::{Config, LogLevel};
+use crate::config::{Config, LogLevel, Tenant};
 use crate::domain::{Backend, BackendIndex, PerMille, Span, Timestamp, Tokens};
 use crate::exchange::Router;
 use crate::health::BreakerPhase;
 use crate::host::Host;
 use crate::logging;
-use crate::metrics::{Internal, Method, Metric, Status};
-use crate::state::{AccountKey, Place, Record, View, WaitingList};
+use crate::metrics::{Internal, Method, Metric, Status, TenantIndex};
+use crate::state::{AccountKey, Ledger, Place, Record, View, WaitingList};
 use alerts::Alarms;
 use discovery::Discovery;
 use lookout::Lookout;
@@ -85,7 +85,7 @@ impl Upkeep {
             host.record(Metric::InternalErrors(Internal::SharedData), 1);
         }
         router.announce(view, host);
-        if view.write_journal(host).is_err() {
+        if view.write_journal(host).is_err() || view.write_audit(host, now).is_err() {
             host.record(Metric::InternalErrors(Internal::SharedData), 1);
         }
         if !view.leads() {
@@ -143,11 +143,7 @@ fn show(router: &Router, view: &View, host: &impl Host, now: Timestamp) {
     if let Ok(Some(depth)) = WaitingList::depth(host, now) {
         host.record(Metric::QueueDepth, depth as u64);
     }
-    if let Some(account) = view.ledger().account(AccountKey::ALL) {
-        for span in Span::ALL {
-            host.record(Metric::BudgetSpent(span), account.spending(span, now).spent().micro_usd());
-        }
-    }
+    show_spending(router.config(), view.ledger(), host, now);
     for (index, backend, place) in router.places() {
         let record = view.record(place);
         host.record(Metric::InFlight(index), record.in_flight().into());
@@ -161,6 +157,23 @@ fn show(router: &Router, view: &View, host: &impl Host, now: Timestamp) {
         if let Some(share) = record.quota.headroom(&record.demand(Tokens(0)), now) {
             host.record(Metric::QuotaRemaining(index), PerMille::from_ratio(share).get().into());
         }
+    }
+}
+
+/// Of each account what it spent, once it has spent anything.
+fn show_spending(config: &Config, ledger: &Ledger, host: &impl Host, now: Timestamp) {
+    let show = |key, metric: &dyn Fn(Span) -> Metric| {
+        let Some(account) = ledger.account(key) else { return };
+        for span in Span::ALL {
+            host.record(metric(span), account.spending(span, now).spent().micro_usd());
+        }
+    };
+    show(AccountKey::ALL, &Metric::BudgetSpent);
+    for (backend, index) in config.backends.iter().zip((0..).map(BackendIndex)) {
+        show(AccountKey::of_backend(&backend.id), &|span| Metric::BackendSpent(index, span));
+    }
+    for (tenant, index) in config.cost.tenants.iter().zip((0..).map(TenantIndex)) {
+        show(AccountKey::of_tenant(&tenant.name), &|span| Metric::TenantSpent(index, span));
     }
 }
 
@@ -199,9 +212,15 @@ pub fn retire(gone: &Config, newer: Option<&Config>, host: &impl Host) {
             rest(index, 0, host);
         }
     }
+    let remains = |old: &Tenant| newer.is_some_and(|config| config.cost.tenants.iter().any(|new| new.name == old.name));
+    for (tenant, index) in gone.cost.tenants.iter().zip((0..).map(TenantIndex)) {
+        if !remains(tenant) {
+            Span::ALL.into_iter().for_each(|span| host.record(Metric::TenantSpent(index, span), 0));
+        }
+    }
 }
 
-/// The gauges of a backend that is gone: nothing is wrong there.
+/// The gauges of a backend that is gone: nothing is wrong there, and nothing is spent.
 fn rest(index: BackendIndex, in_flight: u32, host: &impl Host) {
     host.record(Metric::InFlight(index), in_flight.into());
     host.record(Metric::BreakerState(index), BreakerPhase::Closed.code().into());
@@ -209,6 +228,7 @@ fn rest(index: BackendIndex, in_flight: u32, host: &impl Host) {
     host.record(Metric::ErrorRate(index), 0);
     host.record(Metric::Health(index), PerMille::ONE.get().into());
     host.record(Metric::QuotaRemaining(index), PerMille::ONE.get().into());
+    Span::ALL.into_iter().for_each(|span| host.record(Metric::BackendSpent(index, span), 0));
 }
 
 /// What the work of one moment has at hand.

@@ -1,0 +1,266 @@
+//! How money is spent and how providers count, over all workers: beside the records, since nothing is decided by it.
+//!
+//! What a VM sees it keeps, and adds to what all know a few times a second: no request waits for it, and where it cannot
+//! be written it is later. Of models, which clients name, there are few for each backend, by the hash of their names; what
+//! is shown of a name is short and harmless.
+
+use std::hash::Hasher;
+use std::time::Duration;
+
+use super::outcome::Counted;
+use super::store::{Store, StoreError, update};
+use crate::cost::{Drift, Purchase, Purchases};
+use crate::domain::{Decoder, Encoder, Fnv, Timestamp};
+
+/// The layout's version.
+const VERSION: u8 = 1;
+
+/// The key of what was spent.
+const PURCHASES: &str = "llm-router/1/purchases";
+
+/// How often what this VM saw is written.
+const INTERVAL: Duration = Duration::from_millis(250);
+
+/// Answers that are judged between two writings. More of them would not say more.
+const MOST_SAMPLES: usize = 256;
+
+/// Models that are told apart at each backend.
+const MODELS: usize = 8;
+
+/// A model that nobody has asked for so long makes room for another one.
+const IDLE: Duration = Duration::from_secs(3_600);
+
+/// What is shown of a model's name, in characters.
+const SHOWN: usize = 40;
+
+/// Prompts with a smaller estimate say more of the framing of messages than of the tokens.
+const TOO_SHORT: u64 = 16;
+
+/// What this VM has seen and not written yet.
+#[derive(Debug, Default)]
+pub struct Auditor {
+    samples: Vec<Sample>,
+    purchases: Purchases,
+    written: Timestamp,
+}
+
+#[derive(Debug)]
+struct Sample {
+    backend: Box<str>,
+    model: Option<Box<str>>,
+    counted: Counted,
+}
+
+/// How a backend counts the prompts to one model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audited {
+    hash: u64,
+    /// What is shown of the model's name; empty where none was named.
+    pub model: Box<str>,
+    /// When it was last seen.
+    last: Timestamp,
+    /// What was reported for each token that was estimated.
+    pub drift: Drift,
+}
+
+impl Auditor {
+    /// Takes note of how a provider counted a prompt.
+    pub fn count(&mut self, backend: &str, model: Option<Box<str>>, counted: Counted) {
+        let says_much = counted.estimated.0 >= TOO_SHORT && counted.reported.0 > 0;
+        if says_much && self.samples.len() < MOST_SAMPLES {
+            self.samples.push(Sample { backend: backend.into(), model, counted });
+        }
+    }
+
+    /// Takes note of what an answer cost.
+    pub fn pay(&mut self, purchase: Purchase, now: Timestamp) {
+        if purchase != Purchase::default() {
+            self.purchases.add(purchase, now);
+        }
+    }
+
+    /// Writes what is new, a few times a second. To be called at every tick.
+    pub(super) fn tick(&mut self, store: &impl Store, now: Timestamp) -> Result<(), StoreError> {
+        let waits = self.written <= now && now.since(self.written) < INTERVAL;
+        if waits || (self.samples.is_empty() && self.purchases.is_empty()) {
+            return Ok(());
+        }
+        self.written = now;
+        if !self.purchases.is_empty() {
+            let is_written = update(store, PURCHASES, |bytes| {
+                // To write where there is nothing always succeeds, whoever else does; so nothing but that is done then.
+                let Some(bytes) = bytes else { return (Some(Vec::new()), false) };
+                let mut all = Purchases::decode(bytes);
+                all.merge(&self.purchases, now);
+                (Some(all.encode()), true)
+            })?;
+            if is_written {
+                self.purchases = Purchases::default();
+            }
+        }
+        while let Some(last) = self.samples.last() {
+            let backend = last.backend.clone();
+            let is_written = update(store, &key(&backend), |bytes| {
+                let Some(bytes) = bytes else { return (Some(Vec::new()), false) };
+                let mut all = decode(bytes);
+                for sample in self.samples.iter().filter(|sample| sample.backend == backend) {
+                    observe(&mut all, sample, now);
+                }
+                (Some(encode(&all)), true)
+            })?;
+            if !is_written {
+                break;
+            }
+            self.samples.retain(|sample| sample.backend != backend);
+        }
+        Ok(())
+    }
+}
+
+/// What was spent in the last hours, by all workers.
+pub fn purchases(store: &impl Store) -> Purchases {
+    store.get(PURCHASES).ok().flatten().map_or_else(Purchases::default, |(bytes, _)| Purchases::decode(&bytes))
+}
+
+/// How a backend counts, model by model.
+pub fn audited(store: &impl Store, backend: &str) -> Vec<Audited> {
+    store.get(&key(backend)).ok().flatten().map_or_else(Vec::new, |(bytes, _)| decode(&bytes))
+}
+
+fn key(backend: &str) -> String {
+    format!("llm-router/1/audit/{backend}")
+}
+
+/// Where all places are taken by models that are asked for, another one is not judged.
+fn observe(all: &mut Vec<Audited>, sample: &Sample, now: Timestamp) {
+    let name = sample.model.as_deref().unwrap_or_default();
+    let mut fnv = Fnv::default();
+    fnv.write(name.as_bytes());
+    let hash = fnv.finish();
+    let place = all.iter().position(|audited| audited.hash == hash).or_else(|| {
+        let new = Audited { hash, model: shown(name), last: now, drift: Drift::default() };
+        if all.len() < MODELS {
+            all.push(new);
+            return Some(all.len() - 1);
+        }
+        let is_idle = |audited: &Audited| now < audited.last || now.since(audited.last) >= IDLE;
+        let place = all.iter().position(is_idle)?;
+        *all.get_mut(place)? = new;
+        Some(place)
+    });
+    if let Some(audited) = place.and_then(|place| all.get_mut(place)) {
+        audited.last = now;
+        audited.drift.observe(sample.counted.estimated.0, sample.counted.reported.0, now);
+    }
+}
+
+/// Of a name that a client has chosen: nothing that a log, a chat or a terminal takes for anything but text.
+fn shown(name: &str) -> Box<str> {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.:/".contains(c) { c } else { '_' };
+    name.chars().take(SHOWN).map(plain).collect()
+}
+
+fn encode(all: &[Audited]) -> Vec<u8> {
+    let mut out = Encoder::with_capacity(1 + 220 * all.len());
+    out.u8(VERSION);
+    for Audited { hash, model, last, drift } in all {
+        out.u64(*hash).text(model).time(*last);
+        drift.encode(&mut out);
+    }
+    out.finish()
+}
+
+/// Nothing where the bytes are of another layout.
+fn decode(bytes: &[u8]) -> Vec<Audited> {
+    let (mut from, mut all) = (Decoder::new(bytes), Vec::new());
+    if from.u8() == Some(VERSION) {
+        while let Some(audited) = one(&mut from) {
+            all.push(audited);
+        }
+    }
+    all.truncate(MODELS);
+    all
+}
+
+fn one(from: &mut Decoder<'_>) -> Option<Audited> {
+    Some(Audited { hash: from.u64()?, model: from.text()?.into(), last: from.time()?, drift: Drift::decode(from)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::{PicoUsd, Tokens};
+    use crate::routing::testing::at;
+    use crate::state::MemoryStore;
+
+    fn counted(estimated: u64, reported: u64) -> Counted {
+        Counted { estimated: Tokens(estimated), reported: Tokens(reported) }
+    }
+
+    fn models(store: &MemoryStore) -> Vec<String> {
+        audited(store, "a").iter().map(|audited| audited.model.to_string()).collect()
+    }
+
+    /// The first time the keys are made.
+    fn write(auditor: &mut Auditor, store: &MemoryStore, second: u64) {
+        for _ in 0..3 {
+            auditor.written = Timestamp::default();
+            auditor.tick(store, at(second)).expect("written");
+        }
+        assert!(auditor.samples.is_empty() && auditor.purchases.is_empty());
+    }
+
+    #[test]
+    fn what_workers_see_adds_up() {
+        let store = MemoryStore::default();
+        let mut workers = [Auditor::default(), Auditor::default()];
+        for second in 0..120 {
+            for worker in &mut workers {
+                worker.count("a", Some("gpt".into()), counted(1_000, 1_200));
+                worker.count("b", None, counted(1_000, 900));
+                worker.pay(Purchase { spent: PicoUsd(3), well: PicoUsd(2) }, at(second));
+                let _ = worker.tick(&store, at(second));
+            }
+        }
+        for worker in &mut workers {
+            write(worker, &store, 130);
+        }
+        assert_eq!(purchases(&store).of(24, at(130)), Purchase { spent: PicoUsd(720), well: PicoUsd(480) });
+        assert_eq!(models(&store), ["gpt"]);
+        let [b] = audited(&store, "b").try_into().expect("one");
+        assert_eq!((&*b.model, b.drift.recent(), b.drift.usual()), ("", 900_000, Some(900_000)));
+    }
+
+    #[test]
+    fn clients_that_name_many_models_take_no_more_room_and_nobody_elses() {
+        let (store, mut auditor) = (MemoryStore::default(), Auditor::default());
+        auditor.count("a", Some("gpt-4o".into()), counted(100, 100));
+        for n in 0..100 {
+            auditor.count("a", Some(format!("m{n}").into()), counted(100, 100));
+        }
+        auditor.count("a", Some("too short".into()), counted(15, 100));
+        write(&mut auditor, &store, 1);
+        assert_eq!(models(&store), ["gpt-4o", "m0", "m1", "m2", "m3", "m4", "m5", "m6"]);
+        for second in [3_000, 3_602] {
+            auditor.count("a", Some("gpt-4o".into()), counted(100, 100));
+            auditor.count("a", Some("<!channel>\n\u{202e}é".into()), counted(100, 100));
+            write(&mut auditor, &store, second);
+        }
+        assert_eq!(models(&store)[..3], ["gpt-4o", "__channel____", "m1"]);
+        (0..1_000).for_each(|_| auditor.count("a", Some("x".repeat(128).into()), counted(100, 100)));
+        assert_eq!(auditor.samples.len(), MOST_SAMPLES);
+        write(&mut auditor, &store, 9_000);
+        assert!(models(&store).contains(&"x".repeat(SHOWN)));
+        let (bytes, _) = store.get(&key("a")).expect("readable").expect("there");
+        assert!(bytes.len() < 2_000, "{} bytes", bytes.len());
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_lies_there_is_read(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            prop_assert!(decode(&bytes).len() <= MODELS);
+        }
+    }
+}
