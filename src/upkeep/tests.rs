@@ -10,11 +10,12 @@ use serde_json::{Value, json};
 
 use super::{Answer, Upkeep, farewell};
 use crate::config::{self, LogLevel};
-use crate::domain::{Backend, Failure, Timestamp, Tokens, Weight};
+use crate::domain::{Backend, BackendIndex, Failure, Span, Timestamp, Tokens, Weight};
 use crate::exchange::Router;
 use crate::health::{Component, Condition, Verdict};
 use crate::host::fake::{self, World};
 use crate::host::{CallId, Host};
+use crate::metrics::{Metric, TenantIndex};
 use crate::routing::testing::{at, backend};
 use crate::state::{Leaving, Outcome, Record, View, details};
 use crate::steering::Change;
