@@ -1,5 +1,6 @@
 //! What is wrong with a configuration: everything at once, each with its path.
 
+use std::collections::BinaryHeap;
 use std::fmt;
 
 /// Errors that are printed; more than these nobody reads, and a log line has its limits.
@@ -23,9 +24,8 @@ pub struct Errors(Vec<Problem>);
 
 impl Errors {
     /// These problems, sorted; there is at least one of them.
-    pub(super) fn new(mut problems: Vec<Problem>) -> Self {
-        problems.sort_unstable();
-        Self(problems)
+    pub(super) fn new(problems: Vec<Problem>) -> Self {
+        Self(BinaryHeap::from(problems).into_sorted_vec())
     }
 
     /// A single problem of the document as a whole.
