@@ -119,9 +119,13 @@ fn thresholds(reader: &mut Reader<'_, '_>) -> Vec<PerMille> {
     if shares.len() > MOST_THRESHOLDS {
         reader.problem(KEY, format!("{} thresholds; at most {MOST_THRESHOLDS} are possible", shares.len()));
     }
-    let mut thresholds: Vec<_> = shares.into_iter().map(PerMille::from_ratio).collect();
-    thresholds.sort_unstable();
-    thresholds.dedup();
+    let mut thresholds = Vec::new();
+    for share in shares.into_iter().map(PerMille::from_ratio) {
+        let place = thresholds.partition_point(|&other| other < share);
+        if thresholds.get(place) != Some(&share) {
+            thresholds.insert(place, share);
+        }
+    }
     thresholds
 }
 

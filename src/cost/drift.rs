@@ -125,7 +125,7 @@ impl Drift {
     pub fn recent(&self) -> u32 {
         // To sort them takes as much code as all of this file.
         let smaller = |ratio: u32| self.recent.iter().filter(|&&other| other < ratio).count();
-        let upper = self.recent.iter().copied().filter(|&ratio| smaller(ratio) <= RECENT / 2);
+        let upper = self.recent.iter().copied().filter(|&ratio| smaller(ratio) <= self.recent.len() / 2);
         upper.max().unwrap_or(0)
     }
 

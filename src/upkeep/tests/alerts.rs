@@ -341,8 +341,10 @@ fn a_provider_that_begins_to_count_otherwise_is_an_alert_until_it_stops_or_for_a
     answers(&mut rig, 50, 1_500);
     assert_eq!(
         messages(&rig),
-        ["a counts 1.5 tokens for each that is estimated in prompts to gpt_4, 1.041 before: what it bills has changed, \
-          or something is counted twice"]
+        [
+            "a counts 1.5 tokens for each that is estimated in prompts to gpt_4, 1.041 before: what it bills has changed, \
+          or something is counted twice"
+        ]
     );
     let body: Value = serde_json::from_str(&calls(&rig)[0].body).expect("JSON");
     assert_eq!((&body["alerts"][0]["model"], &body["alerts"][0]["backend_id"]), (&json!("gpt_4"), &json!("a")));
