@@ -20,6 +20,6 @@ mod tests;
 pub use alert::{Alert, AlertKind, Cause, Severity};
 pub use board::{Board, Changes, KEY, RECENT, STEADY, Terms};
 pub use letter::letter;
-pub use money::{budgets, drift};
+pub use money::{Payer, budgets, drift};
 pub use outbox::{Batch, Delivery, Outbox, Sent, TIMEOUT};
 pub use reading::{Reading, Sight, Sign, admin, availability, is_available, of_backend};

@@ -2,37 +2,37 @@
 
 use super::alert::AlertKind;
 use super::reading::{Reading, Sign};
-use crate::config::Config;
-use crate::cost::budget_alerts;
-use crate::domain::{Backend, Span, Timestamp};
-use crate::state::{AccountKey, Audited, Ledger};
+use crate::cost::{Account, budget_alerts};
+use crate::domain::{Backend, Limits, PerMille, Span, Timestamp};
+use crate::state::Audited;
+
+/// Who pays: a backend, by its id, a tenant, by its name, or all together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Payer<'a> {
+    /// Its id.
+    pub backend: Option<&'a str>,
+    /// Its name; empty where it is none.
+    pub tenant: &'a str,
+}
 
 /// The thresholds that what is spent has reached. Those that it has not are no figures at all: where a window turns, the
 /// alerts of the one before are about something that is gone.
-pub fn budgets<'a>(config: &'a Config, ledger: &Ledger, now: Timestamp) -> Vec<Reading<'a>> {
-    let cost = &config.cost;
-    let all = (AccountKey::ALL, None, "", &cost.limits);
-    let backends = config.backends.iter().map(|backend| {
-        let id = &*backend.id;
-        (AccountKey::of_backend(id), Some(id), "", &backend.limits)
-    });
-    let tenants = cost.tenants.iter().map(|tenant| {
-        let name = &*tenant.name;
-        (AccountKey::of_tenant(name), None, name, &tenant.limits)
-    });
-    let mut readings = Vec::new();
-    for (key, backend, name, limits) in std::iter::once(all).chain(backends).chain(tenants) {
-        let Some(account) = ledger.account(key) else { continue };
-        for reached in budget_alerts(account, limits, &cost.alert_thresholds, now) {
-            let kind = match reached.span {
-                Span::Hour => AlertKind::HourlyBudget,
-                Span::Day => AlertKind::DailyBudget,
-            };
-            let reading = Reading::new(kind, backend, Sign::Bad, reached.spent, reached.threshold.get().into());
-            readings.push(Reading { name, window: reached.since, ..reading });
-        }
-    }
-    readings
+pub fn budgets<'a>(
+    payer: Payer<'a>,
+    account: &Account,
+    limits: &Limits,
+    thresholds: &[PerMille],
+    now: Timestamp,
+) -> impl Iterator<Item = Reading<'a>> {
+    budget_alerts(account, limits, thresholds, now).map(move |reached| {
+        let kind = match reached.span {
+            Span::Hour => AlertKind::HourlyBudget,
+            Span::Day => AlertKind::DailyBudget,
+        };
+        let threshold = reached.threshold.get().into();
+        let reading = Reading::new(kind, payer.backend, Sign::Bad, reached.spent, threshold);
+        Reading { name: payer.tenant, window: reached.since, ..reading }
+    })
 }
 
 /// How a backend counts the prompts to a model, where that has jumped.

@@ -2,7 +2,7 @@
 
 use super::names::Named;
 use super::reader::Reader;
-use crate::domain::{Limits, PerMille, PicoUsd};
+use crate::domain::{Limits, MOST_TRACKED_HOURS, PerMille, PicoUsd};
 
 /// Tenants that a router may tell apart: each has an account in the value that all workers share.
 const MOST_TENANTS: usize = 128;
@@ -12,9 +12,6 @@ const MOST_THRESHOLDS: usize = 8;
 
 /// Those at which somebody is, unless the operator says otherwise.
 const THRESHOLDS: [PerMille; 3] = [PerMille::new(700), PerMille::new(900), PerMille::ONE];
-
-/// Hours over which is looked at most how well money was spent: a week.
-pub(crate) const MOST_TRACKED_HOURS: u64 = 168;
 
 /// Header names that would tell nothing of who is asking, or that a client may set.
 const NO_HEADER: &str = "a header's name is 1 to 64 characters of a-z, 0-9 and -, and does not begin with x-llm-";

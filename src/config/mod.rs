@@ -21,7 +21,6 @@ mod tests;
 mod tree;
 
 pub use alerts::{Alerts, Webhook};
-pub(crate) use cost::MOST_TRACKED_HOURS;
 pub use cost::{Cost, OnExhausted, Tenant};
 pub(crate) use discovered::{Found, discovered};
 pub use errors::{Errors, Problem};

@@ -3,8 +3,7 @@
 //! Efficiency is the share of the money that bought answers which ended well: what was paid for one that failed, broke
 //! off, or was given up by its client bought nothing. It is kept by the hours of the clock, as budgets are.
 
-use crate::config::MOST_TRACKED_HOURS;
-use crate::domain::{Decoder, Encoder, PerMille, PicoUsd, Span, Timestamp};
+use crate::domain::{Decoder, Encoder, MOST_TRACKED_HOURS, PerMille, PicoUsd, Span, Timestamp};
 
 /// The layout's version.
 const VERSION: u8 = 1;

@@ -266,8 +266,8 @@ impl Answer {
             outcome.prompt = self.route.understood.then_some(Counted { estimated: self.estimated(), reported });
             outcome.output = (facts_of.api != Api::Embeddings).then_some(output);
         }
-        if let Some(counted) = outcome.prompt {
-            cx.view.auditor().count(&backend.id, self.route.facts.model.take(), counted);
+        if let Some((counted, place)) = outcome.prompt.zip(cx.router.place(self.backend)) {
+            cx.view.auditor().count(place, self.route.facts.model.take(), counted);
         }
         cx.learn(self.backend, held, &outcome);
     }

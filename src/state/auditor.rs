@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::outcome::Counted;
 use super::store::{Store, StoreError, update};
+use super::view::Place;
 use crate::cost::{Drift, Purchase, Purchases};
 use crate::domain::{Decoder, Encoder, Fnv, Timestamp};
 
@@ -46,7 +47,7 @@ pub struct Auditor {
 
 #[derive(Debug)]
 struct Sample {
-    backend: Box<str>,
+    backend: Place,
     model: Option<Box<str>>,
     counted: Counted,
 }
@@ -65,10 +66,10 @@ pub struct Audited {
 
 impl Auditor {
     /// Takes note of how a provider counted a prompt.
-    pub fn count(&mut self, backend: &str, model: Option<Box<str>>, counted: Counted) {
+    pub fn count(&mut self, backend: Place, model: Option<Box<str>>, counted: Counted) {
         let says_much = counted.estimated.0 >= TOO_SHORT && counted.reported.0 > 0;
         if says_much && self.samples.len() < MOST_SAMPLES {
-            self.samples.push(Sample { backend: backend.into(), model, counted });
+            self.samples.push(Sample { backend, model, counted });
         }
     }
 
@@ -79,8 +80,13 @@ impl Auditor {
         }
     }
 
-    /// Writes what is new, a few times a second. To be called at every tick.
-    pub(super) fn tick(&mut self, store: &impl Store, now: Timestamp) -> Result<(), StoreError> {
+    /// Writes what is new, a few times a second; `id` is that of the backend at a place.
+    pub(super) fn tick<'a>(
+        &mut self,
+        store: &impl Store,
+        id: impl Fn(Place) -> &'a str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let waits = self.written <= now && now.since(self.written) < INTERVAL;
         if waits || (self.samples.is_empty() && self.purchases.is_empty()) {
             return Ok(());
@@ -99,8 +105,8 @@ impl Auditor {
             }
         }
         while let Some(last) = self.samples.last() {
-            let backend = last.backend.clone();
-            let is_written = update(store, &key(&backend), |bytes| {
+            let backend = last.backend;
+            let is_written = update(store, &key(id(backend)), |bytes| {
                 let Some(bytes) = bytes else { return (Some(Vec::new()), false) };
                 let mut all = decode(bytes);
                 for sample in self.samples.iter().filter(|sample| sample.backend == backend) {
@@ -193,7 +199,7 @@ mod tests {
     use super::*;
     use crate::domain::{PicoUsd, Tokens};
     use crate::routing::testing::at;
-    use crate::state::MemoryStore;
+    use crate::state::{MemoryStore, View};
 
     fn counted(estimated: u64, reported: u64) -> Counted {
         Counted { estimated: Tokens(estimated), reported: Tokens(reported) }
@@ -203,25 +209,35 @@ mod tests {
         audited(store, "a").iter().map(|audited| audited.model.to_string()).collect()
     }
 
-    /// The first time the keys are made.
-    fn write(auditor: &mut Auditor, store: &MemoryStore, second: u64) {
-        for _ in 0..3 {
-            auditor.written = Timestamp::default();
-            auditor.tick(store, at(second)).expect("written");
+    /// Two workers, and the places of backends a and b.
+    fn workers(store: &MemoryStore) -> ([View; 2], [Place; 2]) {
+        let mut workers = [View::new(1), View::new(2)];
+        let mut places = [Place::default(); 2];
+        for worker in &mut workers {
+            places = ["a", "b"].map(|id| worker.place(store, id).expect("placed"));
         }
-        assert!(auditor.samples.is_empty() && auditor.purchases.is_empty());
+        (workers, places)
+    }
+
+    /// The first time the keys are made.
+    fn write(worker: &mut View, store: &MemoryStore, second: u64) {
+        for _ in 0..3 {
+            worker.auditor().written = Timestamp::default();
+            worker.write_audit(store, at(second)).expect("written");
+        }
+        assert!(worker.auditor().samples.is_empty() && worker.auditor().purchases.is_empty());
     }
 
     #[test]
     fn what_workers_see_adds_up() {
         let store = MemoryStore::default();
-        let mut workers = [Auditor::default(), Auditor::default()];
+        let (mut workers, [a, b]) = workers(&store);
         for second in 0..120 {
             for worker in &mut workers {
-                worker.count("a", Some("gpt".into()), counted(1_000, 1_200));
-                worker.count("b", None, counted(1_000, 900));
-                worker.pay(Purchase { spent: PicoUsd(3), well: PicoUsd(2) }, at(second));
-                let _ = worker.tick(&store, at(second));
+                worker.auditor().count(a, Some("gpt".into()), counted(1_000, 1_200));
+                worker.auditor().count(b, None, counted(1_000, 900));
+                worker.auditor().pay(Purchase { spent: PicoUsd(3), well: PicoUsd(2) }, at(second));
+                worker.write_audit(&store, at(second)).expect("written");
             }
         }
         for worker in &mut workers {
@@ -235,26 +251,53 @@ mod tests {
 
     #[test]
     fn clients_that_name_many_models_take_no_more_room_and_nobody_elses() {
-        let (store, mut auditor) = (MemoryStore::default(), Auditor::default());
-        auditor.count("a", Some("gpt-4o".into()), counted(100, 100));
-        for n in 0..100 {
-            auditor.count("a", Some(format!("m{n}").into()), counted(100, 100));
-        }
-        auditor.count("a", Some("too short".into()), counted(15, 100));
-        write(&mut auditor, &store, 1);
+        let store = MemoryStore::default();
+        let ([mut worker, _], [a, _]) = workers(&store);
+        let count = |worker: &mut View, model: &str, estimated| {
+            worker.auditor().count(a, Some(model.into()), counted(estimated, 100));
+        };
+        count(&mut worker, "gpt-4o", 100);
+        (0..100).for_each(|n| count(&mut worker, &format!("m{n}"), 100));
+        count(&mut worker, "too short", 15);
+        write(&mut worker, &store, 1);
         assert_eq!(models(&store), ["gpt-4o", "m0", "m1", "m2", "m3", "m4", "m5", "m6"]);
         for second in [3_000, 3_602] {
-            auditor.count("a", Some("gpt-4o".into()), counted(100, 100));
-            auditor.count("a", Some("<!channel>\n\u{202e}é".into()), counted(100, 100));
-            write(&mut auditor, &store, second);
+            count(&mut worker, "gpt-4o", 100);
+            count(&mut worker, "<!channel>\n\u{202e}é", 100);
+            write(&mut worker, &store, second);
         }
         assert_eq!(models(&store)[..3], ["gpt-4o", "__channel____", "m1"]);
-        (0..1_000).for_each(|_| auditor.count("a", Some("x".repeat(128).into()), counted(100, 100)));
-        assert_eq!(auditor.samples.len(), MOST_SAMPLES);
-        write(&mut auditor, &store, 9_000);
+        (0..1_000).for_each(|_| count(&mut worker, &"x".repeat(128), 100));
+        assert_eq!(worker.auditor().samples.len(), MOST_SAMPLES);
+        write(&mut worker, &store, 9_000);
         assert!(models(&store).contains(&"x".repeat(SHOWN)));
         let (bytes, _) = store.get(&key("a")).expect("readable").expect("there");
         assert!(bytes.len() < 2_000, "{} bytes", bytes.len());
+    }
+
+    #[test]
+    fn what_cannot_be_written_now_is_written_later() {
+        let store = MemoryStore::default();
+        let ([mut worker, _], [a, _]) = workers(&store);
+        let broken = Broken;
+        worker.auditor().count(a, None, counted(100, 100));
+        worker.auditor().pay(Purchase { spent: PicoUsd(3), well: PicoUsd(3) }, at(0));
+        assert!(worker.write_audit(&broken, at(0)).is_err());
+        write(&mut worker, &store, 1);
+        assert_eq!((models(&store).len(), purchases(&store).of(1, at(1)).spent), (1, PicoUsd(3)));
+    }
+
+    /// Out of order.
+    struct Broken;
+
+    impl Store for Broken {
+        fn get(&self, _: &str) -> Result<Option<(Vec<u8>, u32)>, StoreError> {
+            Err(StoreError::Host)
+        }
+
+        fn set(&self, _: &str, _: &[u8], _: Option<u32>) -> Result<bool, StoreError> {
+            Err(StoreError::Host)
+        }
     }
 
     proptest! {

@@ -29,7 +29,7 @@ const BATCH: usize = 16;
 const BACKLOG: usize = 256;
 
 /// Where a backend's record lies in a [`View`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Place(usize);
 
 /// What a request held that ends.
@@ -196,7 +196,8 @@ impl View {
 
     /// Adds what this VM saw of money to what all know. To be called at every tick.
     pub fn write_audit(&mut self, store: &impl Store, now: Timestamp) -> Result<(), StoreError> {
-        self.auditor.tick(store, now)
+        let id = |place: Place| self.entries.get(place.0).map_or("", |entry| &entry.id);
+        self.auditor.tick(store, id, now)
     }
 
     /// Shows others this VM's last decisions. To be called at every tick.

@@ -9,13 +9,14 @@ use std::time::Duration;
 use super::pace::{Pace, UnderWay};
 use super::{Answer, Cx, Lookout};
 use crate::alerts::{
-    Alert, AlertKind, Batch, Board, Changes, Delivery, KEY, Reading, Sent, TIMEOUT, Terms, admin, availability,
+    Alert, AlertKind, Batch, Board, Changes, Delivery, KEY, Payer, Reading, Sent, TIMEOUT, Terms, admin, availability,
     budgets, drift, is_available, letter, of_backend,
 };
-use crate::config::{LogLevel, Webhook};
+use crate::config::{Config, LogLevel, Tenant, Webhook};
+use crate::domain::{Backend, Timestamp};
 use crate::host::Host;
 use crate::metrics::{DeliveryResult, Internal, Metric};
-use crate::state::{audited, update};
+use crate::state::{AccountKey, Ledger, audited, update};
 
 /// How often the figures are looked at.
 const INTERVAL: Duration = Duration::from_millis(250);
@@ -66,6 +67,7 @@ impl Alarms {
         let audits: Vec<_> =
             cx.router.places().map(|(_, backend, _)| (backend, audited(cx.host, &backend.id))).collect();
         let mut readings = readings(cx, lookout);
+        readings.extend(spending(cx.router.config(), cx.view.ledger(), now));
         for (backend, models) in &audits {
             readings.extend(models.iter().filter_map(|model| drift(backend, model, now)));
         }
@@ -160,6 +162,25 @@ impl Alarms {
     }
 }
 
+/// What is spent of each budget, as far as somebody is to know.
+fn spending<'a>(config: &'a Config, ledger: &Ledger, now: Timestamp) -> Vec<Reading<'a>> {
+    let cost = &config.cost;
+    let mut readings = Vec::new();
+    let mut look = |key, payer, limits| {
+        if let Some(account) = ledger.account(key) {
+            readings.extend(budgets(payer, account, limits, &cost.alert_thresholds, now));
+        }
+    };
+    look(AccountKey::ALL, Payer::default(), &cost.limits);
+    for Backend { id, limits, .. } in &config.backends {
+        look(AccountKey::of_backend(id), Payer { backend: Some(id), tenant: "" }, limits);
+    }
+    for Tenant { name, limits } in &cost.tenants {
+        look(AccountKey::of_tenant(name), Payer { backend: None, tenant: name }, limits);
+    }
+    readings
+}
+
 /// Every figure there is.
 fn readings<'a, H: Host>(cx: &Cx<'a, H>, lookout: Option<&Lookout>) -> Vec<Reading<'a>> {
     let (router, now) = (cx.router, cx.now);
@@ -172,7 +193,6 @@ fn readings<'a, H: Host>(cx: &Cx<'a, H>, lookout: Option<&Lookout>) -> Vec<Readi
         available += u64::from(is_available(backend, record, now));
         all += 1;
     }
-    readings.extend(budgets(router.config(), cx.view.ledger(), now));
     readings.push(availability(available, all, thresholds));
     readings.extend(lookout.map(|lookout| {
         let (sight, holds) = lookout.sight(now);

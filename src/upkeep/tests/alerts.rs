@@ -329,10 +329,11 @@ fn what_is_spent_is_shown_of_all_of_each_backend_and_of_each_tenant() {
 fn a_provider_that_begins_to_count_otherwise_is_an_alert_until_it_stops_or_for_a_day() {
     let mut rig = Rig::new(&alerting());
     let answers = |rig: &mut Rig, number: u64, reported: u64| {
+        let [a, b] = ["a", "b"].map(|id| rig.vm.view.place(&rig.world, id).expect("placed"));
         for n in 0..number {
             let counted = Counted { estimated: Tokens(1_000), reported: Tokens(reported + n % 100) };
-            rig.vm.view.auditor().count("a", Some("gpt\n4".into()), counted);
-            rig.vm.view.auditor().count("b", None, Counted { reported: Tokens(900), ..counted });
+            rig.vm.view.auditor().count(a, Some("gpt\n4".into()), counted);
+            rig.vm.view.auditor().count(b, None, Counted { reported: Tokens(900), ..counted });
             rig.run(250, Some(0));
         }
     };
