@@ -427,8 +427,9 @@ impl Metric {
             Self::BudgetSpent(span) | Self::BackendSpent(_, span) => label("window", span.name()),
             Self::TenantSpent(TenantIndex(place), span) => {
                 // A point ends a label.
-                let tenant = tenants.get(usize::from(place)).map(|tenant| tenant.name.replace('.', "_"));
-                label("tenant", tenant.as_deref().unwrap_or("unknown"));
+                let tenant = tenants.get(usize::from(place)).map_or("unknown", |tenant| &tenant.name);
+                let tenant: String = tenant.chars().map(|c| if c == '.' { '_' } else { c }).collect();
+                label("tenant", &tenant);
                 label("window", span.name());
             }
             Self::Refusals(code) => label("code", code),

@@ -15,27 +15,30 @@ pub struct Payer<'a> {
     pub tenant: &'a str,
 }
 
-/// The thresholds that what is spent has reached. Those that it has not are no figures at all: where a window turns, the
+/// Adds the thresholds that what is spent has reached. Those that it has not are no figures at all: where a window turns, the
 /// alerts of the one before are about something that is gone.
+#[inline(never)]
 pub fn budgets<'a>(
     payer: Payer<'a>,
     account: &Account,
     limits: &Limits,
     thresholds: &[PerMille],
     now: Timestamp,
-) -> impl Iterator<Item = Reading<'a>> {
-    budget_alerts(account, limits, thresholds, now).map(move |reached| {
+    readings: &mut Vec<Reading<'a>>,
+) {
+    for reached in budget_alerts(account, limits, thresholds, now) {
         let kind = match reached.span {
             Span::Hour => AlertKind::HourlyBudget,
             Span::Day => AlertKind::DailyBudget,
         };
         let threshold = reached.threshold.get().into();
         let reading = Reading::new(kind, payer.backend, Sign::Bad, reached.spent, threshold);
-        Reading { name: payer.tenant, window: reached.since, ..reading }
-    })
+        readings.push(Reading { name: payer.tenant, window: reached.since, ..reading });
+    }
 }
 
 /// How a backend counts the prompts to a model, where that has jumped.
+#[inline(never)]
 pub fn drift<'a>(backend: &'a Backend, audited: &'a Audited, now: Timestamp) -> Option<Reading<'a>> {
     let Audited { model, drift, .. } = audited;
     drift.jumped_at(now)?;

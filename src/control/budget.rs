@@ -32,6 +32,7 @@ pub(super) fn budget(router: &Router, view: &View, store: &impl Store, now: Time
 }
 
 /// How much of the money bought answers that ended well.
+#[inline(never)]
 fn efficiency(o: &mut Object<'_>, config: &Config, purchases: &Purchases, now: Timestamp) {
     let hours = config.cost.tracking_window_hours;
     let bought = purchases.of(hours, now);

@@ -1,7 +1,7 @@
 //! When the spending of a budget is worth telling somebody.
 
 use super::Account;
-use crate::domain::{Limits, PerMille, PicoUsd, Span, Timestamp};
+use crate::domain::{Limits, PerMille, Span, Timestamp};
 
 /// A share of a budget that was spent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -17,20 +17,22 @@ pub struct Crossing {
 }
 
 /// The thresholds that what is spent has reached in the present windows, each once; what is only reserved does not count.
-pub fn budget_alerts(
-    account: &Account,
-    limits: &Limits,
-    thresholds: &[PerMille],
-    now: Timestamp,
-) -> impl Iterator<Item = Crossing> {
-    Span::ALL.into_iter().flat_map(move |span| {
+#[inline(never)]
+pub fn budget_alerts(account: &Account, limits: &Limits, thresholds: &[PerMille], now: Timestamp) -> Vec<Crossing> {
+    let mut all = Vec::new();
+    for span in Span::ALL {
+        let Some(limit) = limits.budget(span) else { continue };
         let spending = account.spending(span, now);
         // Rounded down: a threshold is reached where all of it is spent.
-        let share = |limit: PicoUsd| u128::from(spending.spent().0) * 1_000 / u128::from(limit.0.max(1));
-        let spent = limits.budget(span).map_or(0, |limit| u64::try_from(share(limit)).unwrap_or(u64::MAX));
-        let reached = thresholds.iter().copied().filter(move |threshold| u64::from(threshold.get()) <= spent);
-        reached.map(move |threshold| Crossing { span, since: spending.starts_at(span), threshold, spent })
-    })
+        let spent = u128::from(spending.spent().0) * 1_000 / u128::from(limit.0.max(1));
+        let spent = u64::try_from(spent).unwrap_or(u64::MAX);
+        for &threshold in thresholds {
+            if u64::from(threshold.get()) <= spent {
+                all.push(Crossing { span, since: spending.starts_at(span), threshold, spent });
+            }
+        }
+    }
+    all
 }
 
 #[cfg(test)]
@@ -38,6 +40,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::domain::PicoUsd;
 
     fn at(hours: u64) -> Timestamp {
         Timestamp::from_micros((20_000 * 24 + hours) * 3_600_000_000)
@@ -51,7 +54,8 @@ mod tests {
         let thresholds = [700, 900, 1_000].map(PerMille::new);
         let news = |account: &Account, told: &mut HashSet<(Span, Timestamp, PerMille)>, hours| {
             let all = budget_alerts(account, &limits, &thresholds, at(hours));
-            all.filter(|&crossing| told.insert((crossing.span, crossing.since, crossing.threshold)))
+            all.into_iter()
+                .filter(|crossing| told.insert((crossing.span, crossing.since, crossing.threshold)))
                 .map(|c| (c.span, c.threshold.get()))
                 .collect::<Vec<_>>()
         };

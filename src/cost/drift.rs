@@ -49,6 +49,7 @@ pub struct Drift {
 
 impl Drift {
     /// Takes note of an answer.
+    #[inline(never)]
     pub fn observe(&mut self, estimated: u64, reported: u64, now: Timestamp) {
         let ratio = u128::from(reported) * u128::from(ONE) / u128::from(estimated.max(1));
         let ratio = u32::try_from(ratio).unwrap_or(MOST).min(MOST);
@@ -122,6 +123,7 @@ impl Drift {
     }
 
     /// Tokens reported for each that was estimated: the median of the last answers, in millionths.
+    #[inline(never)]
     pub fn recent(&self) -> u32 {
         // To sort them takes as much code as all of this file.
         let smaller = |ratio: u32| self.recent.iter().filter(|&&other| other < ratio).count();
@@ -144,6 +146,7 @@ impl Drift {
     }
 
     /// Reads it.
+    #[inline(never)]
     pub(crate) fn decode(from: &mut Decoder<'_>) -> Option<Self> {
         let mut recent = Vec::new();
         for _ in 0..from.u8().filter(|&len| usize::from(len) <= RECENT)? {

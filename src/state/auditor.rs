@@ -92,35 +92,38 @@ impl Auditor {
             return Ok(());
         }
         self.written = now;
-        if !self.purchases.is_empty() {
-            let is_written = update(store, PURCHASES, |bytes| {
-                // To write where there is nothing always succeeds, whoever else does; so nothing but that is done then.
-                let Some(bytes) = bytes else { return (Some(Vec::new()), false) };
-                let mut all = Purchases::decode(bytes);
-                all.merge(&self.purchases, now);
-                (Some(all.encode()), true)
-            })?;
-            if is_written {
-                self.purchases = Purchases::default();
-            }
+        let mine = &self.purchases;
+        let add = &mut |bytes: &[u8]| {
+            let mut all = Purchases::decode(bytes);
+            all.merge(mine, now);
+            all.encode()
+        };
+        if !mine.is_empty() && change(store, PURCHASES, add)? {
+            self.purchases = Purchases::default();
         }
-        while let Some(last) = self.samples.last() {
-            let backend = last.backend;
-            let is_written = update(store, &key(id(backend)), |bytes| {
-                let Some(bytes) = bytes else { return (Some(Vec::new()), false) };
+        while let Some(&Sample { backend, .. }) = self.samples.last() {
+            let mine = &self.samples;
+            let add = &mut |bytes: &[u8]| {
                 let mut all = decode(bytes);
-                for sample in self.samples.iter().filter(|sample| sample.backend == backend) {
-                    observe(&mut all, sample, now);
-                }
-                (Some(encode(&all)), true)
-            })?;
-            if !is_written {
+                mine.iter()
+                    .filter(|sample| sample.backend == backend)
+                    .for_each(|sample| observe(&mut all, sample, now));
+                encode(&all)
+            };
+            if !change(store, &key(id(backend)), add)? {
                 break;
             }
             self.samples.retain(|sample| sample.backend != backend);
         }
         Ok(())
     }
+}
+
+/// Changes a value; where there is none one is made, and that is all: to write where there is nothing always succeeds,
+/// whoever else does.
+#[inline(never)]
+fn change(store: &impl Store, key: &str, change: &mut dyn FnMut(&[u8]) -> Vec<u8>) -> Result<bool, StoreError> {
+    update(store, key, |bytes| (Some(bytes.map_or_else(Vec::new, &mut *change)), bytes.is_some()))
 }
 
 /// What was spent in the last hours, by all workers.
@@ -162,8 +165,12 @@ fn observe(all: &mut Vec<Audited>, sample: &Sample, now: Timestamp) {
 
 /// Of a name that a client has chosen: nothing that a log, a chat or a terminal takes for anything but text.
 fn shown(name: &str) -> Box<str> {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.:/".contains(c) { c } else { '_' };
-    name.chars().take(SHOWN).map(plain).collect()
+    let mut shown = String::new();
+    for c in name.chars().take(SHOWN) {
+        let is_plain = matches!(c, 'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '.' | ':' | '/');
+        shown.push(if is_plain { c } else { '_' });
+    }
+    shown.into()
 }
 
 fn encode(all: &[Audited]) -> Vec<u8> {

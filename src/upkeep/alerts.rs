@@ -168,7 +168,7 @@ fn spending<'a>(config: &'a Config, ledger: &Ledger, now: Timestamp) -> Vec<Read
     let mut readings = Vec::new();
     let mut look = |key, payer, limits| {
         if let Some(account) = ledger.account(key) {
-            readings.extend(budgets(payer, account, limits, &cost.alert_thresholds, now));
+            budgets(payer, account, limits, &cost.alert_thresholds, now, &mut readings);
         }
     };
     look(AccountKey::ALL, Payer::default(), &cost.limits);

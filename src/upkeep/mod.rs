@@ -162,18 +162,22 @@ fn show(router: &Router, view: &View, host: &impl Host, now: Timestamp) {
 
 /// Of each account what it spent, once it has spent anything.
 fn show_spending(config: &Config, ledger: &Ledger, host: &impl Host, now: Timestamp) {
-    let show = |key, metric: &dyn Fn(Span) -> Metric| {
-        let Some(account) = ledger.account(key) else { return };
-        for span in Span::ALL {
-            host.record(metric(span), account.spending(span, now).spent().micro_usd());
-        }
-    };
-    show(AccountKey::ALL, &Metric::BudgetSpent);
+    show_account(ledger, AccountKey::ALL, Span::ALL.map(Metric::BudgetSpent), host, now);
     for (backend, index) in config.backends.iter().zip((0..).map(BackendIndex)) {
-        show(AccountKey::of_backend(&backend.id), &|span| Metric::BackendSpent(index, span));
+        let metrics = Span::ALL.map(|span| Metric::BackendSpent(index, span));
+        show_account(ledger, AccountKey::of_backend(&backend.id), metrics, host, now);
     }
     for (tenant, index) in config.cost.tenants.iter().zip((0..).map(TenantIndex)) {
-        show(AccountKey::of_tenant(&tenant.name), &|span| Metric::TenantSpent(index, span));
+        let metrics = Span::ALL.map(|span| Metric::TenantSpent(index, span));
+        show_account(ledger, AccountKey::of_tenant(&tenant.name), metrics, host, now);
+    }
+}
+
+#[inline(never)]
+fn show_account(ledger: &Ledger, key: AccountKey, metrics: [Metric; 2], host: &impl Host, now: Timestamp) {
+    let Some(account) = ledger.account(key) else { return };
+    for (span, metric) in Span::ALL.into_iter().zip(metrics) {
+        host.record(metric, account.spending(span, now).spent().micro_usd());
     }
 }
 
@@ -215,7 +219,9 @@ pub fn retire(gone: &Config, newer: Option<&Config>, host: &impl Host) {
     let remains = |old: &Tenant| newer.is_some_and(|config| config.cost.tenants.iter().any(|new| new.name == old.name));
     for (tenant, index) in gone.cost.tenants.iter().zip((0..).map(TenantIndex)) {
         if !remains(tenant) {
-            Span::ALL.into_iter().for_each(|span| host.record(Metric::TenantSpent(index, span), 0));
+            for span in Span::ALL {
+                host.record(Metric::TenantSpent(index, span), 0);
+            }
         }
     }
 }
@@ -228,7 +234,9 @@ fn rest(index: BackendIndex, in_flight: u32, host: &impl Host) {
     host.record(Metric::ErrorRate(index), 0);
     host.record(Metric::Health(index), PerMille::ONE.get().into());
     host.record(Metric::QuotaRemaining(index), PerMille::ONE.get().into());
-    Span::ALL.into_iter().for_each(|span| host.record(Metric::BackendSpent(index, span), 0));
+    for span in Span::ALL {
+        host.record(Metric::BackendSpent(index, span), 0);
+    }
 }
 
 /// What the work of one moment has at hand.
