@@ -428,9 +428,9 @@ impl Metric {
             Self::TenantSpent(TenantIndex(place), span) => {
                 // A point ends a label.
                 let tenant = tenants.get(usize::from(place)).map_or("unknown", |tenant| &tenant.name);
-                let tenant: String = tenant.chars().map(|c| if c == '.' { '_' } else { c }).collect();
-                label("tenant", &tenant);
                 label("window", span.name());
+                label("tenant", "");
+                tenant.chars().for_each(|c| name.push(if c == '.' { '_' } else { c }));
             }
             Self::Refusals(code) => label("code", code),
             Self::Alerts { alert, raised } => {

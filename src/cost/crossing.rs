@@ -23,9 +23,8 @@ pub fn budget_alerts(account: &Account, limits: &Limits, thresholds: &[PerMille]
     for span in Span::ALL {
         let Some(limit) = limits.budget(span) else { continue };
         let spending = account.spending(span, now);
-        // Rounded down: a threshold is reached where all of it is spent.
-        let spent = u128::from(spending.spent().0) * 1_000 / u128::from(limit.0.max(1));
-        let spent = u64::try_from(spent).unwrap_or(u64::MAX);
+        // Rounded down: a threshold is reached where all of it is spent. Budgets are whole millionths of a dollar.
+        let spent = spending.spent().0 / (limit.0 / 1_000).max(1);
         for &threshold in thresholds {
             if u64::from(threshold.get()) <= spent {
                 all.push(Crossing { span, since: spending.starts_at(span), threshold, spent });
@@ -49,7 +48,7 @@ mod tests {
     #[test]
     fn each_threshold_is_reached_once_in_each_window() {
         let limits =
-            Limits { hourly_budget: Some(PicoUsd(100)), daily_budget: Some(PicoUsd(300)), ..Limits::default() };
+            Limits { hourly_budget: Some(PicoUsd(100_000)), daily_budget: Some(PicoUsd(300_000)), ..Limits::default() };
         let (mut account, mut told) = (Account::default(), HashSet::new());
         let thresholds = [700, 900, 1_000].map(PerMille::new);
         let news = |account: &Account, told: &mut HashSet<(Span, Timestamp, PerMille)>, hours| {
@@ -59,8 +58,8 @@ mod tests {
                 .map(|c| (c.span, c.threshold.get()))
                 .collect::<Vec<_>>()
         };
-        let mut spend = |amount, hours| {
-            account.spend(PicoUsd(amount), at(hours));
+        let mut spend = |amount: u64, hours| {
+            account.spend(PicoUsd(1_000 * amount), at(hours));
             news(&account, &mut told, hours)
         };
         assert_eq!([spend(69, 0), spend(1, 0), spend(1, 0)], [vec![], vec![(Span::Hour, 700)], vec![]]);

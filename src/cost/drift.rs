@@ -26,6 +26,9 @@ const LEAST_JUMP: u32 = 200_000;
 /// One, in millionths.
 const ONE: u32 = 1_000_000;
 
+/// More tokens than anybody reports.
+const MOST_TOKENS: u64 = 1 << 40;
+
 /// More tokens for one that is estimated are as good as this many, in millionths.
 const MOST: u32 = 1_000 * ONE;
 
@@ -51,7 +54,7 @@ impl Drift {
     /// Takes note of an answer.
     #[inline(never)]
     pub fn observe(&mut self, estimated: u64, reported: u64, now: Timestamp) {
-        let ratio = u128::from(reported) * u128::from(ONE) / u128::from(estimated.max(1));
+        let ratio = reported.min(MOST_TOKENS) * u64::from(ONE) / estimated.max(1);
         let ratio = u32::try_from(ratio).unwrap_or(MOST).min(MOST);
         if self.recent.len() < RECENT {
             self.recent.push(ratio);

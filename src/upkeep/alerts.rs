@@ -67,7 +67,7 @@ impl Alarms {
         let audits: Vec<_> =
             cx.router.places().map(|(_, backend, _)| (backend, audited(cx.host, &backend.id))).collect();
         let mut readings = readings(cx, lookout);
-        readings.extend(spending(cx.router.config(), cx.view.ledger(), now));
+        spending(cx.router.config(), cx.view.ledger(), now, &mut readings);
         for (backend, models) in &audits {
             readings.extend(models.iter().filter_map(|model| drift(backend, model, now)));
         }
@@ -163,22 +163,22 @@ impl Alarms {
 }
 
 /// What is spent of each budget, as far as somebody is to know.
-fn spending<'a>(config: &'a Config, ledger: &Ledger, now: Timestamp) -> Vec<Reading<'a>> {
+fn spending<'a>(config: &'a Config, ledger: &Ledger, now: Timestamp, readings: &mut Vec<Reading<'a>>) {
     let cost = &config.cost;
-    let mut readings = Vec::new();
-    let mut look = |key, payer, limits| {
+    let all = std::iter::once((AccountKey::ALL, Payer::default(), &cost.limits));
+    let backends = config.backends.iter().map(|Backend { id, limits, .. }| {
+        let payer = Payer { backend: Some(id), tenant: "" };
+        (AccountKey::of_backend(id), payer, limits)
+    });
+    let tenants = cost.tenants.iter().map(|Tenant { name, limits }| {
+        let payer = Payer { backend: None, tenant: name };
+        (AccountKey::of_tenant(name), payer, limits)
+    });
+    for (key, payer, limits) in all.chain(backends).chain(tenants) {
         if let Some(account) = ledger.account(key) {
-            budgets(payer, account, limits, &cost.alert_thresholds, now, &mut readings);
+            budgets(payer, account, limits, &cost.alert_thresholds, now, readings);
         }
-    };
-    look(AccountKey::ALL, Payer::default(), &cost.limits);
-    for Backend { id, limits, .. } in &config.backends {
-        look(AccountKey::of_backend(id), Payer { backend: Some(id), tenant: "" }, limits);
     }
-    for Tenant { name, limits } in &cost.tenants {
-        look(AccountKey::of_tenant(name), Payer { backend: None, tenant: name }, limits);
-    }
-    readings
 }
 
 /// Every figure there is.

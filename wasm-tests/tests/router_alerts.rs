@@ -289,21 +289,27 @@ async fn a_provider_that_begins_to_report_half_as_much_again_is_an_alert_until_i
     active(&envoy, &[]).await;
     let usual = audit().await["usual_ratio"].as_f64().unwrap();
 
+    // What a worker saw it writes four times a second, and a busy one later: what is of late is not the same for all.
+    let asked_until = async |expected: &[&str]| {
+        until(&format!("{expected:?} are active"), || async {
+            ask_alpha(&envoy, 20).await;
+            names(&alerts(&envoy).await["active"]) == expected
+        })
+        .await;
+    };
     reports(1.65);
-    ask_alpha(&envoy, 50).await;
-    active(&envoy, &["usage_drift alpha"]).await;
+    asked_until(&["usage_drift alpha"]).await;
     is_told(&hooks, &["firing usage_drift"]).await;
     let told = hooks.journal()[0].json()["alerts"][0].clone();
     assert_eq!((&told["model"], &told["severity"]), (&json!("sim-1"), &json!("warning")));
     let [ratio, before] = ["value", "threshold"].map(|name| told[name].as_f64().unwrap());
-    assert!((ratio / before - 1.5).abs() < 0.2 && (before - usual).abs() < 0.1, "{told}");
+    assert!((ratio / before - 1.5).abs() < 0.25 && (before - usual).abs() < 0.1, "{told}");
     let message = told["message"].as_str().unwrap();
     assert!(message.starts_with("alpha counts ") && message.contains(" in prompts to sim-1, "), "{message}");
     assert!(audit().await["drifting_since"].is_string());
 
     reports(1.1);
-    ask_alpha(&envoy, 60).await;
-    active(&envoy, &[]).await;
+    asked_until(&[]).await;
     is_told(&hooks, &["firing usage_drift", "resolved usage_drift"]).await;
     assert_eq!(troubles(&settled(&envoy).await), []);
 }

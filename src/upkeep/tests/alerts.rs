@@ -321,7 +321,7 @@ fn what_is_spent_is_shown_of_all_of_each_backend_and_of_each_tenant() {
     let tenants = [config::Tenant { name: "a.b@c".into(), limits: Limits::default() }];
     assert_eq!(
         Metric::TenantSpent(ann, Span::Day).name(&[], &tenants),
-        "loadbalancer_tenant_spent_micro_usd.tenant.a_b@c.window.day"
+        "loadbalancer_tenant_spent_micro_usd.window.day.tenant.a_b@c"
     );
 }
 
