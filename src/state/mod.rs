@@ -9,6 +9,7 @@ mod auditor;
 mod books;
 mod details;
 mod journal;
+mod keeper;
 mod ledger;
 mod members;
 mod memory;

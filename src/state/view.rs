@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::auditor::Auditor;
 use super::books::{Books, Reservation, Spent};
 use super::journal::{self, Journal, Page};
+use super::keeper::{KEEPER_EXPIRY, Keeper};
 use super::ledger::{Ledger, Line};
 use super::members::Members;
 use super::notice::{Notice, Signal};
@@ -18,9 +19,6 @@ use crate::health::{Pass, Transition};
 
 /// How often a member shows that it lives.
 const HEARTBEAT: Duration = Duration::from_millis(500);
-
-/// A configuration that was not at work for this long is gone.
-const KEEPER_EXPIRY: Duration = Duration::from_secs(5);
 
 /// Outcomes that are written together at the latest, should so many come between two ticks.
 const BATCH: usize = 16;
@@ -41,23 +39,6 @@ pub struct Leaving {
     pub reported: bool,
     /// Whether others wait for its place.
     pub at_once: bool,
-}
-
-/// Which configuration of this VM looks after something, and when it last did.
-#[derive(Debug, Clone, Copy, Default)]
-struct Keeper(u64, Timestamp);
-
-impl Keeper {
-    /// Whether it is the one with this number, or is now.
-    fn is(&mut self, number: u64, now: Timestamp) -> bool {
-        let Self(keeper, since) = *self;
-        let is_gone = now < since || now.since(since) > KEEPER_EXPIRY;
-        let keeps = number >= keeper || is_gone;
-        if keeps {
-            *self = Self(number, now);
-        }
-        keeps
-    }
 }
 
 #[derive(Debug)]
