@@ -211,12 +211,12 @@ impl<T: Value> Value for Option<T> {
     }
 }
 
-/// Strings, one after the other.
-impl Value for &[&str] {
+/// One after the other.
+impl<T: Value + Copy> Value for &[T] {
     #[inline(never)]
     fn write(self, out: &mut String) {
         out.push('[');
-        for (n, item) in self.iter().enumerate() {
+        for (n, &item) in self.iter().enumerate() {
             if n > 0 {
                 out.push(',');
             }

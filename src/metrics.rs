@@ -4,7 +4,7 @@
 //! configuration alone, never from a request, so that their number is fixed.
 
 use crate::alerts::AlertKind;
-use crate::config::Strategy;
+use crate::config::{Strategy, Tenant};
 use crate::domain::{Backend, BackendIndex, Ending, Span};
 use crate::health::{BreakerPhase, TripReason};
 
@@ -91,6 +91,10 @@ pub enum Metric {
     UsageEstimated(BackendIndex),
     /// Money spent in the present hour or day: `loadbalancer_budget_spent_micro_usd{window}`.
     BudgetSpent(Span),
+    /// Money that a backend cost in the present hour or day: `loadbalancer_backend_spent_micro_usd{backend_id,window}`.
+    BackendSpent(BackendIndex, Span),
+    /// Money that a tenant spent in it: `loadbalancer_tenant_spent_micro_usd{tenant,window}`.
+    TenantSpent(TenantIndex, Span),
     /// Requests that the router refused: `loadbalancer_refusals_total{code}`.
     Refusals(&'static str),
     /// Requests a minute, at the pace of the last seconds: `loadbalancer_requests_per_minute`.
@@ -109,6 +113,10 @@ pub enum Metric {
     /// What went wrong in the router itself: `loadbalancer_internal_errors_total{kind}`.
     InternalErrors(Internal),
 }
+
+/// The place of a tenant in the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TenantIndex(pub u16);
 
 /// How Envoy keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -302,6 +310,8 @@ impl Metric {
             | Self::QuotaRemaining(_)
             | Self::QueueDepth
             | Self::BudgetSpent(_)
+            | Self::BackendSpent(..)
+            | Self::TenantSpent(..)
             | Self::RequestsPerMinute
             | Self::Memory => Kind::Gauge,
             Self::Duration { .. }
@@ -344,6 +354,8 @@ impl Metric {
             Self::QueueWait => "queue_wait_ms",
             Self::UsageEstimated(_) => "usage_estimated_total",
             Self::BudgetSpent(_) => "budget_spent_micro_usd",
+            Self::BackendSpent(..) => "backend_spent_micro_usd",
+            Self::TenantSpent(..) => "tenant_spent_micro_usd",
             Self::Refusals(_) => "refusals_total",
             Self::RequestsPerMinute => "requests_per_minute",
             Self::Memory => "wasm_memory_bytes",
@@ -379,11 +391,13 @@ impl Metric {
             | Self::ErrorRate(backend)
             | Self::Quality(backend)
             | Self::DesiredCapacity(backend)
+            | Self::BackendSpent(backend, _)
             | Self::QuotaRemaining(backend) => Some(backend),
             Self::Decision(_)
             | Self::QueueDepth
             | Self::QueueWait
             | Self::BudgetSpent(_)
+            | Self::TenantSpent(..)
             | Self::Refusals(_)
             | Self::RequestsPerMinute
             | Self::Memory
@@ -394,7 +408,7 @@ impl Metric {
     }
 
     /// Its name with its labels, as Envoy wants it.
-    pub fn name(self, backends: &[Backend]) -> String {
+    pub fn name(self, backends: &[Backend], tenants: &[Tenant]) -> String {
         let mut name = format!("loadbalancer_{}", self.base());
         let mut label = |key: &str, value: &str| {
             for part in [".", key, ".", value] {
@@ -420,7 +434,14 @@ impl Metric {
             Self::Cost(_) | Self::Health(_) => {
                 label("backend_type", about.flatten().map_or("unknown", |backend| backend.kind.name()));
             }
-            Self::BudgetSpent(span) => label("window", span.name()),
+            Self::BudgetSpent(span) | Self::BackendSpent(_, span) => label("window", span.name()),
+            Self::TenantSpent(TenantIndex(place), span) => {
+                // A point ends a label.
+                let tenant = tenants.get(usize::from(place)).map_or("unknown", |tenant| &tenant.name);
+                label("window", span.name());
+                label("tenant", "");
+                tenant.chars().for_each(|c| name.push(if c == '.' { '_' } else { c }));
+            }
             Self::Refusals(code) => label("code", code),
             Self::Alerts { alert, raised } => {
                 label("alert", alert.name());

@@ -60,7 +60,7 @@ fn arrows_point_one_way() {
         ("config", &["domain", "json"]),
         ("state", &["domain", "learning", "health", "tokens", "cost"]),
         ("steering", &["config", "domain", "state"]),
-        ("alerts", &["domain", "health", "json", "state"]),
+        ("alerts", &["cost", "domain", "health", "json", "state"]),
         ("queue", &["domain", "state"]),
         ("routing", &["config", "cost", "domain", "state", "health"]),
     ];

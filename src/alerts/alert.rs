@@ -19,6 +19,12 @@ pub enum AlertKind {
     HighErrorRate,
     /// Envoy does not say how the hosts are.
     AdminUnreadable,
+    /// The hour's budget is spent as far as a threshold.
+    HourlyBudget,
+    /// The day's is.
+    DailyBudget,
+    /// A backend counts tokens otherwise than it did.
+    UsageDrift,
 }
 
 /// How much an alert matters.
@@ -32,13 +38,16 @@ pub enum Severity {
 
 impl AlertKind {
     /// Every kind; its place is its code in shared data.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::BreakerOpened,
         Self::BackendUnhealthy,
         Self::LowAvailability,
         Self::HighResponseTime,
         Self::HighErrorRate,
         Self::AdminUnreadable,
+        Self::HourlyBudget,
+        Self::DailyBudget,
+        Self::UsageDrift,
     ];
 
     pub(super) fn from_code(code: u8) -> Option<Self> {
@@ -54,19 +63,15 @@ impl AlertKind {
             Self::HighResponseTime => "high_response_time",
             Self::HighErrorRate => "high_error_rate",
             Self::AdminUnreadable => "envoy_admin_unreadable",
+            Self::HourlyBudget => "hourly_budget_threshold",
+            Self::DailyBudget => "daily_budget_threshold",
+            Self::UsageDrift => "usage_drift",
         }
     }
 
-    /// How much it matters.
-    pub const fn severity(self) -> Severity {
-        match self {
-            Self::LowAvailability => Severity::Critical,
-            Self::BreakerOpened
-            | Self::BackendUnhealthy
-            | Self::HighResponseTime
-            | Self::HighErrorRate
-            | Self::AdminUnreadable => Severity::Warning,
-        }
+    /// Whether it is about a budget.
+    const fn is_budget(self) -> bool {
+        matches!(self, Self::HourlyBudget | Self::DailyBudget)
     }
 }
 
@@ -124,6 +129,10 @@ pub struct Alert {
     pub kind: AlertKind,
     /// Whose it is; none where it is everybody's.
     pub backend: Option<Box<str>>,
+    /// Of a tenant's budget the tenant, of drift the model; else empty.
+    pub name: Box<str>,
+    /// What it is about, as a number: two with the same are one alert.
+    pub(super) topic: u64,
     /// Why.
     pub cause: Cause,
     /// The figure that raised it, in thousandths.
@@ -147,9 +156,30 @@ impl Alert {
         self.raised_at > Timestamp::default() && self.cleared_at == Timestamp::default()
     }
 
-    /// Whether it is about this.
-    pub(super) fn is_of(&self, kind: AlertKind, backend: Option<&str>) -> bool {
-        self.kind == kind && self.backend.as_deref() == backend
+    /// How much it matters.
+    pub const fn severity(&self) -> Severity {
+        match self.kind {
+            AlertKind::LowAvailability => Severity::Critical,
+            // There is no money left.
+            AlertKind::HourlyBudget | AlertKind::DailyBudget if self.threshold >= 1_000 => Severity::Critical,
+            AlertKind::BreakerOpened
+            | AlertKind::BackendUnhealthy
+            | AlertKind::HighResponseTime
+            | AlertKind::HighErrorRate
+            | AlertKind::AdminUnreadable
+            | AlertKind::HourlyBudget
+            | AlertKind::DailyBudget
+            | AlertKind::UsageDrift => Severity::Warning,
+        }
+    }
+
+    /// Whose budget it is about.
+    fn payer(&self) -> String {
+        match (&self.backend, &*self.name) {
+            (Some(backend), _) => format!("of backend {backend} "),
+            (None, "") => String::new(),
+            (None, tenant) => format!("of tenant {tenant} "),
+        }
     }
 
     /// What it says to people.
@@ -185,6 +215,17 @@ impl Alert {
             (AlertKind::AdminUnreadable, _) => {
                 "Envoy's admin interface cannot be read: how it sees the hosts is not known".to_owned()
             }
+            (AlertKind::HourlyBudget | AlertKind::DailyBudget, _) => {
+                let span = if self.kind == AlertKind::HourlyBudget { "hour" } else { "day" };
+                format!("{value} of the {span}'s budget {}is spent, at least {threshold}", self.payer())
+            }
+            (AlertKind::UsageDrift, _) => {
+                let model = if self.name.is_empty() { "unnamed model" } else { &self.name };
+                format!(
+                    "{backend} counts {value} tokens for each that is estimated in prompts to {model}, \
+                     {threshold} before: what it bills has changed, or something is counted twice"
+                )
+            }
         }
     }
 
@@ -192,8 +233,20 @@ impl Alert {
     pub(crate) fn show(&self, o: &mut Object<'_>) {
         let (name, backend) = (self.kind.name(), self.backend.as_deref());
         let millis = self.raised_at.as_micros() / 1_000;
-        o.set("alert_id", &*format!("{name}-{}-{millis}", backend.unwrap_or("all")));
-        o.set("alert_name", name).set("severity", self.kind.severity().name()).set("backend_id", backend);
+        let mut id = format!("{name}-{}", backend.unwrap_or("all"));
+        if !self.name.is_empty() {
+            id.push('-');
+            id.push_str(&self.name);
+        }
+        if self.kind.is_budget() {
+            id.push('-');
+            id.push_str(&self.threshold.to_string());
+        }
+        o.set("alert_id", &*format!("{id}-{millis}"));
+        o.set("alert_name", name).set("severity", self.severity().name()).set("backend_id", backend);
+        if !self.name.is_empty() {
+            o.set(if self.kind.is_budget() { "tenant" } else { "model" }, &*self.name);
+        }
         o.set("message", &*self.message());
         o.set("value", Thousandths(self.value)).set("threshold", Thousandths(self.threshold));
         o.set("raised_at", self.raised_at).set("cleared_at", self.cleared_at);
@@ -202,7 +255,7 @@ impl Alert {
     pub(super) fn encode(&self, out: &mut Encoder) {
         out.u8(self.kind as u8).u8(self.cause.code()).u8(self.told.into()).u64(self.value).u64(self.threshold);
         out.time(self.raised_at).time(self.cleared_at).time(self.since);
-        out.text(self.backend.as_deref().unwrap_or_default());
+        out.text(self.backend.as_deref().unwrap_or_default()).text(&self.name).u64(self.topic);
     }
 
     /// Reads so many.
@@ -224,12 +277,10 @@ impl Alert {
             raised_at: from.time()?,
             cleared_at: from.time()?,
             since: from.time()?,
-            backend: named(from.text()?),
+            // None has an empty id.
+            backend: Some(from.text()?).filter(|id| !id.is_empty()).map(Into::into),
+            name: from.text()?.into(),
+            topic: from.u64()?,
         })
     }
-}
-
-/// The backend of that name: none has an empty one.
-pub(super) fn named(id: &str) -> Option<Box<str>> {
-    Some(id).filter(|id| !id.is_empty()).map(Into::into)
 }

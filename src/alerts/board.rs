@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use super::alert::{Alert, AlertKind, named};
+use super::alert::{Alert, AlertKind};
 use super::outbox::Outbox;
 use super::reading::{Reading, Sign};
 use crate::domain::{Decoder, Encoder, Timestamp};
@@ -19,7 +19,7 @@ use crate::domain::{Decoder, Encoder, Timestamp};
 pub const KEY: &str = "llm-router/1/alerts";
 
 /// Of another version of the layout nothing is kept.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Cleared alerts that are kept.
 pub const RECENT: usize = 100;
@@ -34,8 +34,8 @@ pub struct Board {
     current: Vec<Alert>,
     /// Those that were cleared, in that order.
     recent: Vec<Alert>,
-    /// When an alert of each kind and backend was last put among what is to be sent, as long as that matters.
-    told: Vec<(AlertKind, Option<Box<str>>, Timestamp)>,
+    /// When an alert of each topic was last put among what is to be sent, as long as that matters.
+    told: Vec<(u64, Timestamp)>,
     /// What is to be sent.
     pub outbox: Outbox,
 }
@@ -63,9 +63,13 @@ impl AlertKind {
     /// is refused for a second is back before anybody can look; the others have been thought over already.
     const fn patience(self) -> Duration {
         match self {
-            Self::BreakerOpened | Self::BackendUnhealthy | Self::HighErrorRate | Self::AdminUnreadable => {
-                Duration::ZERO
-            }
+            Self::BreakerOpened
+            | Self::BackendUnhealthy
+            | Self::HighErrorRate
+            | Self::AdminUnreadable
+            | Self::HourlyBudget
+            | Self::DailyBudget
+            | Self::UsageDrift => Duration::ZERO,
             Self::LowAvailability => STEADY,
             Self::HighResponseTime => Duration::from_secs(15),
         }
@@ -87,8 +91,10 @@ impl Board {
     pub fn observe(&mut self, readings: &[Reading<'_>], terms: Terms, now: Timestamp) -> Changes {
         let mut changes = Changes::default();
         let mut raised = Vec::new();
+        let topics: Vec<_> = readings.iter().map(Reading::topic).collect();
+        let readings = || topics.iter().copied().zip(readings);
         for mut alert in std::mem::take(&mut self.current) {
-            let reading = readings.iter().find(|reading| alert.is_of(reading.kind, reading.backend));
+            let reading = readings().find(|(topic, _)| *topic == alert.topic).map(|(_, reading)| reading);
             if alert.stays(reading, now) {
                 let rises = reading.is_some_and(|reading| alert.rises(reading, now));
                 if rises { &mut raised } else { &mut self.current }.push(alert);
@@ -101,12 +107,16 @@ impl Board {
         self.recent.drain(..self.recent.len().saturating_sub(RECENT));
         changes.alerts.extend_from_slice(&raised);
         self.current.append(&mut raised);
-        let is_new = |board: &Self, reading: &Reading<'_>| {
-            reading.sign == Sign::Bad && !board.current.iter().any(|alert| alert.is_of(reading.kind, reading.backend))
+        let is_new = |board: &Self, topic, reading: &Reading<'_>| {
+            let is_there = |alerts: &[Alert]| alerts.iter().any(|alert| alert.topic == topic);
+            // What is about a window of time is told once in it, whatever clocks and configurations do meanwhile.
+            reading.sign == Sign::Bad
+                && !is_there(&board.current)
+                && !(reading.window > Timestamp::default() && is_there(&board.recent))
         };
-        for reading in readings {
-            if is_new(self, reading) {
-                let mut alert = Alert::watched(reading, now);
+        for (topic, reading) in readings() {
+            if is_new(self, topic, reading) {
+                let mut alert = Alert::watched(topic, reading, now);
                 if alert.rises(reading, now) {
                     changes.alerts.push(alert.clone());
                 }
@@ -124,20 +134,20 @@ impl Board {
             self.told.clear();
             return 0;
         }
-        for (_, _, at) in &mut self.told {
+        for (_, at) in &mut self.told {
             // The clock stepped back: nobody waits for longer than the interval.
             *at = now.min(*at);
         }
-        self.told.retain(|(_, _, at)| now.since(*at) < min_interval);
+        self.told.retain(|(_, at)| now.since(*at) < min_interval);
         let mut lost = 0;
         for cleared in changed.iter().filter(|alert| alert.told && !alert.is_firing()) {
             lost += self.outbox.push(cleared.clone(), now);
         }
         for alert in self.current.iter_mut().filter(|alert| !alert.told && alert.is_firing()) {
-            let is_early = self.told.iter().any(|(kind, backend, _)| alert.is_of(*kind, backend.as_deref()));
+            let is_early = self.told.iter().any(|(topic, _)| *topic == alert.topic);
             if !is_early {
                 alert.told = true;
-                self.told.push((alert.kind, alert.backend.clone(), now));
+                self.told.push((alert.topic, now));
                 lost += self.outbox.push(alert.clone(), now);
             }
         }
@@ -151,8 +161,8 @@ impl Board {
         for alert in self.current.iter().chain(&self.recent) {
             alert.encode(&mut out);
         }
-        for (kind, backend, at) in &self.told {
-            out.u8(*kind as u8).text(backend.as_deref().unwrap_or_default()).time(*at);
+        for (topic, at) in &self.told {
+            out.u64(*topic).time(*at);
         }
         self.outbox.encode(&mut out);
         out.finish()
@@ -171,8 +181,7 @@ impl Board {
         let (current, recent) = (Alert::decode_all(from, current)?, Alert::decode_all(from, recent)?);
         let mut board = Self { current, recent, ..Self::default() };
         for _ in 0..told {
-            let kind = AlertKind::from_code(from.u8()?)?;
-            board.told.push((kind, named(from.text()?), from.time()?));
+            board.told.push((from.u64()?, from.time()?));
         }
         board.outbox = Outbox::decode(from)?;
         Some(board)
@@ -181,10 +190,12 @@ impl Board {
 
 impl Alert {
     /// A figure that has become bad.
-    fn watched(reading: &Reading<'_>, now: Timestamp) -> Self {
+    fn watched(topic: u64, reading: &Reading<'_>, now: Timestamp) -> Self {
         Self {
             kind: reading.kind,
             backend: reading.backend.map(Into::into),
+            name: reading.name.into(),
+            topic,
             cause: reading.cause,
             value: reading.value,
             threshold: reading.threshold,

@@ -23,7 +23,7 @@ const fn status(is_firing: bool) -> &'static str {
 fn line(alert: &Alert) -> String {
     let message = alert.message();
     if alert.is_firing() {
-        return format!("FIRING ({}): {message}", alert.kind.severity().name());
+        return format!("FIRING ({}): {message}", alert.severity().name());
     }
     format!("RESOLVED after {} s: {message}", alert.cleared_at.since(alert.raised_at).as_secs())
 }

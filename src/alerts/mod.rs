@@ -11,6 +11,7 @@
 mod alert;
 mod board;
 mod letter;
+mod money;
 mod outbox;
 mod reading;
 #[cfg(test)]
@@ -19,5 +20,6 @@ mod tests;
 pub use alert::{Alert, AlertKind, Cause, Severity};
 pub use board::{Board, Changes, KEY, RECENT, STEADY, Terms};
 pub use letter::letter;
+pub use money::{Payer, budgets, drift};
 pub use outbox::{Batch, Delivery, Outbox, Sent, TIMEOUT};
 pub use reading::{Reading, Sight, Sign, admin, availability, is_available, of_backend};

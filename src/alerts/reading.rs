@@ -1,9 +1,10 @@
 //! The figures that alerts go by, read off the records.
 
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use super::alert::{AlertKind, Cause};
-use crate::domain::{Backend, PerMille, Thresholds, Timestamp};
+use crate::domain::{Backend, Fnv, PerMille, Thresholds, Timestamp};
 use crate::health::BreakerPhase;
 use crate::state::Record;
 
@@ -34,6 +35,10 @@ pub struct Reading<'a> {
     pub kind: AlertKind,
     /// Whose it is; none where it is everybody's.
     pub backend: Option<&'a str>,
+    /// Of a tenant's budget the tenant, of drift the model; else empty.
+    pub name: &'a str,
+    /// When the window of time began that it is about; the epoch where it is about none.
+    pub window: Timestamp,
     /// What it says.
     pub sign: Sign,
     /// Why, where it is bad.
@@ -42,6 +47,21 @@ pub struct Reading<'a> {
     pub value: u64,
     /// What it is compared with, in thousandths.
     pub threshold: u64,
+}
+
+impl<'a> Reading<'a> {
+    /// A figure of a backend, or of everybody, beside what it is compared with, both in thousandths.
+    pub const fn new(kind: AlertKind, backend: Option<&'a str>, sign: Sign, value: u64, threshold: u64) -> Self {
+        Self { kind, backend, name: "", window: Timestamp::from_micros(0), sign, cause: Cause::Plain, value, threshold }
+    }
+
+    /// What it is about, as a number: the same in every VM. Of a budget there is an alert for each threshold.
+    pub(super) fn topic(&self) -> u64 {
+        let mut fnv = Fnv::default();
+        let threshold = if self.window > Timestamp::default() { self.threshold } else { 0 };
+        (self.kind as u8, self.backend, self.name, self.window, threshold).hash(&mut fnv);
+        fnv.finish()
+    }
 }
 
 /// What is to be seen of Envoy's admin interface.
@@ -77,15 +97,10 @@ fn breaker<'a>(backend: &'a Backend, record: &Record) -> Reading<'a> {
         BreakerPhase::HalfOpen => Sign::Between,
         BreakerPhase::Closed => Sign::Good,
     };
-    Reading {
-        kind: AlertKind::BreakerOpened,
-        backend: Some(&backend.id),
-        sign,
-        cause: Cause::Trip(record.breaker.reason),
-        // As `loadbalancer_circuit_breaker_state` has it.
-        value: 1_000 * u64::from(phase.code()),
-        threshold: 1_000 * u64::from(BreakerPhase::Open.code()),
-    }
+    // As `loadbalancer_circuit_breaker_state` has it.
+    let [value, threshold] = [phase, BreakerPhase::Open].map(|phase| 1_000 * u64::from(phase.code()));
+    let cause = Cause::Trip(record.breaker.reason);
+    Reading { cause, ..Reading::new(AlertKind::BreakerOpened, Some(&backend.id), sign, value, threshold) }
 }
 
 /// Of the router's checks and Envoy's alone: how its answers end is what the breaker and the error rate are about.
@@ -106,40 +121,22 @@ fn health<'a>(backend: &'a Backend, record: &Record, now: Timestamp) -> Reading<
     } else {
         (Sign::Bad, Cause::Plain)
     };
-    Reading {
-        kind: AlertKind::BackendUnhealthy,
-        backend: Some(&backend.id),
-        sign,
-        cause,
-        value: score.into(),
-        threshold: UNWELL.into(),
-    }
+    let (value, threshold) = (score.into(), UNWELL.into());
+    Reading { cause, ..Reading::new(AlertKind::BackendUnhealthy, Some(&backend.id), sign, value, threshold) }
 }
 
 fn response_time<'a>(backend: &'a Backend, record: &Record, thresholds: &Thresholds, now: Timestamp) -> Reading<'a> {
     let value = record.response_time.read(backend.expected_response_time, now).as_millis() as u64;
     let most = thresholds.response_time.as_millis() as u64;
-    Reading {
-        kind: AlertKind::HighResponseTime,
-        backend: Some(&backend.id),
-        sign: above(value, most, says_anything(record, now) && record.response_time.is_measured()),
-        cause: Cause::Plain,
-        value: 1_000 * value,
-        threshold: 1_000 * most,
-    }
+    let sign = above(value, most, says_anything(record, now) && record.response_time.is_measured());
+    Reading::new(AlertKind::HighResponseTime, Some(&backend.id), sign, 1_000 * value, 1_000 * most)
 }
 
 fn error_rate<'a>(backend: &'a Backend, record: &Record, thresholds: &Thresholds, now: Timestamp) -> Reading<'a> {
     let value = u64::from(1_000 * record.window.failures() / record.window.len().max(1));
     let most = thresholds.error_rate.get().into();
-    Reading {
-        kind: AlertKind::HighErrorRate,
-        backend: Some(&backend.id),
-        sign: above(value, most, says_anything(record, now)),
-        cause: Cause::Plain,
-        value,
-        threshold: most,
-    }
+    let sign = above(value, most, says_anything(record, now));
+    Reading::new(AlertKind::HighErrorRate, Some(&backend.id), sign, value, most)
 }
 
 /// Whether a backend's answers are many and recent enough to mean anything.
@@ -171,17 +168,12 @@ pub fn is_available(backend: &Backend, record: &Record, now: Timestamp) -> bool 
 /// What the share says of the backends that are available.
 pub const fn availability(available: u64, all: u64, thresholds: &Thresholds) -> Reading<'static> {
     let least = thresholds.min_available.get() as u64;
-    Reading {
-        kind: AlertKind::LowAvailability,
-        backend: None,
-        sign: if 1_000 * available < least * all { Sign::Bad } else { Sign::Good },
-        cause: Cause::Plain,
-        value: match (1_000 * available).checked_div(all) {
-            Some(share) => share,
-            None => 1_000,
-        },
-        threshold: least,
-    }
+    let sign = if 1_000 * available < least * all { Sign::Bad } else { Sign::Good };
+    let share = match (1_000 * available).checked_div(all) {
+        Some(share) => share,
+        None => 1_000,
+    };
+    Reading::new(AlertKind::LowAvailability, None, sign, share, least)
 }
 
 /// What Envoy's admin interface says of itself: a picture holds for so long.
@@ -192,12 +184,6 @@ pub const fn admin(sight: Sight, holds: Duration) -> Reading<'static> {
         Sight::Blind(blind) if blind.as_micros() >= holds.as_micros() => (Sign::Bad, blind),
         Sight::Blind(blind) => (Sign::Between, blind),
     };
-    Reading {
-        kind: AlertKind::AdminUnreadable,
-        backend: None,
-        sign,
-        cause: Cause::Plain,
-        value: 1_000 * blind.as_millis() as u64,
-        threshold: 1_000 * holds.as_millis() as u64,
-    }
+    let [value, threshold] = [1_000 * blind.as_millis() as u64, 1_000 * holds.as_millis() as u64];
+    Reading::new(AlertKind::AdminUnreadable, None, sign, value, threshold)
 }

@@ -31,7 +31,7 @@ fn sign(backend: &Backend, record: &Record, kind: AlertKind, second: u64) -> (Si
 }
 
 fn reading(kind: AlertKind, backend: Option<&str>, sign: Sign) -> Reading<'_> {
-    Reading { kind, backend, sign, cause: Cause::Plain, value: 2_000, threshold: 1_000 }
+    Reading::new(kind, backend, sign, 2_000, 1_000)
 }
 
 /// The breaker of backend a.
@@ -329,7 +329,7 @@ fn every_alert_has_a_message_and_survives_the_way_through_shared_data() {
             assert_eq!(Board::decode(&board.encode()), board);
         }
     }
-    assert_eq!(AlertKind::ALL.map(|kind| kind as usize), [0, 1, 2, 3, 4, 5]);
+    assert_eq!(AlertKind::ALL.map(|kind| kind as usize), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
 }
 
 /// Two breakers, the availability and the admin interface.
@@ -366,7 +366,10 @@ proptest! {
             let mut board = Board::decode(&bytes);
             let readings: Vec<_> =
                 KEYS.iter().zip(signs).filter_map(|(&(kind, id), sign)| Some(reading(kind, id, sign?))).collect();
-            let of = |alert: &Alert| KEYS.iter().position(|&(kind, id)| alert.is_of(kind, id)).expect("known");
+            let of = |alert: &Alert| {
+                let is_of = |&(kind, id): &(AlertKind, Option<&str>)| alert.kind == kind && alert.backend.as_deref() == id;
+                KEYS.iter().position(is_of).expect("known")
+            };
             let changes = board.observe(&readings, terms, now);
             lost += changes.lost;
             for alert in changes.alerts {

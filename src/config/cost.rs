@@ -2,10 +2,16 @@
 
 use super::names::Named;
 use super::reader::Reader;
-use crate::domain::{Limits, PicoUsd};
+use crate::domain::{Limits, MOST_TRACKED_HOURS, PerMille, PicoUsd};
 
 /// Tenants that a router may tell apart: each has an account in the value that all workers share.
 const MOST_TENANTS: usize = 128;
+
+/// Shares of a budget at which somebody may be told.
+const MOST_THRESHOLDS: usize = 8;
+
+/// Those at which somebody is, unless the operator says otherwise.
+const THRESHOLDS: [PerMille; 3] = [PerMille::new(700), PerMille::new(900), PerMille::ONE];
 
 /// Header names that would tell nothing of who is asking, or that a client may set.
 const NO_HEADER: &str = "a header's name is 1 to 64 characters of a-z, 0-9 and -, and does not begin with x-llm-";
@@ -19,6 +25,12 @@ pub struct Cost {
     pub on_exhausted: OnExhausted,
     /// Whether budgets land softly: the dearer backends get less as the money goes faster than the time.
     pub pacing: bool,
+    /// Shares of a budget at which somebody is told, the smallest first.
+    pub alert_thresholds: Vec<PerMille>,
+    /// The share of the money that should buy answers that end well.
+    pub target_efficiency: PerMille,
+    /// Over so many hours is looked how well it was spent.
+    pub tracking_window_hours: u64,
     /// A header that says who is asking, set by a filter before this one.
     pub tenant_header: Option<Box<str>>,
     /// Those who have limits of their own, sorted by name, as the document is.
@@ -70,13 +82,13 @@ impl Cost {
     }
 }
 
-/// Keys of the full interface that this version does not serve yet.
-const LATER: &[&str] = &["alert_thresholds", "target_efficiency", "tracking_window_hours"];
-
 pub(super) fn cost(reader: &mut Reader<'_, '_>) -> Cost {
     let limits = budgets(reader);
     let on_exhausted = reader.choice("on_exhausted", OnExhausted::default());
     let pacing = reader.boolean("pacing", true);
+    let alert_thresholds = thresholds(reader);
+    let target_efficiency = PerMille::from_ratio(reader.number("target_efficiency", 0.0..=1.0, 0.8));
+    let tracking_window_hours = reader.integer("tracking_window_hours", 1..=MOST_TRACKED_HOURS, 24);
     let tenant_header = reader.text("tenant_header");
     if tenant_header.is_some_and(|name| !is_header(name)) {
         reader.problem("tenant_header", NO_HEADER);
@@ -85,8 +97,33 @@ pub(super) fn cost(reader: &mut Reader<'_, '_>) -> Cost {
     if tenants.len() > MOST_TENANTS {
         reader.problem("tenants", format!("{} tenants; at most {MOST_TENANTS} are possible", tenants.len()));
     }
-    reader.later(LATER);
-    Cost { limits, on_exhausted, pacing, tenant_header: tenant_header.map(Into::into), tenants }
+    Cost {
+        limits,
+        on_exhausted,
+        pacing,
+        alert_thresholds,
+        target_efficiency,
+        tracking_window_hours,
+        tenant_header: tenant_header.map(Into::into),
+        tenants,
+    }
+}
+
+/// Each once, the smallest first.
+fn thresholds(reader: &mut Reader<'_, '_>) -> Vec<PerMille> {
+    const KEY: &str = "alert_thresholds";
+    let Some(shares) = reader.numbers(KEY, &(0.001..=1.0)) else { return THRESHOLDS.into() };
+    if shares.len() > MOST_THRESHOLDS {
+        reader.problem(KEY, format!("{} thresholds; at most {MOST_THRESHOLDS} are possible", shares.len()));
+    }
+    let mut thresholds = Vec::new();
+    for share in shares.into_iter().map(PerMille::from_ratio) {
+        let place = thresholds.partition_point(|&other| other < share);
+        if thresholds.get(place) != Some(&share) {
+            thresholds.insert(place, share);
+        }
+    }
+    thresholds
 }
 
 fn tenant(reader: &mut Reader<'_, '_>, name: &str) -> Tenant {

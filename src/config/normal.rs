@@ -114,6 +114,9 @@ fn cost(cost: &Cost) -> Value {
         "daily_budget_usd": cost.limits.daily_budget.map(usd),
         "on_exhausted": cost.on_exhausted.name(),
         "pacing": cost.pacing,
+        "alert_thresholds": cost.alert_thresholds.iter().map(|share| share.ratio()).collect::<Vec<_>>(),
+        "target_efficiency": cost.target_efficiency.ratio(),
+        "tracking_window_hours": cost.tracking_window_hours,
         "tenant_header": cost.tenant_header,
         "tenants": Value::Object(tenants),
     })

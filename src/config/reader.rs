@@ -118,7 +118,8 @@ impl<'t, 'p> Reader<'t, 'p> {
 
     /// A whole number in `range`, if there is one.
     pub(super) fn optional_integer(&mut self, key: &'static str, range: RangeInclusive<u64>) -> Option<u64> {
-        let value = self.numeric(key, "a whole number")?;
+        let tree = self.value(key)?;
+        let value = self.numeric(key, tree, "a whole number")?;
         integer(&value, range).map_err(|message| self.problem(key, message)).ok()
     }
 
@@ -129,7 +130,22 @@ impl<'t, 'p> Reader<'t, 'p> {
 
     /// A number in `range`, if there is one.
     pub(super) fn optional_number(&mut self, key: &'t str, range: RangeInclusive<f64>) -> Option<f64> {
-        let value = self.numeric(key, "a number")?;
+        let tree = self.value(key)?;
+        self.inside(key, tree, &range)
+    }
+
+    /// A list of numbers in `range`, if there is one.
+    pub(super) fn numbers(&mut self, key: &'static str, range: &RangeInclusive<f64>) -> Option<Vec<f64>> {
+        let values = self.list(key, "a list of numbers")?;
+        let mut numbers = Vec::new();
+        for (i, value) in values.iter().enumerate() {
+            numbers.extend(self.inside(&format!("{key}[{i}]"), value, range));
+        }
+        Some(numbers)
+    }
+
+    fn inside(&mut self, key: &str, tree: &'t Tree, range: &RangeInclusive<f64>) -> Option<f64> {
+        let value = self.numeric(key, tree, "a number")?;
         let inside = value.as_f64().filter(|value| range.contains(value));
         if inside.is_none() {
             self.problem(key, outside(&value, range));
@@ -137,10 +153,17 @@ impl<'t, 'p> Reader<'t, 'p> {
         inside
     }
 
-    /// The number at `key`, if there is one. Where Envoy reads a `Struct` from YAML, it keeps whole numbers but hands
+    fn list(&mut self, key: &'static str, expected: &str) -> Option<&'t [Tree]> {
+        match self.value(key)? {
+            Tree::List(values) => return Some(values),
+            other => self.problem(key, unexpected(expected, other)),
+        }
+        None
+    }
+
+    /// The number that lies at `key`, if it is one. Where Envoy reads a `Struct` from YAML, it keeps whole numbers but hands
     /// over `0.05` as the text "0.05" [seen in 1.40]; so a text that is a number is one.
-    fn numeric(&mut self, key: &'t str, expected: &str) -> Option<Cow<'t, Number>> {
-        let tree = self.value(key)?;
+    fn numeric(&mut self, key: &str, tree: &'t Tree, expected: &str) -> Option<Cow<'t, Number>> {
         let number = match tree {
             Tree::Number(number) => Some(Cow::Borrowed(number)),
             Tree::Text(text) => Tree::number_from_text(text).map(Cow::Owned),
@@ -173,14 +196,7 @@ impl<'t, 'p> Reader<'t, 'p> {
 
     /// A list of names of a closed set; absent, an empty one.
     pub(super) fn choices<T: Named>(&mut self, key: &'static str) -> Vec<T> {
-        let values = match self.value(key) {
-            None => return Vec::new(),
-            Some(Tree::List(values)) => values,
-            Some(other) => {
-                self.problem(key, unexpected("a list of strings", other));
-                return Vec::new();
-            }
-        };
+        let values = self.list(key, "a list of strings").unwrap_or_default();
         let mut chosen = Vec::new();
         for (i, value) in values.iter().enumerate() {
             let place = format!("{key}[{i}]");
@@ -283,7 +299,7 @@ fn not_in(value: &Number, low: &impl Display, high: &impl Display) -> String {
     format!("{value} is not in {low}..={high}")
 }
 
-fn outside(value: &Number, range: RangeInclusive<f64>) -> String {
+fn outside(value: &Number, range: &RangeInclusive<f64>) -> String {
     let bound = |value| number(value).unwrap_or_else(|| Number::from(0));
     not_in(value, &bound(*range.start()), &bound(*range.end()))
 }

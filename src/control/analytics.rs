@@ -6,7 +6,7 @@ use crate::domain::{Backend, BackendIndex, PerMille, Timestamp, Tokens};
 use crate::exchange::Context;
 use crate::host::Host;
 use crate::metrics::Metric;
-use crate::state::Record;
+use crate::state::{Audited, Record, audited};
 
 /// `GET /analytics`.
 pub(super) fn analytics<H: Host>(cx: &Context<'_, H>, now: Timestamp) -> String {
@@ -67,5 +67,15 @@ fn learned(
             });
         }
     }
+    o.list("usage_audit", audited(host, &backend.id), |o, audited| counting(o, &audited, now));
     o.set("error_rate", record.error_rate()).set("quality_score", backend.quality);
+}
+
+/// How many tokens are reported for each that is estimated.
+#[inline(never)]
+fn counting(o: &mut Object<'_>, Audited { model, drift, .. }: &Audited, now: Timestamp) {
+    let ratio = |millionths: u32| Thousandths((u64::from(millionths) + 500) / 1_000);
+    o.set("model", Some(&**model).filter(|model| !model.is_empty()));
+    o.set("ratio", ratio(drift.recent())).set("usual_ratio", drift.usual().map(ratio));
+    o.set("drifting_since", drift.jumped_at(now));
 }

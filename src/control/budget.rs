@@ -1,18 +1,25 @@
-//! `GET /budget`: what was spent, what is reserved, and what is left.
+//! `GET /budget`: what was spent, what is reserved, and what is left; and how well it was spent.
 
 use super::json::{Millionths, Object, object};
-use crate::cost::Account;
-use crate::domain::{Limits, PerMille, PicoUsd, Span, Timestamp};
+use crate::config::Config;
+use crate::cost::{Account, Purchases};
+use crate::domain::{Backend, Limits, PerMille, PicoUsd, Span, Timestamp};
 use crate::exchange::Router;
-use crate::state::{AccountKey, Ledger, View};
+use crate::state::{AccountKey, Ledger, Store, View, purchases};
 
-/// The accounts of all requests, of each backend and of each tenant that has limits.
-pub(super) fn budget(router: &Router, view: &View, now: Timestamp) -> String {
+/// The accounts of all requests, of each backend and of each tenant that has limits. Where anything is limited, each
+/// backend has an account.
+pub(super) fn budget(router: &Router, view: &View, store: &impl Store, now: Timestamp) -> String {
     let (config, ledger) = (router.config(), view.ledger());
     object(|o| {
         o.set("on_exhausted", config.cost.on_exhausted.name());
         o.object("overall", |o| account(o, ledger, AccountKey::ALL, &config.cost.limits, now));
-        let backends = router.places().map(|(_, backend, _)| backend).filter(|backend| backend.limits.is_any());
+        o.set("alert_thresholds", &*config.cost.alert_thresholds);
+        o.object("efficiency", |o| efficiency(o, config, &purchases(store), now));
+        let is_counted = |backend: &&Backend| {
+            backend.limits.is_any() || ledger.account(AccountKey::of_backend(&backend.id)).is_some()
+        };
+        let backends = router.places().map(|(_, backend, _)| backend).filter(is_counted);
         o.list("backends", backends, |o, backend| {
             o.set("id", &*backend.id);
             account(o, ledger, AccountKey::of_backend(&backend.id), &backend.limits, now);
@@ -22,6 +29,18 @@ pub(super) fn budget(router: &Router, view: &View, now: Timestamp) -> String {
             account(o, ledger, AccountKey::of_tenant(&tenant.name), &tenant.limits, now);
         });
     })
+}
+
+/// How much of the money bought answers that ended well.
+#[inline(never)]
+fn efficiency(o: &mut Object<'_>, config: &Config, purchases: &Purchases, now: Timestamp) {
+    let hours = config.cost.tracking_window_hours;
+    let bought = purchases.of(hours, now);
+    o.set("tracking_window_hours", hours);
+    for (name, amount) in [("spent_usd", bought.spent), ("spent_well_usd", bought.well)] {
+        o.set(name, Millionths(amount.micro_usd()));
+    }
+    o.set("efficiency", bought.efficiency()).set("target_efficiency", config.cost.target_efficiency);
 }
 
 fn account(o: &mut Object<'_>, ledger: &Ledger, key: AccountKey, limits: &Limits, now: Timestamp) {

@@ -12,24 +12,26 @@ pub struct Crossing {
     pub since: Timestamp,
     /// The threshold.
     pub threshold: PerMille,
+    /// Thousandths of the budget that are spent.
+    pub spent: u64,
 }
 
 /// The thresholds that what is spent has reached in the present windows, each once; what is only reserved does not count.
-pub fn budget_alerts(
-    account: &Account,
-    limits: &Limits,
-    thresholds: &[PerMille],
-    now: Timestamp,
-) -> impl Iterator<Item = Crossing> {
-    Span::ALL.into_iter().flat_map(move |span| {
-        let (limit, spending) = (limits.budget(span), account.spending(span, now));
-        let spent = u128::from(spending.spent().0) * 1_000;
-        let is_reached = move |threshold: &PerMille| {
-            limit.is_some_and(|limit| spent >= u128::from(threshold.get()) * u128::from(limit.0.max(1)))
-        };
-        let reached = thresholds.iter().copied().filter(is_reached);
-        reached.map(move |threshold| Crossing { span, since: spending.starts_at(span), threshold })
-    })
+#[inline(never)]
+pub fn budget_alerts(account: &Account, limits: &Limits, thresholds: &[PerMille], now: Timestamp) -> Vec<Crossing> {
+    let mut all = Vec::new();
+    for span in Span::ALL {
+        let Some(limit) = limits.budget(span) else { continue };
+        let spending = account.spending(span, now);
+        // Rounded down: a threshold is reached where all of it is spent. Budgets are whole millionths of a dollar.
+        let spent = spending.spent().0 / (limit.0 / 1_000).max(1);
+        for &threshold in thresholds {
+            if u64::from(threshold.get()) <= spent {
+                all.push(Crossing { span, since: spending.starts_at(span), threshold, spent });
+            }
+        }
+    }
+    all
 }
 
 #[cfg(test)]
@@ -46,15 +48,18 @@ mod tests {
     #[test]
     fn each_threshold_is_reached_once_in_each_window() {
         let limits =
-            Limits { hourly_budget: Some(PicoUsd(100)), daily_budget: Some(PicoUsd(300)), ..Limits::default() };
+            Limits { hourly_budget: Some(PicoUsd(100_000)), daily_budget: Some(PicoUsd(300_000)), ..Limits::default() };
         let (mut account, mut told) = (Account::default(), HashSet::new());
         let thresholds = [700, 900, 1_000].map(PerMille::new);
-        let news = |account: &Account, told: &mut HashSet<Crossing>, hours| {
+        let news = |account: &Account, told: &mut HashSet<(Span, Timestamp, PerMille)>, hours| {
             let all = budget_alerts(account, &limits, &thresholds, at(hours));
-            all.filter(|&crossing| told.insert(crossing)).map(|c| (c.span, c.threshold.get())).collect::<Vec<_>>()
+            all.into_iter()
+                .filter(|crossing| told.insert((crossing.span, crossing.since, crossing.threshold)))
+                .map(|c| (c.span, c.threshold.get()))
+                .collect::<Vec<_>>()
         };
-        let mut spend = |amount, hours| {
-            account.spend(PicoUsd(amount), at(hours));
+        let mut spend = |amount: u64, hours| {
+            account.spend(PicoUsd(1_000 * amount), at(hours));
             news(&account, &mut told, hours)
         };
         assert_eq!([spend(69, 0), spend(1, 0), spend(1, 0)], [vec![], vec![(Span::Hour, 700)], vec![]]);

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use super::{PicoUsd, Timestamp};
 
+/// Hours over which is looked at most how well money was spent: a week.
+pub const MOST_TRACKED_HOURS: u64 = 168;
+
 /// A calendar span in UTC, over which a budget is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Span {

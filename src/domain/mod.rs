@@ -16,7 +16,7 @@ pub use backend::{Backend, BackendIndex, BackendType, BreakerSettings, Prices, P
 pub use codec::{Decoder, Encoder};
 pub use facts::{Api, RequestFacts, TextSink};
 pub use fnv::Fnv;
-pub use limits::{Limits, Span};
+pub use limits::{Limits, MOST_TRACKED_HOURS, Span};
 pub use model::{Model, ModelTag};
 pub use outcome::{Ending, Failure, Usage};
 pub use quota::{Allowance, QuotaReport};

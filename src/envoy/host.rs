@@ -60,7 +60,7 @@ impl EnvoyHost {
         if let Some(&id) = self.metrics.try_borrow().ok()?.get(&metric) {
             return Some(id);
         }
-        let id = define(&metric.name(&self.config.backends), metric.kind())?;
+        let id = define(&metric.name(&self.config.backends, &self.config.cost.tenants), metric.kind())?;
         self.metrics.try_borrow_mut().ok()?.insert(metric, id);
         Some(id)
     }

@@ -10,7 +10,7 @@ use super::Context;
 use super::router::{Route, Router};
 use super::{Refusal, RefusalCode};
 use crate::config::{Config, OnExhausted};
-use crate::cost::{Bill, Claim, Heard, Shortage, pacing};
+use crate::cost::{Bill, Claim, Heard, Purchase, Shortage, pacing};
 use crate::domain::{Api, Backend, BackendIndex, Ending, Failure, Limits, PicoUsd, Timestamp, Tokens};
 use crate::host::Host;
 use crate::metrics::Metric;
@@ -46,8 +46,8 @@ pub(super) fn is_limited(config: &Config) -> bool {
 }
 
 impl Router {
-    /// What a request asks of each account that it touches, were it to go to this backend. That of all requests is
-    /// always among them, limited or not, so that it is known what is spent.
+    /// What a request asks of each account that it touches, were it to go to this backend. That of all requests and
+    /// the backend's are always among them, limited or not, so that it is known what is spent.
     #[inline(never)]
     fn lines(
         &self,
@@ -72,9 +72,7 @@ impl Router {
         if let Some(tenant) = tenant {
             lines.push(line(tenant, cost.pacing));
         }
-        if backend.limits.is_any() {
-            lines.push(line((AccountKey::of_backend(&backend.id), backend.limits), false));
-        }
+        lines.push(line((AccountKey::of_backend(&backend.id), backend.limits), false));
         lines
     }
 }
@@ -209,12 +207,14 @@ impl<H: Host> Context<'_, H> {
     }
 
     /// What a request costs, limited or not; it is counted where it was spent.
-    pub(super) fn bill(&mut self, route: &Route, index: BackendIndex, due: &Due<'_>) -> Bill {
+    pub(super) fn bill(&mut self, route: &Route, index: BackendIndex, due: &Due<'_>, now: Timestamp) -> Bill {
         let Some((backend, place)) = self.router.backend(index).zip(self.router.place(index)) else {
             return Bill::default();
         };
         let bill = due.bill(backend, route, || self.router.estimate(self.view, route, index).input);
         if bill.cost > PicoUsd(0) {
+            let well = if due.ending == Ending::Success { bill.cost } else { PicoUsd(0) };
+            self.view.auditor().pay(Purchase { spent: bill.cost, well }, now);
             match self.view.bill(place, bill.cost) {
                 0 => {}
                 whole => self.host.record(Metric::Cost(index), whole),

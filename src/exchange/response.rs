@@ -240,7 +240,7 @@ impl Answer {
         let (status, sent, passed, complete) = (self.status, self.attempts.is_some(), self.passed, self.complete);
         let due = Due { ending, status, facts: &facts, sent, passed, complete };
         // Before anything is learned from it: what is told is what was known.
-        let bill = cx.bill(&self.route, self.backend, &due);
+        let bill = cx.bill(&self.route, self.backend, &due, now);
         self.report(cx, ending, &facts, now.since(self.route.departed));
         self.count(cx, ending, &facts, now);
         self.learn(cx, ending, &facts, now);
@@ -282,6 +282,9 @@ impl Answer {
         }
         if let Some(output) = self.length(facts).filter(|_| answered && facts_of.api != Api::Embeddings) {
             outcome.length = Some(Length::new(facts_of, self.route.text, output, facts.usage.as_ref()));
+        }
+        if let Some((counted, place)) = outcome.prompt.zip(cx.router.place(self.backend)) {
+            cx.view.auditor().count(place, self.route.facts.model.take(), counted);
         }
         cx.learn(self.backend, held, &outcome);
     }

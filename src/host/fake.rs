@@ -263,7 +263,7 @@ impl Host for World {
 
     fn record(&self, metric: Metric, value: u64) {
         let (mut metrics, mut figures) = (self.metrics.borrow_mut(), self.figures.borrow_mut());
-        for entry in [metrics.entry(metric.name(&[])).or_default(), figures.entry(metric).or_default()] {
+        for entry in [metrics.entry(metric.name(&[], &[])).or_default(), figures.entry(metric).or_default()] {
             *entry = match metric.kind() {
                 Kind::Counter | Kind::Histogram => *entry + value,
                 Kind::Gauge => value,

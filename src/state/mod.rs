@@ -5,6 +5,7 @@
 //! breaker) is. Each VM keeps a [`View`]: its copy of all records, which deciding reads; the tick refreshes it, and so
 //! does every change that the VM makes itself.
 
+mod auditor;
 mod books;
 mod details;
 mod journal;
@@ -19,6 +20,7 @@ mod store;
 mod view;
 mod waiting;
 
+pub use auditor::{Audited, Auditor, audited, purchases};
 pub use books::{Books, Reservation, Spent};
 pub use details::{details, note_details};
 pub use journal::{Journal, Page};

@@ -6,6 +6,7 @@ mod keeper;
 
 use std::time::Duration;
 
+use super::auditor::Auditor;
 use super::books::Books;
 use super::journal::{self, Journal, Page};
 use super::members::Members;
@@ -29,7 +30,7 @@ const BATCH: usize = 16;
 const BACKLOG: usize = 256;
 
 /// Where a backend's record lies in a [`View`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Place(usize);
 
 /// What a request held that ends.
@@ -63,6 +64,7 @@ pub struct View {
     configurations: u64,
     books: Books,
     journal: Journal,
+    auditor: Auditor,
     /// Which of them watches for alerts.
     watch: Keeper,
 }
@@ -80,6 +82,7 @@ impl View {
             transitions: Vec::new(),
             configurations: 0,
             journal: Journal::new(name),
+            auditor: Auditor::default(),
             watch: Keeper::default(),
         }
     }
@@ -293,15 +296,6 @@ impl View {
             self.flush(store, place, outcome.at)?;
         }
         Ok(())
-    }
-
-    /// What an answer cost in whole millionths of a dollar. What is left of it is added to the next, so that of many small
-    /// costs nothing is lost.
-    pub fn bill(&mut self, place: Place, cost: PicoUsd) -> u64 {
-        let Some(entry) = self.entries.get_mut(place.0) else { return 0 };
-        let (whole, change) = entry.change.plus(cost).split_micro_usd();
-        entry.change = change;
-        whole
     }
 
     /// Changes a record at once in a way that is no outcome: what was brought in from outside.

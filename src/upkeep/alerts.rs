@@ -9,13 +9,14 @@ use std::time::Duration;
 use super::pace::{Pace, UnderWay};
 use super::{Answer, Cx, Lookout, is_available};
 use crate::alerts::{
-    Alert, AlertKind, Batch, Board, Changes, Delivery, KEY, Reading, Sent, TIMEOUT, Terms, admin, availability, letter,
-    of_backend,
+    Alert, AlertKind, Batch, Board, Changes, Delivery, KEY, Payer, Reading, Sent, TIMEOUT, Terms, admin, availability,
+    budgets, drift, letter, of_backend,
 };
-use crate::config::{LogLevel, Webhook};
+use crate::config::{Config, LogLevel, Tenant, Webhook};
+use crate::domain::{Backend, Timestamp};
 use crate::host::Host;
 use crate::metrics::{DeliveryResult, Internal, Metric};
-use crate::state::update;
+use crate::state::{AccountKey, Ledger, audited, update};
 
 /// How often the figures are looked at.
 const INTERVAL: Duration = Duration::from_millis(250);
@@ -57,10 +58,17 @@ impl Alarms {
             let each = AlertKind::ALL.into_iter().flat_map(|alert| [true, false].map(|raised| (alert, raised)));
             each.for_each(|(alert, raised)| _ = cx.host.read(Metric::Alerts { alert, raised }));
         }
+        let now = cx.now;
         let alerts = &cx.router.config().alerts;
         let terms = Terms { is_sent: alerts.webhook.is_some(), min_interval: alerts.min_interval };
-        let readings = readings(cx, lookout);
-        let (over, may_send, now) = (self.over, self.under_way.is_none(), cx.now);
+        let audits: Vec<_> =
+            cx.router.places().map(|(_, backend, _)| (backend, audited(cx.host, &backend.id))).collect();
+        let mut readings = readings(cx, lookout);
+        spending(cx.router.config(), cx.view.ledger(), now, &mut readings);
+        for (backend, models) in &audits {
+            readings.extend(models.iter().filter_map(|model| drift(backend, model, now)));
+        }
+        let (over, may_send) = (self.over, self.under_way.is_none());
         let seen = update(cx.host, KEY, |bytes| {
             // To write where there is nothing always succeeds, whoever else does; so nothing but that is done then.
             let Some(bytes) = bytes else { return (Some(Board::default().encode()), Seen::default()) };
@@ -151,6 +159,25 @@ impl Alarms {
     }
 }
 
+/// What is spent of each budget, as far as somebody is to know.
+fn spending<'a>(config: &'a Config, ledger: &Ledger, now: Timestamp, readings: &mut Vec<Reading<'a>>) {
+    let cost = &config.cost;
+    let all = std::iter::once((AccountKey::ALL, Payer::default(), &cost.limits));
+    let backends = config.backends.iter().map(|Backend { id, limits, .. }| {
+        let payer = Payer { backend: Some(id), tenant: "" };
+        (AccountKey::of_backend(id), payer, limits)
+    });
+    let tenants = cost.tenants.iter().map(|Tenant { name, limits }| {
+        let payer = Payer { backend: None, tenant: name };
+        (AccountKey::of_tenant(name), payer, limits)
+    });
+    for (key, payer, limits) in all.chain(backends).chain(tenants) {
+        if let Some(account) = ledger.account(key) {
+            budgets(payer, account, limits, &cost.alert_thresholds, now, readings);
+        }
+    }
+}
+
 /// Every figure there is.
 fn readings<'a, H: Host>(cx: &Cx<'a, H>, lookout: Option<&Lookout>) -> Vec<Reading<'a>> {
     let (router, now) = (cx.router, cx.now);
@@ -180,7 +207,7 @@ fn tell<H: Host>(cx: &Cx<'_, H>, alert: &Alert) {
         ("event", "alert".to_owned()),
         ("alert", alert.kind.name().to_owned()),
         ("state", state.to_owned()),
-        ("severity", alert.kind.severity().name().to_owned()),
+        ("severity", alert.severity().name().to_owned()),
         ("backend", alert.backend.as_deref().unwrap_or_default().to_owned()),
         ("message", alert.message()),
     ];

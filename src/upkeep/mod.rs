@@ -28,14 +28,14 @@ pub use answer::Answer;
 
 use std::sync::Arc;
 
-use crate::config::{Config, LogLevel};
+use crate::config::{Config, LogLevel, Tenant};
 use crate::domain::{Backend, BackendIndex, PerMille, Span, Timestamp, Tokens};
 use crate::exchange::Router;
 use crate::health::BreakerPhase;
 use crate::host::Host;
 use crate::logging;
-use crate::metrics::{Internal, Method, Metric, Status};
-use crate::state::{AccountKey, Place, Record, View, WaitingList};
+use crate::metrics::{Internal, Method, Metric, Status, TenantIndex};
+use crate::state::{AccountKey, Ledger, Place, Record, View, WaitingList};
 use alerts::Alarms;
 use discovery::Discovery;
 use lookout::Lookout;
@@ -87,7 +87,7 @@ impl Upkeep {
             host.record(Metric::InternalErrors(Internal::SharedData), 1);
         }
         router.announce(view, host);
-        if view.write_journal(host).is_err() {
+        if view.write_journal(host).is_err() || view.write_audit(host, now).is_err() {
             host.record(Metric::InternalErrors(Internal::SharedData), 1);
         }
         if !view.leads() {
@@ -145,11 +145,7 @@ fn show(router: &Router, view: &View, host: &impl Host, now: Timestamp) {
     if let Ok(Some(depth)) = WaitingList::depth(host, now) {
         host.record(Metric::QueueDepth, depth as u64);
     }
-    if let Some(account) = view.ledger().account(AccountKey::ALL) {
-        for span in Span::ALL {
-            host.record(Metric::BudgetSpent(span), account.spending(span, now).spent().micro_usd());
-        }
-    }
+    show_spending(router.config(), view.ledger(), host, now);
     for (index, backend, place) in router.places() {
         let record = view.record(place);
         host.record(Metric::InFlight(index), record.in_flight().into());
@@ -165,6 +161,27 @@ fn show(router: &Router, view: &View, host: &impl Host, now: Timestamp) {
         if let Some(share) = record.quota.headroom(&record.demand(Tokens(0)), now) {
             host.record(Metric::QuotaRemaining(index), PerMille::from_ratio(share).get().into());
         }
+    }
+}
+
+/// Of each account what it spent, once it has spent anything.
+fn show_spending(config: &Config, ledger: &Ledger, host: &impl Host, now: Timestamp) {
+    show_account(ledger, AccountKey::ALL, Span::ALL.map(Metric::BudgetSpent), host, now);
+    for (backend, index) in config.backends.iter().zip((0..).map(BackendIndex)) {
+        let metrics = Span::ALL.map(|span| Metric::BackendSpent(index, span));
+        show_account(ledger, AccountKey::of_backend(&backend.id), metrics, host, now);
+    }
+    for (tenant, index) in config.cost.tenants.iter().zip((0..).map(TenantIndex)) {
+        let metrics = Span::ALL.map(|span| Metric::TenantSpent(index, span));
+        show_account(ledger, AccountKey::of_tenant(&tenant.name), metrics, host, now);
+    }
+}
+
+#[inline(never)]
+fn show_account(ledger: &Ledger, key: AccountKey, metrics: [Metric; 2], host: &impl Host, now: Timestamp) {
+    let Some(account) = ledger.account(key) else { return };
+    for (span, metric) in Span::ALL.into_iter().zip(metrics) {
+        host.record(metric, account.spending(span, now).spent().micro_usd());
     }
 }
 
@@ -204,9 +221,17 @@ pub fn retire(gone: &Config, newer: Option<&Config>, host: &impl Host) {
             rest(index, 0, host);
         }
     }
+    let remains = |old: &Tenant| newer.is_some_and(|config| config.cost.tenants.iter().any(|new| new.name == old.name));
+    for (tenant, index) in gone.cost.tenants.iter().zip((0..).map(TenantIndex)) {
+        if !remains(tenant) {
+            for span in Span::ALL {
+                host.record(Metric::TenantSpent(index, span), 0);
+            }
+        }
+    }
 }
 
-/// The gauges of a backend that is gone: nothing is wrong there, and it counts as none.
+/// The gauges of a backend that is gone: nothing is wrong there, nothing is spent, and it counts as none.
 fn rest(index: BackendIndex, in_flight: u32, host: &impl Host) {
     host.record(Metric::InFlight(index), in_flight.into());
     host.record(Metric::BreakerState(index), BreakerPhase::Closed.code().into());
@@ -216,6 +241,9 @@ fn rest(index: BackendIndex, in_flight: u32, host: &impl Host) {
     host.record(Metric::ErrorRate(index), 0);
     host.record(Metric::Health(index), PerMille::ONE.get().into());
     host.record(Metric::QuotaRemaining(index), PerMille::ONE.get().into());
+    for span in Span::ALL {
+        host.record(Metric::BackendSpent(index, span), 0);
+    }
 }
 
 /// What the work of one moment has at hand.

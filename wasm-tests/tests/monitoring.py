@@ -47,6 +47,8 @@ UNSEEN = {
     "loadbalancer_queue_depth",  # nor a queue
     "loadbalancer_queue_wait_ms",
     "loadbalancer_budget_spent_micro_usd",  # nor a budget
+    "loadbalancer_backend_spent_micro_usd",
+    "loadbalancer_tenant_spent_micro_usd",
     "loadbalancer_usage_estimated_total",
 }
 

@@ -5,12 +5,12 @@
 use std::{
     future::Future,
     sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use serde_json::{Value, json};
 use wasm_tests::{
-    backend::{Backend, Behaviour, Flavour},
+    backend::{Backend, Behaviour, Flavour, PromptTokens},
     client::Client,
     envoy::{Builder, Envoy, Loading, Route, Swap},
     load::load,
@@ -259,4 +259,121 @@ async fn an_admin_interface_that_cannot_be_read_is_an_alert_until_it_can() {
     active(&envoy, &[]).await;
     let stats = envoy.stats().await;
     assert_eq!((counted(&stats, "alerts_total", &[]), counted(&stats, "alerts_total", &[("state", "raised")])), (4, 2));
+}
+
+/// Asks alpha alone, by prompts of many lengths; each must be answered well.
+async fn ask_alpha(envoy: &Envoy, requests: usize) {
+    let body = |n: usize| {
+        let mut body = chat(&"What do the others say about it? ".repeat(3 + n % 40));
+        body["max_tokens"] = 16.into();
+        body
+    };
+    let sent = load(&Client::new(), requests, 8, |n| Client::json_request(&envoy.url(PATH), &body(n))).await;
+    assert_eq!(sent.by_status(), [(200, requests)].into(), "{:?}", sent.first_failure());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_provider_that_begins_to_report_half_as_much_again_is_an_alert_until_it_stops() {
+    let (backends, hooks) = ([Backend::start("alpha", Flavour::OpenAi).await], hooks().await);
+    let mut config = router(300);
+    config["backend_instances"] = json!({"alpha": {}});
+    let envoy = four_workers(&backends, &hooks).router(config).start().await;
+    let reports = |prompt_token_bias| backends[0].set(Behaviour { prompt_token_bias, ..Behaviour::default() });
+    reports(1.1);
+    ask_alpha(&envoy, 300).await;
+    let audit = async || {
+        let shown = Client::new().get(&envoy.control_url("/analytics")).await.unwrap().json();
+        shown["backends"]["alpha"]["usage_audit"][0].clone()
+    };
+    until("what is usual is known", || async { audit().await["usual_ratio"].is_number() }).await;
+    active(&envoy, &[]).await;
+    let usual = audit().await["usual_ratio"].as_f64().unwrap();
+
+    // What a worker saw it writes four times a second, and a busy one later: what is of late is not the same for all.
+    let asked_until = async |expected: &[&str]| {
+        until(&format!("{expected:?} are active"), || async {
+            ask_alpha(&envoy, 20).await;
+            names(&alerts(&envoy).await["active"]) == expected
+        })
+        .await;
+    };
+    reports(1.65);
+    asked_until(&["usage_drift alpha"]).await;
+    is_told(&hooks, &["firing usage_drift"]).await;
+    let told = hooks.journal()[0].json()["alerts"][0].clone();
+    assert_eq!((&told["model"], &told["severity"]), (&json!("sim-1"), &json!("warning")));
+    let [ratio, before] = ["value", "threshold"].map(|name| told[name].as_f64().unwrap());
+    assert!((ratio / before - 1.5).abs() < 0.25 && (before - usual).abs() < 0.1, "{told}");
+    let message = told["message"].as_str().unwrap();
+    assert!(message.starts_with("alpha counts ") && message.contains(" in prompts to sim-1, "), "{message}");
+    assert!(audit().await["drifting_since"].is_string());
+
+    reports(1.1);
+    asked_until(&[]).await;
+    is_told(&hooks, &["firing usage_drift", "resolved usage_drift"]).await;
+    assert_eq!(troubles(&settled(&envoy).await), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_threshold_of_a_budget_is_told_once_over_all_workers_and_configurations() {
+    // A day's budget begins anew at midnight: that is not to be while this runs.
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    if 86_400 - since_epoch % 86_400 < 120 {
+        tokio::time::sleep(Duration::from_secs(121)).await;
+    }
+    let (backends, hooks) = (trio().await, hooks().await);
+    for backend in &backends {
+        backend.set(Behaviour { prompt_tokens: PromptTokens::Exactly(84), ..Behaviour::default() });
+    }
+    let mut config = router(0);
+    for id in ["alpha", "beta", "gamma"] {
+        config["backend_instances"][id]["cost_per_1k_tokens"] = 1.into();
+    }
+    config["backend_instances"]["alpha"]["daily_budget_usd"] = 100.into();
+    config["cost"] = json!({"daily_budget_usd": 2, "on_exhausted": "cheapest",
+        "tenants": {"default": {"daily_budget_usd": 4}}});
+    let mut envoy = four_workers(&backends, &hooks).router(config.clone()).loading(Loading::Ecds).start().await;
+    let reached = async |requests: usize, expected: &[&str]| {
+        // A tenth of a dollar each.
+        ask_alpha(&envoy, requests).await;
+        settled(&envoy).await;
+        let firing = async || {
+            let shown = alerts(&envoy).await;
+            let one = |alert: &Value| format!("{} {}", alert["tenant"].as_str().unwrap_or("all"), alert["threshold"]);
+            let mut all: Vec<_> = shown["active"].as_array().unwrap().iter().map(one).collect();
+            all.sort_unstable();
+            all
+        };
+        until(&format!("{expected:?} are reached"), || async { firing().await == expected }).await;
+    };
+    reached(13, &[]).await;
+    reached(1, &["all 0.7"]).await;
+    reached(4, &["all 0.7", "all 0.9"]).await;
+    reached(10, &["all 0.7", "all 0.9", "all 1", "default 0.7"]).await;
+    let shown = Client::new().get(&envoy.control_url("/budget")).await.unwrap().json();
+    assert_eq!(shown["efficiency"]["target_efficiency"], json!(0.8));
+    until("all of it was spent well", || async {
+        let shown = Client::new().get(&envoy.control_url("/budget")).await.unwrap().json();
+        (&shown["efficiency"]["spent_usd"], &shown["efficiency"]["efficiency"]) == (&json!(2.8), &json!(1))
+    })
+    .await;
+    let ids: Vec<_> = shown["backends"].as_array().unwrap().iter().map(|backend| backend["id"].clone()).collect();
+    assert_eq!(ids, ["alpha", "beta", "gamma"], "limited or not");
+    let stats = envoy.stats().await;
+    let spent = |id| counted(&stats, "backend_spent_micro_usd", &[("backend_id", id), ("window", "day")]);
+    assert_eq!(spent("alpha") + spent("beta") + spent("gamma"), 2_800_000);
+    assert_eq!(counted(&stats, "tenant_spent_micro_usd", &[("tenant", "default"), ("window", "day")]), 2_800_000);
+    let printed = envoy.prometheus().await;
+    let labels = [("tenant", "default"), ("window", "day")];
+    assert_eq!(printed.metric("loadbalancer_tenant_spent_micro_usd", &labels), Some(2_800_000.0));
+
+    config["strategy"] = json!("weighted");
+    assert_eq!(envoy.swap(&config).await, Swap::Accepted);
+    is_told(&hooks, &["firing daily_budget_threshold"; 4]).await;
+    // What should not happen would have happened after four looks.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(told(&hooks).len(), 4);
+    let stats = envoy.stats().await;
+    assert_eq!(counted(&stats, "alerts_total", &[("alert", "daily_budget_threshold")]), 4);
+    assert_eq!(troubles(&stats), []);
 }

@@ -67,7 +67,7 @@ async fn every_metric_of_the_docs_is_there_with_its_labels_and_no_other() {
     // A backend is no admin interface: what it answers is no list of clusters, which counts as an internal error.
     config["envoy_admin"] = json!({"cluster": "no_admin"});
     config["alerts"] = json!({"webhook_cluster": "hooks"});
-    config["cost"] = json!({"daily_budget_usd": 1_000});
+    config["cost"] = json!({"daily_budget_usd": 1_000, "tenants": {"default": {}}});
     config["queue"] = json!({"size": 64, "timeout_ms": 60_000});
     for id in ["alpha", "beta", "gamma"] {
         config["backend_instances"][id]["max_concurrent_requests"] = json!(2);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proptest::collection::{btree_map, vec};
+use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::{
     Just, ProptestConfig, any, prop, prop_assert, prop_assert_eq, prop_assume, prop_compose, prop_oneof, proptest,
@@ -133,12 +133,24 @@ prop_compose! {
         limits in limits(),
         on_exhausted in prop::sample::select(&[OnExhausted::Refuse, OnExhausted::Cheapest]),
         pacing in any::<bool>(),
+        thresholds in btree_set(1_u16..=1_000, 0..8),
+        target_efficiency in 0_u16..=1_000,
+        tracking_window_hours in 1_u64..=168,
         tenant_header in option::of("[a-z][a-z0-9-]{0,60}"),
         tenants in btree_map("[!-~]{1,128}", limits(), 0..4),
     ) -> Cost {
         let limits = Limits { requests_per_minute: None, tokens_per_minute: None, ..limits };
         let tenants = tenants.into_iter().map(|(name, limits)| Tenant { name: name.into(), limits }).collect();
-        Cost { limits, on_exhausted, pacing, tenant_header: tenant_header.map(Into::into), tenants }
+        Cost {
+            limits,
+            on_exhausted,
+            pacing,
+            alert_thresholds: thresholds.into_iter().map(PerMille::new).collect(),
+            target_efficiency: PerMille::new(target_efficiency),
+            tracking_window_hours,
+            tenant_header: tenant_header.map(Into::into),
+            tenants,
+        }
     }
 }
 

@@ -1,8 +1,8 @@
-// How it is in all: health, strategy, totals, alerts, budgets.
+// How it is in all: health, strategy, totals, alerts, budgets, how providers count.
 
 let rows = [];
 
-function show({ health, metrics, backends, strategy, alerts, budget, decisions }) {
+function show({ health, metrics, backends, strategy, alerts, budget, analytics, decisions }) {
   const conditions = Object.assign({}, ...Object.values(health.health_status));
   const distribution = metrics.load_balancing?.backend_distribution ?? {};
   const answers = Object.values(distribution).reduce((sum, each) => sum + (each.recent_answers ?? 0), 0);
@@ -29,9 +29,9 @@ function show({ health, metrics, backends, strategy, alerts, budget, decisions }
 
   showOverall(health);
   showStrategy(strategy);
-  showOverview(metrics);
+  showOverview(metrics, health.queue);
   showAlerts(alerts);
-  showBudget(budget);
+  showBudget(budget, analytics);
   showBackends();
   showDecisions(decisions);
   find("main").hidden = false;
@@ -66,7 +66,7 @@ form.addEventListener("submit", (event) => {
   act("PUT", "strategy", { strategy: wanted }, `The strategy is ${words(wanted)} now`);
 });
 
-function showOverview(metrics) {
+function showOverview(metrics, queue) {
   const { routing_metrics: routing = {}, failover_events: failovers = {}, refusals } = metrics;
   const sum = (pick) => rows.reduce((sum, row) => (known(pick(row)) ? (sum ?? 0) + pick(row) : sum), null);
   const [input, output, cached] = ["input", "output", "cached_input"].map((kind) => sum((row) => row.tokens?.[kind]));
@@ -89,6 +89,12 @@ function showOverview(metrics) {
       "In flight",
       count(sum((row) => row.requests_in_flight)),
       `${count(sum((row) => row.in_flight.tokens))} tokens`,
+    ],
+    [
+      "queue",
+      "Queue",
+      queue?.size ? count(queue.depth) : NONE,
+      `of ${count(queue?.size)} places, ` + (queue?.depth ? `the first waits for ${time(queue.oldest_wait_ms)}` : "nobody waits"),
     ],
     ["cost", "Cost", dollars(sum((row) => row.cost)), known(perHour) ? `${dollars(perHour * 3600)} an hour now` : ""],
     [
@@ -160,8 +166,9 @@ function showAlerts(alerts) {
   write(find("summary", older), `Cleared lately (${alerts.recent.length})`);
 }
 
-// Of every account what its windows have spent, where there is a limit.
-function showBudget(budget) {
+// Of every account what its windows have spent, where there is a limit; how well it was spent; and who counts otherwise
+// than before.
+function showBudget(budget, analytics) {
   const accounts = [
     ["all", budget?.overall],
     ...(budget?.backends ?? []).map((backend) => [backend.id, backend]),
@@ -172,14 +179,45 @@ function showBudget(budget) {
       .filter((span) => known(account?.[span]?.limit_usd))
       .map((span) => [`${name}, this ${span}`, account[span]]),
   );
-  $("budget").hidden = !lines.length;
+  const { efficiency: bought } = budget ?? {};
+  const isKnown = known(bought?.efficiency);
+  write(
+    $("efficiency"),
+    isKnown
+      ? `${percent(bought.efficiency)} of the ${dollars(bought.spent_usd)} of the last ${bought.tracking_window_hours} h bought answers that ended well; the target is ${percent(bought.target_efficiency)}`
+      : "",
+  );
+  $("efficiency").className = isKnown && bought.efficiency < bought.target_efficiency ? "failed" : "small";
+  const drifts = Object.entries(analytics?.backends ?? {}).flatMap(([id, { usage_audit: audit = [] }]) =>
+    audit.filter(({ usual_ratio: usual }) => known(usual)).map((one) => ({ ...one, id })),
+  );
+  const counting = find("#budget details");
+  counting.hidden = !drifts.length;
+  const jumps = drifts.filter((one) => one.drifting_since).length;
+  write(find("summary", counting), `Tokens reported for each estimated${jumps ? `: ${jumps} jumped` : ""}`);
+  list(
+    find("ul", counting),
+    drifts,
+    ({ id, model }) => `${id} ${model}`,
+    ({ id, model }) => make("li", {}, make("strong", {}, model ? `${id}, ${model}` : id), make("span")),
+    (item, { ratio, usual_ratio: usual, drifting_since: since }) => {
+      item.lastChild.className = since ? "failed" : "";
+      write(item.lastChild, `${score(ratio)}, usually ${score(usual)}` + (since ? `, since ${ago(since)}` : ""));
+    },
+  );
+  $("budget").hidden = !lines.length && !isKnown && !drifts.length;
   list(
     find("#budget ul"),
     lines,
     ([name]) => name,
     ([name]) => make("li", {}, make("strong", {}, name), bar(), make("span")),
     (item, [, { spent_usd: spent, limit_usd: limit, used }]) => {
-      write(item.lastChild, `${dollars(spent)} of ${dollars(limit)} (${percent(used)})`);
+      const reached = (budget.alert_thresholds ?? []).filter((share) => used >= share).pop();
+      write(
+        item.lastChild,
+        `${dollars(spent)} of ${dollars(limit)} (${percent(used)})` + (reached ? `, beyond ${percent(reached)}` : ""),
+      );
+      item.lastChild.className = reached ? "failed" : "";
       fill(item.children[1], used);
     },
   );

@@ -32,12 +32,12 @@ async function reason(answer) {
 const optional = (path) => ask(path).catch(() => null);
 
 async function look() {
-  const [health, metrics, backends, strategy, alerts, budget, decisions] = await Promise.all([
+  const [health, metrics, backends, strategy, alerts, budget, analytics, decisions] = await Promise.all([
     ...["health", "metrics", "backends", "strategy"].map(ask),
     // With many backends a decision is long.
-    ...["alerts", "budget", `decisions?limit=${rows.length > 20 ? 5 : 20}`].map(optional),
+    ...["alerts", "budget", "analytics", `decisions?limit=${rows.length > 20 ? 5 : 20}`].map(optional),
   ]);
-  return { health, metrics, backends, strategy, alerts, budget, decisions };
+  return { health, metrics, backends, strategy, alerts, budget, analytics, decisions };
 }
 
 let timer;

@@ -32,6 +32,10 @@ fn a_budget_shows_what_is_spent_reserved_and_left() {
     }));
     let nothing = rig.get(0, "/budget");
     assert_eq!(nothing["overall"]["day"]["remaining_usd"], 2);
+    assert_eq!(
+        (&nothing["alert_thresholds"], &nothing["efficiency"]["efficiency"]),
+        (&json!([0.7, 0.9, 1]), &json!(null))
+    );
     assert_eq!((&nothing["tenants"][0]["name"], &nothing["on_exhausted"]), (&json!("an\"n"), &json!("refuse")));
     let mut exchanges = [Exchange::default(), Exchange::default()];
     for exchange in &mut exchanges {
@@ -52,9 +56,19 @@ fn a_budget_shows_what_is_spent_reserved_and_left() {
     exchanges[0].response_headers(&mut cx, false);
     exchanges[0].response_body(&mut cx, answer.len(), true);
     exchanges[0].log(&mut cx);
-    rig.tick();
+    for _ in 0..2 {
+        rig.world.pass_millis(300);
+        rig.tick();
+        let now = rig.world.now();
+        rig.workers[0].view.write_audit(&rig.world, now).expect("written");
+    }
     for worker in [0, 1] {
         let shown = rig.get(worker, "/budget");
+        assert_eq!(
+            shown["efficiency"],
+            json!({"tracking_window_hours": 24, "spent_usd": 0.015, "spent_well_usd": 0.015, "efficiency": 1,
+                "target_efficiency": 0.8})
+        );
         let day = &shown["overall"]["day"];
         assert_eq!((&day["spent_usd"], &day["used"]), (&json!(0.015), &json!(0.008)));
         assert_eq!(day["resets_at"], "1970-01-02T00:00:00.000Z");
@@ -78,12 +92,8 @@ fn alerts_are_shown_as_the_leader_left_them_by_every_worker() {
     assert_eq!(rig.get(0, "/alerts"), json!({"active": [], "recent": []}));
     let terms = Terms { is_sent: false, min_interval: Duration::ZERO };
     let open = |id| Reading {
-        kind: AlertKind::BreakerOpened,
-        backend: Some(id),
-        sign: Sign::Bad,
         cause: Cause::Trip(TripReason::ByHand),
-        value: 2_000,
-        threshold: 2_000,
+        ..Reading::new(AlertKind::BreakerOpened, Some(id), Sign::Bad, 2_000, 2_000)
     };
     let mut board = Board::default();
     let at = |seconds| rig.world.now().after(Duration::from_secs(seconds));

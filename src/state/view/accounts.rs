@@ -1,8 +1,9 @@
 //! The accounts, through the view: what a request may cost is reserved, what it did cost is settled.
 
-use super::View;
+use super::{Place, View};
 use crate::cost::Shortage;
-use crate::domain::Timestamp;
+use crate::domain::{PicoUsd, Timestamp};
+use crate::state::auditor::Auditor;
 use crate::state::books::{Reservation, Spent};
 use crate::state::ledger::{Ledger, Line};
 use crate::state::members::Members;
@@ -61,5 +62,25 @@ impl View {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.books.settle(store, reservation, spent, now)
+    }
+
+    /// What an answer cost in whole millionths of a dollar. What is left of it is added to the next, so that of many small
+    /// costs nothing is lost.
+    pub fn bill(&mut self, place: Place, cost: PicoUsd) -> u64 {
+        let Some(entry) = self.entries.get_mut(place.0) else { return 0 };
+        let (whole, change) = entry.change.plus(cost).split_micro_usd();
+        entry.change = change;
+        whole
+    }
+
+    /// What this VM sees of money.
+    pub const fn auditor(&mut self) -> &mut Auditor {
+        &mut self.auditor
+    }
+
+    /// Adds what this VM saw of money to what all know. To be called at every tick.
+    pub fn write_audit(&mut self, store: &impl Store, now: Timestamp) -> Result<(), StoreError> {
+        let id = |place: Place| self.entries.get(place.0).map_or("", |entry| &entry.id);
+        self.auditor.tick(store, id, now)
     }
 }

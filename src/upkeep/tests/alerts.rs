@@ -2,7 +2,11 @@
 
 use super::*;
 use crate::alerts::{Board, KEY};
+use crate::cost::Claim;
+use crate::domain::{BackendIndex, Limits, PicoUsd, Span, Tokens};
 use crate::host::fake::Call;
+use crate::metrics::{Metric, TenantIndex};
+use crate::state::{AccountKey, Counted, Line, Spent};
 
 /// Backends a and b, and a webhook.
 fn alerting() -> Value {
@@ -220,6 +224,164 @@ fn an_admin_interface_that_cannot_be_read_is_an_alert_until_it_can() {
     let board = board(&rig.world);
     let alert = board.active().next().expect("one");
     assert_eq!((alert.kind.name(), alert.backend.as_deref()), ("backend_unhealthy", Some("a")));
+}
+
+/// The first hour of a day, in seconds.
+const MIDNIGHT: u64 = 86_400 * 20_000;
+
+/// At work since a little after midnight.
+fn budgeted(config: &Value) -> Rig {
+    let mut rig = Rig::new(config);
+    rig.world.set_seconds(MIDNIGHT + 60);
+    rig.run(2_000, Some(5));
+    rig
+}
+
+/// Somebody pays so many cents.
+fn spend(rig: &mut Rig, accounts: &[AccountKey], cents: u64) {
+    let now = rig.world.now();
+    let line = |&account| Line { account, limits: Limits::default(), claim: Claim::default(), paces: false };
+    let lines: Vec<_> = accounts.iter().map(line).collect();
+    let (reservation, written) = rig.vm.view.transfer(&rig.world, None, &lines, now);
+    written.expect("written");
+    let spent = Spent { cost: PicoUsd(10_000_000_000 * cents), tokens: Tokens(0) };
+    rig.vm.view.settle(&rig.world, &reservation, spent, now).expect("written");
+    rig.run(1_000, Some(5));
+}
+
+/// What is active, the latest first, as people are told.
+fn messages(rig: &Rig) -> Vec<String> {
+    board(&rig.world).active().map(crate::alerts::Alert::message).collect()
+}
+
+#[test]
+fn each_threshold_of_each_budget_is_told_once_in_each_window_and_ends_with_it() {
+    let mut config = alerting();
+    config["backend_instances"]["b"]["daily_budget_usd"] = 10.into();
+    config["cost"] = json!({"hourly_budget_usd": 1, "tenants": {"ann": {"daily_budget_usd": 2}, "bob": {}}});
+    let mut rig = budgeted(&config);
+    let (all, ann, bob) = (AccountKey::ALL, AccountKey::of_tenant("ann"), AccountKey::of_tenant("bob"));
+    spend(&mut rig, &[all, bob, AccountKey::of_backend("b")], 69);
+    assert_eq!(messages(&rig), [""; 0]);
+    spend(&mut rig, &[all, bob], 1);
+    assert_eq!(messages(&rig), ["0.7 of the hour's budget is spent, at least 0.7"]);
+    spend(&mut rig, &[all], 30);
+    assert_eq!(
+        messages(&rig)[..2],
+        ["1 of the hour's budget is spent, at least 1", "1 of the hour's budget is spent, at least 0.9"]
+    );
+    spend(&mut rig, &[ann], 150);
+    spend(&mut rig, &[AccountKey::of_backend("b")], 700);
+    assert_eq!(
+        messages(&rig)[..2],
+        [
+            "0.769 of the day's budget of backend b is spent, at least 0.7",
+            "0.75 of the day's budget of tenant ann is spent, at least 0.7"
+        ]
+    );
+    let body: Value = serde_json::from_str(&calls(&rig)[1].body).expect("JSON");
+    let ids: Vec<_> =
+        body["alerts"].as_array().unwrap().iter().map(|alert| alert["severity"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["warning", "critical"]);
+    let body: Value = serde_json::from_str(&calls(&rig)[2].body).expect("JSON");
+    let alert = &body["alerts"][0];
+    assert_eq!((&alert["tenant"], &alert["alert_name"]), (&json!("ann"), &json!("daily_budget_threshold")));
+    assert!(alert["alert_id"].as_str().unwrap().starts_with("daily_budget_threshold-all-ann-700-"), "{alert}");
+
+    // Near the full hour: the day's stay.
+    rig.world.set_seconds(MIDNIGHT + 3_599);
+    rig.run(2_000, Some(5));
+    assert_eq!((messages(&rig).len(), rig.metric("hourly_budget_threshold.state.cleared")), (2, 3));
+    // The clock steps back, and what is over does not begin again.
+    rig.world.set_seconds(MIDNIGHT + 3_598);
+    rig.run(3_000, Some(5));
+    assert_eq!(rig.metric("hourly_budget_threshold.state.raised"), 3);
+    spend(&mut rig, &[all], 95);
+    assert_eq!((messages(&rig).len(), rig.metric("hourly_budget_threshold.state.raised")), (4, 5));
+    rig.world.set_seconds(MIDNIGHT + 86_401);
+    rig.run(5_000, Some(5));
+    assert_eq!(messages(&rig), [""; 0]);
+    assert_eq!((rig.metric("state.raised"), rig.metric("state.cleared")), (7, 7));
+    assert!(board(&rig.world).outbox.is_empty());
+}
+
+#[test]
+fn operators_choose_the_thresholds_and_may_choose_none() {
+    for (thresholds, raised) in [(json!([]), 0), (json!([0.5]), 1), (json!([0.5, 0.25, 0.75]), 2)] {
+        let mut config = alerting();
+        config["cost"] = json!({"daily_budget_usd": 1, "alert_thresholds": thresholds});
+        let mut rig = budgeted(&config);
+        spend(&mut rig, &[AccountKey::ALL], 60);
+        assert_eq!(rig.metric("state.raised"), raised);
+    }
+}
+
+#[test]
+fn what_is_spent_is_shown_of_all_of_each_backend_and_of_each_tenant() {
+    let mut config = alerting();
+    config["cost"] = json!({"daily_budget_usd": 9, "tenants": {"ann": {}, "bob": {}}});
+    let mut rig = Rig::new(&config);
+    spend(&mut rig, &[AccountKey::ALL, AccountKey::of_backend("b"), AccountKey::of_tenant("bob")], 3);
+    let gauge = |rig: &Rig, metric| Host::read(&rig.world, metric).expect("a gauge");
+    let (b, ann, bob) = (BackendIndex(1), TenantIndex(0), TenantIndex(1));
+    for span in Span::ALL {
+        let shown = [
+            Metric::BudgetSpent(span),
+            Metric::BackendSpent(b, span),
+            Metric::TenantSpent(bob, span),
+            Metric::TenantSpent(ann, span),
+        ];
+        assert_eq!(shown.map(|metric| gauge(&rig, metric)), [30_000, 30_000, 30_000, 0]);
+    }
+    rig.world.set_seconds(3_700);
+    rig.run(100, None);
+    assert_eq!(
+        (gauge(&rig, Metric::TenantSpent(bob, Span::Hour)), gauge(&rig, Metric::TenantSpent(bob, Span::Day))),
+        (0, 30_000)
+    );
+    super::super::retire(rig.vm.router.config(), None, &rig.world);
+    assert_eq!(
+        (gauge(&rig, Metric::TenantSpent(bob, Span::Day)), gauge(&rig, Metric::BackendSpent(b, Span::Day))),
+        (0, 0)
+    );
+    let tenants = [config::Tenant { name: "a.b@c".into(), limits: Limits::default() }];
+    assert_eq!(
+        Metric::TenantSpent(ann, Span::Day).name(&[], &tenants),
+        "loadbalancer_tenant_spent_micro_usd.window.day.tenant.a_b@c"
+    );
+}
+
+#[test]
+fn a_provider_that_begins_to_count_otherwise_is_an_alert_until_it_stops_or_for_a_day() {
+    let mut rig = Rig::new(&alerting());
+    let answers = |rig: &mut Rig, number: u64, reported: u64| {
+        let [a, b] = ["a", "b"].map(|id| rig.vm.view.place(&rig.world, id).expect("placed"));
+        for n in 0..number {
+            let counted = Counted { estimated: Tokens(1_000), reported: Tokens(reported + n % 100) };
+            rig.vm.view.auditor().count(a, Some("gpt\n4".into()), counted);
+            rig.vm.view.auditor().count(b, None, Counted { reported: Tokens(900), ..counted });
+            rig.run(250, Some(0));
+        }
+    };
+    answers(&mut rig, 200, 1_000);
+    assert_eq!(rig.metric("alerts_total"), 0);
+    answers(&mut rig, 50, 1_500);
+    assert_eq!(
+        messages(&rig),
+        [
+            "a counts 1.5 tokens for each that is estimated in prompts to gpt_4, 1.041 before: what it bills has changed, \
+          or something is counted twice"
+        ]
+    );
+    let body: Value = serde_json::from_str(&calls(&rig)[0].body).expect("JSON");
+    assert_eq!((&body["alerts"][0]["model"], &body["alerts"][0]["backend_id"]), (&json!("gpt_4"), &json!("a")));
+    answers(&mut rig, 60, 1_000);
+    assert_eq!((messages(&rig).len(), rig.metric("usage_drift.state.cleared")), (0, 1));
+    answers(&mut rig, 50, 2_000);
+    assert_eq!(rig.metric("usage_drift.state.raised"), 2);
+    rig.world.pass_seconds(86_400);
+    answers(&mut rig, 60, 2_000);
+    assert_eq!((messages(&rig).len(), rig.metric("usage_drift.state.cleared")), (0, 2));
 }
 
 #[test]

@@ -65,6 +65,7 @@ pub(super) fn bootstrap(builder: &Builder, admin_port: u16, dir: &Path) -> Value
         "state",
         "reason",
         "window",
+        "tenant",
         "result",
         "alert",
         "arm",

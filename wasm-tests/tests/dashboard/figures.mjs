@@ -91,6 +91,16 @@ export async function figures() {
     });
   });
 
+  await check("efficiency is the API's", {}, async ({ page }) => {
+    await eventually(async () => {
+      const { efficiency: bought } = await get("budget");
+      const [share, spent, , target] = (await page.locator("#efficiency").textContent()).match(/\$?[\d.,]+( %)?/g);
+      shows(share, bought.efficiency, "efficiency");
+      shows(spent, bought.spent_usd, "what was spent");
+      shows(target, bought.target_efficiency, "the target");
+    });
+  });
+
   const canned = fleet();
   await check("every figure has its place, and rates come of two polls", { from: canned }, async ({ page }) => {
     const [, one] = canned.each;
@@ -108,7 +118,18 @@ export async function figures() {
     assert.match(await tile("success"), /99\.1 %.*135 failed/);
     assert.match(await tile("refusals"), /4.*rate limited 3, no backend available 1/);
     assert.match(await tile("cost"), /\$7\.50/);
-    assert.match(await page.locator("#budget").textContent(), /all, this hour.*\$3\.21 of \$5\.00 \(64 %\).*openai_2, this day.*\$4\.00 of \$8\.00 \(50 %\)/);
+    assert.match(await page.locator("#budget").textContent(), /all, this hour.*\$3\.21 of \$5\.00 \(64 %\), beyond 50 %.*openai_2, this day.*\$4\.00 of \$8\.00 \(50 %\), beyond 50 %/);
+    assert.match(await tile("queue"), /3of 200 places, the first waits for 120 ms/);
+    assert.match(
+      await page.locator("#efficiency").textContent(),
+      /76 % of the \$12\.50 of the last 24 h bought answers that ended well; the target is 80 %/,
+    );
+    assert.equal(await page.locator("#efficiency").getAttribute("class"), "failed");
+    await page.locator("#budget summary", { hasText: "Tokens reported for each estimated: 1 jumped" }).click();
+    const audit = page.locator("#budget details li");
+    assert.equal(await audit.count(), canned.each.length, "what is not known is not shown");
+    assert.match(await audit.first().textContent(), /^lightrag_0, planned maintenance1\.65, usually 1\.12, since \d+ s ago$/);
+    assert.match(await audit.nth(1).textContent(), /^perplexity_1, planned maintenance1\.55, usually 1\.12$/);
     assert.match(
       await page.locator("#active").textContent(),
       /Critical.*Circuit breaker opened: anthropic_3.*planned maintenance/,

@@ -72,6 +72,7 @@ export function fleet({ size = 4, rename = (id) => id, words = "planned maintena
       healthy_backends: size - 2,
       degraded_backends: 1,
       unhealthy_backends: 1,
+      queue: { size: 200, depth: 3, oldest_wait_ms: 120 },
     }),
     strategy: () => ({
       strategy: "round_robin",
@@ -168,7 +169,28 @@ export function fleet({ size = 4, rename = (id) => id, words = "planned maintena
         },
       ],
     }),
+    analytics: () => ({
+      backends: Object.fromEntries(
+        each.map(({ id, n }) => [
+          id,
+          {
+            usage_audit: [
+              { model: null, ratio: 1, usual_ratio: null, drifting_since: null },
+              { model: words, ratio: 1.65 - n / 10, usual_ratio: 1.12, drifting_since: n ? null : before(40) },
+            ],
+          },
+        ]),
+      ),
+    }),
     budget: () => ({
+      alert_thresholds: [0.5, 0.9, 1],
+      efficiency: {
+        tracking_window_hours: 24,
+        spent_usd: 12.5,
+        spent_well_usd: 9.5,
+        efficiency: 0.76,
+        target_efficiency: 0.8,
+      },
       overall: { hour: { spent_usd: 3.21, limit_usd: 5, used: 0.642 }, day: { spent_usd: 12.5, limit_usd: null, used: null } },
       backends: [{ id: "openai_2", hour: { spent_usd: 1, limit_usd: null }, day: { spent_usd: 4, limit_usd: 8, used: 0.5 } }],
       tenants: [],
