@@ -32,6 +32,7 @@ pub(super) struct Scanner {
     /// The key, or the value of `type`, that was read last.
     word: Word,
     usage: Option<Vec<u8>>,
+    /// What it has of a chunk's members so far.
     shape: Shape,
     /// Whether a piece of the answer has been counted for this value.
     counted: bool,

@@ -182,7 +182,7 @@ impl Builder {
         self
     }
 
-    /// The module in the role `attempt`, as an upstream filter of these clusters.
+    /// The module in the role `attempt`, as an upstream filter of these clusters, in a VM of its own.
     #[must_use]
     pub fn attempt<'a>(mut self, clusters: impl IntoIterator<Item = &'a str>) -> Self {
         self.attempts.extend(clusters.into_iter().map(ToOwned::to_owned));
