@@ -116,7 +116,7 @@ impl Line {
         });
         let mut earlier = self.earlier.borrow_mut();
         if !earlier.is_empty() {
-            let is_busy = |before: &Active, cx: &exchange::Context<'_, EnvoyHost>| {
+            let is_busy = |before: &Active, cx: &mut exchange::Context<'_, EnvoyHost>| {
                 before.router.try_borrow().is_ok_and(|router| farewell(&router, cx.router, cx.view, &before.host))
             };
             self.newest().with(|cx| earlier.retain(|before| is_busy(before, cx)));

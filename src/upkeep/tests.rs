@@ -1,6 +1,7 @@
 //! The upkeep in a world in memory, by virtual time.
 
 mod alerts;
+mod changes;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -560,12 +561,12 @@ fn a_backend_that_is_gone_is_shown_until_nothing_is_under_way_there() {
     assert!(removed.expect("stored").is_ok());
     let before = vm.follow(world).expect("another router");
     vm.tick(world);
-    assert!(farewell(&before, &vm.router, &vm.view, world));
+    assert!(farewell(&before, &vm.router, &mut vm.view, world));
     assert_eq!(world.metric("in_flight"), 1);
     let outcome = Outcome::new(&backend("b"), None, Verdict::Well, world.now());
     let leaving = Leaving { tokens: Tokens(5), reported: false, at_once: true };
     vm.view.leave(world, place, leaving, &outcome).expect("left");
-    assert!(!farewell(&before, &vm.router, &vm.view, world));
+    assert!(!farewell(&before, &vm.router, &mut vm.view, world));
     assert_eq!((world.metric("in_flight"), world.metric("backend_health.backend_id.unknown.")), (0, 1_000));
 }
 
