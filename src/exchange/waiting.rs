@@ -11,12 +11,12 @@ use super::purse::Binding;
 use super::request::{Decided, Petition};
 use super::router::{Route, refuse};
 use super::{Context, Refusal, RefusalCode};
-use crate::domain::{BackendIndex, RequestFacts, Timestamp, Tokens};
+use crate::domain::{Backend, BackendIndex, PerMille, RequestFacts, Timestamp, Tokens};
 use crate::host::Host;
 use crate::metrics::Metric;
 use crate::queue::{Entry, Placing};
-use crate::routing::{Ask, Exclusion, Nobody, admits, limits};
-use crate::state::{Backends, Position, WaitingList};
+use crate::routing::{Ask, Exclusion, Nobody, admits, limits, panics, wellness};
+use crate::state::{Backends, Position, Record, WaitingList};
 
 /// A request that waits.
 pub struct Waiting {
@@ -47,16 +47,20 @@ impl Waiting {
     /// What the room has to know to let it wait; none if nobody may.
     pub fn entry<H: Host>(&self, cx: &Context<'_, H>) -> Option<Entry> {
         let queue = cx.router.config().queue?;
-        let State::Waits(petition) = self.state.take() else { return None };
-        let mut backends = Backends::NONE;
-        for backend in &cx.router.config().backends {
-            if petition.wishes.min_quality.is_none_or(|least| backend.quality >= least) {
-                backends.add(backend);
-            }
-        }
-        let lane = petition.lane();
-        self.state.set(State::Waits(petition));
+        let (lane, backends) = self.look(|petition| (petition.lane(), cx.attainable(petition)))?;
         Some(Entry { lane, backends, patience: queue.timeout, size: queue.size })
+    }
+
+    /// The backends that it waits for now, as long as it does.
+    pub fn backends<H: Host>(&self, cx: &Context<'_, H>) -> Option<Backends> {
+        self.look(|petition| cx.attainable(petition))
+    }
+
+    fn look<T>(&self, work: impl FnOnce(&Petition) -> T) -> Option<T> {
+        let state = self.state.take();
+        let seen = if let State::Waits(petition) = &state { Some(work(petition)) } else { None };
+        self.state.set(state);
+        seen
     }
 
     /// Takes note of its place.
@@ -162,37 +166,83 @@ impl<H: Host> Context<'_, H> {
     }
 
     /// Whether a refused request may wait: some backend would serve it if it had room, and all of it is there. (Envoy
-    /// would have to hold the rest of its body, of which nobody knows how long it is.)
-    pub(super) fn may_wait(&self, petition: &Petition, reserved: Backends, now: Timestamp) -> bool {
-        let ask = petition.ask(self.router, reserved);
+    /// would have to hold the rest of its body, of which nobody knows how long it is.) What is kept for those who wait
+    /// already will be free some time; what is ill is not waited for, however many do: they came before it was.
+    pub(super) fn may_wait(&self, petition: &Petition, now: Timestamp) -> bool {
         if self.router.config().queue.is_none() || !petition.whole {
             return false;
         }
-        let means = self.means(&ask, petition.customer(self.router), Binding::All, now);
-        let can_pay = |index: BackendIndex| !matches!(means.get(index.get()), Some(Err(_)));
-        let is_full = |why| matches!(why, Exclusion::AtConcurrencyLimit | Exclusion::AtCapacity);
-        let mut backends = self.fleet().iter();
-        backends
-            .any(|(index, backend, record)| can_pay(index) && limits(backend, record, &ask, now).is_err_and(is_full))
+        let ask = petition.ask(self.router, Backends::NONE);
+        let means = self.means_to_wait(petition, &ask, now);
+        let panics = self.panics(now);
+        let is_worth_it = |(index, backend, record): (BackendIndex, &Backend, &Record)| {
+            let is_full = |why| matches!(why, Exclusion::AtConcurrencyLimit | Exclusion::AtCapacity);
+            !matches!(means.get(index.get()), Some(Err(_)))
+                && limits(backend, record, &ask, now).map_or_else(is_full, |_| true)
+                && (panics || wellness(backend, record, &ask, now).is_ok())
+        };
+        self.fleet().iter().any(is_worth_it)
     }
 
-    /// The backends that have room for some request, as far as this worker knows.
+    /// The backends that a request waits for: as good as it wishes, and it can pay for them.
+    fn attainable(&self, petition: &Petition) -> Backends {
+        let ask = petition.ask(self.router, Backends::NONE);
+        let means = self.means_to_wait(petition, &ask, self.host.now());
+        let mut attainable = Backends::NONE;
+        for (n, backend) in self.router.config().backends.iter().enumerate() {
+            if !matches!(means.get(n), Some(Err(_))) && ask.min_quality.is_none_or(|least| backend.quality >= least) {
+                attainable.add(backend);
+            }
+        }
+        attainable
+    }
+
+    /// Of each backend whether a request that waits can pay for it; see [`Context::means`].
+    fn means_to_wait(&self, petition: &Petition, ask: &Ask<'_>, now: Timestamp) -> Vec<Result<f64, Exclusion>> {
+        self.means(ask, petition.customer(self.router), Binding::All, now)
+    }
+
+    /// The backends that have room for some request, as far as this worker knows; where the fleet panics, also ill ones.
     pub fn free(&self, now: Timestamp) -> Backends {
-        let smallest = Ask {
-            facts: &RequestFacts::default(),
+        let facts = RequestFacts::default();
+        let (smallest, panics) = (self.smallest(&facts), self.panics(now));
+        let mut free = Backends::NONE;
+        for (_, backend, record) in self.fleet().iter() {
+            if admits(backend, record, &smallest, now).is_ok()
+                || (panics && limits(backend, record, &smallest, now).is_ok())
+            {
+                free.add(backend);
+            }
+        }
+        free
+    }
+
+    /// Whether so few are well that some request may be sent to those that are ill.
+    fn panics(&self, now: Timestamp) -> bool {
+        let facts = RequestFacts::default();
+        let smallest = self.smallest(&facts);
+        if smallest.panic_threshold == PerMille::default() {
+            return false;
+        }
+        let (mut well, mut serving) = (0, 0);
+        for (_, backend, record) in self.fleet().iter() {
+            let is_well = admits(backend, record, &smallest, now).is_ok_and(|terms| !terms.probe);
+            well += usize::from(is_well);
+            serving += usize::from(!backend.draining);
+        }
+        panics(well, serving, &smallest)
+    }
+
+    /// What asks for as little as a request can.
+    fn smallest<'a>(&self, facts: &'a RequestFacts) -> Ask<'a> {
+        Ask {
+            facts,
             text: Tokens(0),
             strategy: self.router.strategy(),
             min_quality: None,
             panic_threshold: self.router.config().panic_threshold,
             means: &[],
             reserved: Backends::NONE,
-        };
-        let mut free = Backends::NONE;
-        for (_, backend, record) in self.fleet().iter() {
-            if admits(backend, record, &smallest, now).is_ok() {
-                free.add(backend);
-            }
         }
-        free
     }
 }

@@ -13,12 +13,15 @@ use std::time::Duration;
 use crate::domain::Timestamp;
 use crate::state::{Backends, Departure, Lane, Members, Newcomer, Position, Store, StoreError, WaitingList};
 
+/// Of so many it is looked at in one go what they wait for.
+const AT_ONCE: usize = 100;
+
 /// What waiting in a room needs to know of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
     /// Its tenant's.
     pub lane: Lane,
-    /// Which backends may ever serve it.
+    /// Which backends it waits for.
     pub backends: Backends,
     /// How long it waits at most.
     pub patience: Duration,
@@ -63,6 +66,7 @@ pub struct Guest<R> {
     /// When it came.
     pub since: Timestamp,
     position: Position,
+    backends: Backends,
     patience: Duration,
 }
 
@@ -107,7 +111,7 @@ impl<R> Room<R> {
             Ok(ticket) => ticket,
             Err(longest) => return Ok(Err(longest)),
         };
-        self.guests.push(Guest { request, since: now, position: ticket.position, patience });
+        self.guests.push(Guest { request, since: now, position: ticket.position, backends, patience });
         Ok(Ok(ticket.position))
     }
 
@@ -131,6 +135,24 @@ impl<R> Room<R> {
         self.owed.extend(overdue.iter().map(|guest| Departure { position: guest.position, served: false }));
         self.settle(store, now);
         overdue
+    }
+
+    /// Writes down what each of them waits for now: backends come and go, and so does the money for them. Of many, a part
+    /// at a time. Where that fails, it is tried again.
+    pub fn renew(&mut self, store: &impl Store, now: Timestamp, mut backends: impl FnMut(&R) -> Option<Backends>) {
+        let part = self.guests.len().min(AT_ONCE);
+        let changes = self.guests.iter().take(part).filter_map(|guest| {
+            let backends = backends(&guest.request).filter(|backends| *backends != guest.backends)?;
+            Some((guest.position, backends))
+        });
+        let changes: Vec<_> = changes.collect();
+        if !changes.is_empty() && WaitingList::amend(store, &changes, now).is_ok() {
+            for guest in &mut self.guests {
+                let change = changes.iter().find(|(position, _)| *position == guest.position);
+                guest.backends = change.map_or(guest.backends, |&(_, backends)| backends);
+            }
+        }
+        self.guests.rotate_left(part);
     }
 
     /// One round: offers what is free to those who wait, in order. `free` says which backends have

@@ -37,6 +37,9 @@ impl Backends {
 
     /// Whether this one is among them.
     pub fn has(self, backend: &Backend) -> bool {
+        if self == Self::NONE {
+            return false;
+        }
         let mut one = Self::NONE;
         one.add(backend);
         self.meets(one)
@@ -88,7 +91,7 @@ pub struct Ticket {
     pub member: u16,
     /// Its tenant's.
     pub lane: Lane,
-    /// Which backends may ever serve it.
+    /// Which backends it waits for.
     pub backends: Backends,
     /// When it came.
     pub since: Timestamp,
@@ -170,6 +173,18 @@ impl WaitingList {
             }
             let gone = |ticket: &Ticket| departures.iter().any(|departure| departure.position == ticket.position);
             list.tickets.retain(|ticket| !gone(ticket));
+            (Some(list.encode()), ())
+        })
+    }
+
+    /// Writes down what those who have these tickets wait for now.
+    pub fn amend(store: &impl Store, changes: &[(Position, Backends)], now: Timestamp) -> Result<(), StoreError> {
+        update(store, KEY, |bytes| {
+            let mut list = Self::decode(bytes.unwrap_or_default(), now);
+            for ticket in &mut list.tickets {
+                let change = changes.iter().find(|(position, _)| *position == ticket.position);
+                ticket.backends = change.map_or(ticket.backends, |&(_, backends)| backends);
+            }
             (Some(list.encode()), ())
         })
     }
