@@ -94,6 +94,12 @@ impl Line {
         Rc::clone(&self.newest.borrow())
     }
 
+    /// What is in effect, and before it what was and is not over yet.
+    pub(super) fn all(&self) -> Vec<Rc<Active>> {
+        let newest = std::iter::once(self.newest());
+        self.earlier.borrow().iter().map(Rc::clone).chain(newest).collect()
+    }
+
     /// Takes what operators changed.
     pub(super) fn follow(&self) {
         let active = self.newest();

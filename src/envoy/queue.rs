@@ -194,6 +194,13 @@ fn listen(active: &Active, root: u32) {
     }
 }
 
+/// A root is gone, and hears nothing any more: another one has to listen.
+pub(super) fn forget(root: u32) {
+    if EAR.get().is_some_and(|ear| ear.root == root) {
+        EAR.set(None);
+    }
+}
+
 fn wake(Call { member, passed }: Call) {
     let vm = hostcalls::get_property(vec!["plugin_vm_id"]).ok().flatten().unwrap_or_default();
     let Ok(Some(queue)) = hostcalls::resolve_shared_queue(&String::from_utf8_lossy(&vm), &name(member)) else { return };

@@ -27,6 +27,9 @@ const TICK: Duration = Duration::from_millis(50);
 thread_local! {
     /// The newest router of this VM, as long as Envoy keeps it: the one that the control API is about. All filters with
     /// one vm_id share a VM on each thread, so that those of another role find it here.
+    ///
+    /// It is not always the one that was configured last: where Envoy is given a configuration again of which streams are
+    /// still under way, it goes on with that root, and does not configure it anew.
     static ROUTER: RefCell<Weak<Line>> = const { RefCell::new(Weak::new()) };
 }
 
@@ -47,12 +50,19 @@ enum Place {
     Control(Rc<Token>),
 }
 
+impl Drop for Root {
+    fn drop(&mut self) {
+        queue::forget(self.id);
+    }
+}
+
 impl Drop for Line {
     /// Envoy has no more use for this configuration.
     fn drop(&mut self) {
         let newer = ROUTER.try_with(|newest| newest.borrow().upgrade()).ok().flatten().map(|line| line.newest());
-        let gone = self.newest();
-        upkeep::retire(&gone.config, newer.as_ref().map(|newer| &*newer.config), &gone.host);
+        for gone in self.all() {
+            upkeep::retire(&gone.config, newer.as_ref().map(|newer| &*newer.config), &gone.host);
+        }
     }
 }
 
@@ -99,13 +109,16 @@ impl RootContext for Root {
         active.host.log(LogLevel::Info, &crate::logging::line(active.config.logging.format, &fields));
         line.tell_what_ended();
         let line = Rc::new(line);
-        ROUTER.with(|newest| newest.replace(Rc::downgrade(&line)));
+        is_newest(&line);
         self.place = Place::Router(line);
         hostcalls::set_tick_period(TICK).is_ok()
     }
 
     fn on_tick(&mut self) {
         if let Place::Router(line) = &self.place {
+            if ROUTER.with(|newest| newest.borrow().strong_count() == 0) {
+                is_newest(line);
+            }
             line.tick();
             queue::tick(&line.newest(), self.id);
         }
@@ -120,7 +133,11 @@ impl RootContext for Root {
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
         Some(Box::new(match &self.place {
             Place::Nowhere => Stream::Router(Http::new(None, id)),
-            Place::Router(line) => Stream::Router(Http::new(Some(Rc::clone(line)), id)),
+            Place::Router(line) => {
+                // Only the newest gets new streams.
+                is_newest(line);
+                Stream::Router(Http::new(Some(Rc::clone(line)), id))
+            }
             Place::Control(token) => {
                 let router = ROUTER.with(|newest| newest.borrow().upgrade());
                 Stream::Control(Control::new(router, Rc::clone(token)))
@@ -131,6 +148,10 @@ impl RootContext for Root {
     fn get_type(&self) -> Option<ContextType> {
         Some(ContextType::HttpContext)
     }
+}
+
+fn is_newest(line: &Rc<Line>) {
+    ROUTER.with(|newest| newest.replace(Rc::downgrade(line)));
 }
 
 /// A number that no other VM has. The standard library seeds its hash maps from the host's entropy, once a thread.
