@@ -17,7 +17,7 @@ use crate::domain::{Backend, Timestamp};
 use crate::exchange::Router;
 use crate::host::Host;
 use crate::metrics::Metric;
-use crate::state::{Record, View};
+use crate::state::{Place, Record, View};
 
 /// How full a backend should be: the rest is room for what comes next.
 const FULLNESS: f64 = 0.8;
@@ -37,20 +37,20 @@ const ABSENCE: Duration = Duration::from_secs(5);
 /// Less than this is nothing: what is left of a need that is gone.
 const NOTHING: f64 = 0.05;
 
-/// The need of each backend of a configuration, in their order.
+/// The need of each backend of a configuration, in their order; operators may change which ones there are.
 #[derive(Debug, Default)]
 pub(super) struct Scaling {
-    needs: Vec<Need>,
+    needs: Vec<(Place, Need)>,
 }
 
 impl Scaling {
     /// Looks at all backends and shows what they need. Once a process, every 50 ms or so.
     pub(super) fn tick(&mut self, router: &Router, view: &View, host: &impl Host, now: Timestamp) {
-        for (index, backend, place) in router.places() {
-            if self.needs.len() <= index.get() {
-                self.needs.push(Need::default());
-            }
-            let Some(need) = self.needs.get_mut(index.get()) else { continue };
+        let known = self.needs.iter().map(|(place, _)| *place);
+        if !router.places().map(|(.., place)| place).eq(known) {
+            self.follow(router);
+        }
+        for ((index, backend, place), (_, need)) in router.places().zip(&mut self.needs) {
             let metric = Metric::DesiredCapacity(index);
             if need.is_stale(now) {
                 *need = Need::from(host.read(metric).unwrap_or(0));
@@ -58,6 +58,11 @@ impl Scaling {
             let shown = need.follow(wanted(&Load::of(backend, view.record(place), now)), now);
             host.record(metric, shown);
         }
+    }
+
+    fn follow(&mut self, router: &Router) {
+        let known = |place| self.needs.iter().find(|(known, _)| *known == place).map(|(_, need)| *need);
+        self.needs = router.places().map(|(.., place)| (place, known(place).unwrap_or_default())).collect();
     }
 }
 
