@@ -9,6 +9,7 @@
 
 use std::time::Duration;
 
+use super::members::Members;
 use super::store::{Store, StoreError, update};
 use crate::domain::{Backend, Decoder, Encoder, Timestamp};
 
@@ -147,7 +148,8 @@ impl WaitingList {
         Ok(store.get(KEY)?.map(|(bytes, _)| Self::decode(&bytes, now).tickets.len()))
     }
 
-    /// Lets one more wait, if fewer than `size` do; otherwise says how long the first of them has waited.
+    /// Lets one more wait, if fewer than `size` do; otherwise says how long the first of them has waited. Tickets of
+    /// workers that show no more that they live are taken for those of nobody.
     pub fn join(
         store: &impl Store,
         newcomer: &Newcomer,
@@ -156,7 +158,7 @@ impl WaitingList {
     ) -> Result<Result<Ticket, Duration>, StoreError> {
         update(store, KEY, |bytes| {
             let mut list = Self::decode(bytes.unwrap_or_default(), now);
-            if list.tickets.len() >= size {
+            if list.tickets.len() >= size && list.living(store, newcomer.member, now) >= size {
                 return (None, Err(list.longest_wait(now)));
             }
             let ticket = list.add(newcomer, now);
@@ -213,6 +215,15 @@ impl WaitingList {
     /// The backends that somebody waits for.
     pub fn awaited(&self) -> Backends {
         self.tickets.iter().fold(Backends::NONE, |all, ticket| all.with(ticket.backends))
+    }
+
+    /// How many of them are of workers that live; all, where that cannot be read or does not know of this one either.
+    fn living(&self, store: &impl Store, member: u16, now: Timestamp) -> usize {
+        let present = Members::present(store, now).unwrap_or_default();
+        if !present.contains(&usize::from(member)) {
+            return self.tickets.len();
+        }
+        self.tickets.iter().filter(|ticket| present.contains(&usize::from(ticket.member))).count()
     }
 
     /// How long the one has waited that came first.
@@ -343,6 +354,26 @@ mod tests {
         assert_eq!(read(&store, 3).tickets().len(), 2);
         WaitingList::clear(&store, &[1], at(3)).expect("stored");
         assert_eq!(read(&store, 3).tickets(), []);
+    }
+
+    #[test]
+    fn those_of_a_worker_that_is_silent_leave_their_room_to_others() {
+        let store = MemoryStore::default();
+        let (mut dying, mut living) = (Members::new(1), Members::new(2));
+        for member in [&mut dying, &mut living] {
+            member.heartbeat(&store, at(0)).expect("joined");
+        }
+        let comes = |member: u16, second| {
+            let newcomer = Newcomer { member, ..newcomer(0) };
+            WaitingList::join(&store, &newcomer, 2, at(second)).expect("stored").is_ok()
+        };
+        assert_eq!([comes(0, 0), comes(0, 0), comes(1, 0)], [true, true, false]);
+        living.heartbeat(&store, at(2)).expect("joined");
+        assert_eq!([comes(1, 2), comes(1, 2), comes(1, 2)], [true, true, false]);
+        // It was only asleep: its requests have kept their turn.
+        dying.heartbeat(&store, at(3)).expect("joined");
+        living.heartbeat(&store, at(3)).expect("joined");
+        assert_eq!((read(&store, 3).tickets().len(), comes(1, 3)), (4, false));
     }
 
     #[test]
