@@ -12,7 +12,7 @@ use crate::exchange::{self, Router};
 use crate::host::Host;
 use crate::metrics::{Internal, Metric};
 use crate::state::View;
-use crate::upkeep::{Answer, Upkeep, farewell};
+use crate::upkeep::{Answer, Upkeep, farewell, retire};
 
 thread_local! {
     /// The VM's view: configurations come and go, and two of them overlap while streams of the old one end.
@@ -94,10 +94,11 @@ impl Line {
         Rc::clone(&self.newest.borrow())
     }
 
-    /// What is in effect, and before it what was and is not over yet.
-    pub(super) fn all(&self) -> Vec<Rc<Active>> {
-        let newest = std::iter::once(self.newest());
-        self.earlier.borrow().iter().map(Rc::clone).chain(newest).collect()
+    /// Lets the gauges of backends rest that a newer configuration does not have.
+    pub(super) fn retire(&self, newer: Option<&Config>) {
+        let retire = |gone: &Rc<Active>| retire(&gone.config, newer, &gone.host);
+        self.earlier.borrow().iter().for_each(retire);
+        retire(&self.newest());
     }
 
     /// Takes what operators changed.

@@ -19,7 +19,7 @@ use super::stream::Stream;
 use crate::config::{LogLevel, Parsed};
 use crate::control::Token;
 use crate::host::{CallId, Host as _};
-use crate::upkeep::{self, Answer};
+use crate::upkeep::Answer;
 
 /// How often a VM looks at what others wrote: what may lag lags at most so long.
 const TICK: Duration = Duration::from_millis(50);
@@ -60,9 +60,7 @@ impl Drop for Line {
     /// Envoy has no more use for this configuration.
     fn drop(&mut self) {
         let newer = ROUTER.try_with(|newest| newest.borrow().upgrade()).ok().flatten().map(|line| line.newest());
-        for gone in self.all() {
-            upkeep::retire(&gone.config, newer.as_ref().map(|newer| &*newer.config), &gone.host);
-        }
+        self.retire(newer.as_ref().map(|newer| &*newer.config));
     }
 }
 

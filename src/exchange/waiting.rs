@@ -11,17 +11,18 @@ use super::purse::Binding;
 use super::request::{Decided, Petition};
 use super::router::{Route, refuse};
 use super::{Context, Refusal, RefusalCode};
-use crate::domain::{Backend, BackendIndex, PerMille, RequestFacts, Timestamp, Tokens};
+use crate::domain::{RequestFacts, Timestamp, Tokens};
 use crate::host::Host;
 use crate::metrics::Metric;
 use crate::queue::{Entry, Placing};
-use crate::routing::{Ask, Exclusion, Nobody, admits, limits, panics, wellness};
-use crate::state::{Backends, Position, Record, WaitingList};
+use crate::routing::{Ask, Exclusion, Nobody, limits, panics, wellness};
+use crate::state::{Backends, Lane, Position, WaitingList};
 
 /// A request that waits.
 pub struct Waiting {
     state: Cell<State>,
     place: Cell<Option<(Position, Timestamp)>>,
+    lane: Lane,
 }
 
 #[derive(Debug, Default)]
@@ -41,26 +42,23 @@ impl fmt::Debug for Waiting {
 
 impl Waiting {
     pub(super) fn new(petition: Petition) -> Self {
-        Self { state: Cell::new(State::Waits(Box::new(petition))), place: Cell::default() }
+        let lane = petition.lane();
+        Self { state: Cell::new(State::Waits(Box::new(petition))), place: Cell::default(), lane }
     }
 
     /// What the room has to know to let it wait; none if nobody may.
     pub fn entry<H: Host>(&self, cx: &Context<'_, H>) -> Option<Entry> {
         let queue = cx.router.config().queue?;
-        let (lane, backends) = self.look(|petition| (petition.lane(), cx.attainable(petition)))?;
+        let (lane, backends) = (self.lane, self.backends(cx)?);
         Some(Entry { lane, backends, patience: queue.timeout, size: queue.size })
     }
 
-    /// The backends that it waits for now, as long as it does.
+    /// The backends that it waits for now, as long as it does: as good as it wishes, and it can pay for them.
     pub fn backends<H: Host>(&self, cx: &Context<'_, H>) -> Option<Backends> {
-        self.look(|petition| cx.attainable(petition))
-    }
-
-    fn look<T>(&self, work: impl FnOnce(&Petition) -> T) -> Option<T> {
         let state = self.state.take();
-        let seen = if let State::Waits(petition) = &state { Some(work(petition)) } else { None };
+        let backends = if let State::Waits(petition) = &state { Some(cx.attainable(petition)) } else { None };
         self.state.set(state);
-        seen
+        backends
     }
 
     /// Takes note of its place.
@@ -174,17 +172,43 @@ impl<H: Host> Context<'_, H> {
         }
         let ask = petition.ask(self.router, Backends::NONE);
         let means = self.means_to_wait(petition, &ask, now);
-        let panics = self.panics(now);
-        let is_worth_it = |(index, backend, record): (BackendIndex, &Backend, &Record)| {
-            let is_full = |why| matches!(why, Exclusion::AtConcurrencyLimit | Exclusion::AtCapacity);
-            !matches!(means.get(index.get()), Some(Err(_)))
-                && limits(backend, record, &ask, now).map_or_else(is_full, |_| true)
-                && (panics || wellness(backend, record, &ask, now).is_ok())
-        };
-        self.fleet().iter().any(is_worth_it)
+        self.servers(&Ask { means: &means, ..ask }, true, now) != Backends::NONE
     }
 
-    /// The backends that a request waits for: as good as it wishes, and it can pay for them.
+    /// The backends that have room for some request, as far as this worker knows.
+    pub fn free(&self, now: Timestamp) -> Backends {
+        let smallest = Ask {
+            facts: &RequestFacts::default(),
+            text: Tokens(0),
+            strategy: self.router.strategy(),
+            min_quality: None,
+            panic_threshold: self.router.config().panic_threshold,
+            means: &[],
+            reserved: Backends::NONE,
+        };
+        self.servers(&smallest, false, now)
+    }
+
+    /// The backends that would serve what asks for this, or would if they had room; where the fleet panics, also ill ones.
+    /// Whether it does is the same for all requests, so that nobody waits for what nobody believes to be free.
+    fn servers(&self, ask: &Ask<'_>, full_too: bool, now: Timestamp) -> Backends {
+        let (mut well, mut ill) = (Backends::NONE, Backends::NONE);
+        let (mut healthy, mut serving) = (0, 0);
+        for (index, backend, record) in self.fleet().iter() {
+            let (limits, wellness) = (limits(backend, record, ask, now), wellness(backend, record, ask, now));
+            let would = matches!(limits, Ok(_) | Err(Exclusion::BelowMinQuality));
+            healthy += usize::from(would && wellness.is_ok_and(|(is_probe, _)| !is_probe));
+            serving += usize::from(!backend.draining);
+            let is_full = matches!(limits, Err(Exclusion::AtConcurrencyLimit | Exclusion::AtCapacity));
+            if matches!(ask.means.get(index.get()), Some(Err(_))) || !(limits.is_ok() || (full_too && is_full)) {
+                continue;
+            }
+            if wellness.is_ok() { &mut well } else { &mut ill }.add(backend);
+        }
+        if panics(healthy, serving, ask) { well.with(ill) } else { well }
+    }
+
+    /// The backends that a request waits for.
     fn attainable(&self, petition: &Petition) -> Backends {
         let ask = petition.ask(self.router, Backends::NONE);
         let means = self.means_to_wait(petition, &ask, self.host.now());
@@ -200,49 +224,5 @@ impl<H: Host> Context<'_, H> {
     /// Of each backend whether a request that waits can pay for it; see [`Context::means`].
     fn means_to_wait(&self, petition: &Petition, ask: &Ask<'_>, now: Timestamp) -> Vec<Result<f64, Exclusion>> {
         self.means(ask, petition.customer(self.router), Binding::All, now)
-    }
-
-    /// The backends that have room for some request, as far as this worker knows; where the fleet panics, also ill ones.
-    pub fn free(&self, now: Timestamp) -> Backends {
-        let facts = RequestFacts::default();
-        let (smallest, panics) = (self.smallest(&facts), self.panics(now));
-        let mut free = Backends::NONE;
-        for (_, backend, record) in self.fleet().iter() {
-            if admits(backend, record, &smallest, now).is_ok()
-                || (panics && limits(backend, record, &smallest, now).is_ok())
-            {
-                free.add(backend);
-            }
-        }
-        free
-    }
-
-    /// Whether so few are well that some request may be sent to those that are ill.
-    fn panics(&self, now: Timestamp) -> bool {
-        let facts = RequestFacts::default();
-        let smallest = self.smallest(&facts);
-        if smallest.panic_threshold == PerMille::default() {
-            return false;
-        }
-        let (mut well, mut serving) = (0, 0);
-        for (_, backend, record) in self.fleet().iter() {
-            let is_well = admits(backend, record, &smallest, now).is_ok_and(|terms| !terms.probe);
-            well += usize::from(is_well);
-            serving += usize::from(!backend.draining);
-        }
-        panics(well, serving, &smallest)
-    }
-
-    /// What asks for as little as a request can.
-    fn smallest<'a>(&self, facts: &'a RequestFacts) -> Ask<'a> {
-        Ask {
-            facts,
-            text: Tokens(0),
-            strategy: self.router.strategy(),
-            min_quality: None,
-            panic_threshold: self.router.config().panic_threshold,
-            means: &[],
-            reserved: Backends::NONE,
-        }
     }
 }

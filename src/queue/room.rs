@@ -13,9 +13,6 @@ use std::time::Duration;
 use crate::domain::Timestamp;
 use crate::state::{Backends, Departure, Lane, Members, Newcomer, Position, Store, StoreError, WaitingList};
 
-/// Of so many it is looked at in one go what they wait for.
-const AT_ONCE: usize = 100;
-
 /// What waiting in a room needs to know of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
@@ -66,7 +63,6 @@ pub struct Guest<R> {
     /// When it came.
     pub since: Timestamp,
     position: Position,
-    backends: Backends,
     patience: Duration,
 }
 
@@ -111,7 +107,7 @@ impl<R> Room<R> {
             Ok(ticket) => ticket,
             Err(longest) => return Ok(Err(longest)),
         };
-        self.guests.push(Guest { request, since: now, position: ticket.position, backends, patience });
+        self.guests.push(Guest { request, since: now, position: ticket.position, patience });
         Ok(Ok(ticket.position))
     }
 
@@ -137,22 +133,11 @@ impl<R> Room<R> {
         overdue
     }
 
-    /// Writes down what each of them waits for now: backends come and go, and so does the money for them. Of many, a part
-    /// at a time. Where that fails, it is tried again.
-    pub fn renew(&mut self, store: &impl Store, now: Timestamp, mut backends: impl FnMut(&R) -> Option<Backends>) {
-        let part = self.guests.len().min(AT_ONCE);
-        let changes = self.guests.iter().take(part).filter_map(|guest| {
-            let backends = backends(&guest.request).filter(|backends| *backends != guest.backends)?;
-            Some((guest.position, backends))
-        });
-        let changes: Vec<_> = changes.collect();
-        if !changes.is_empty() && WaitingList::amend(store, &changes, now).is_ok() {
-            for guest in &mut self.guests {
-                let change = changes.iter().find(|(position, _)| *position == guest.position);
-                guest.backends = change.map_or(guest.backends, |&(_, backends)| backends);
-            }
-        }
-        self.guests.rotate_left(part);
+    /// Writes down what each of them waits for now: backends come and go, and so does the money for them. Where that fails,
+    /// it is tried again at the next tick.
+    pub fn renew(&self, store: &impl Store, now: Timestamp, mut backends: impl FnMut(&R) -> Option<Backends>) {
+        let wishes = self.guests.iter().filter_map(|guest| Some((guest.position, backends(&guest.request)?)));
+        let _ = WaitingList::amend(store, &wishes.collect::<Vec<_>>(), now);
     }
 
     /// One round: offers what is free to those who wait, in order. `free` says which backends have

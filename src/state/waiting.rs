@@ -179,15 +179,17 @@ impl WaitingList {
         })
     }
 
-    /// Writes down what those who have these tickets wait for now.
-    pub fn amend(store: &impl Store, changes: &[(Position, Backends)], now: Timestamp) -> Result<(), StoreError> {
+    /// Writes down what those who have these tickets wait for now, if that is news.
+    pub fn amend(store: &impl Store, wishes: &[(Position, Backends)], now: Timestamp) -> Result<(), StoreError> {
         update(store, KEY, |bytes| {
             let mut list = Self::decode(bytes.unwrap_or_default(), now);
+            let mut is_news = false;
             for ticket in &mut list.tickets {
-                let change = changes.iter().find(|(position, _)| *position == ticket.position);
-                ticket.backends = change.map_or(ticket.backends, |&(_, backends)| backends);
+                let wish = wishes.iter().find(|(position, _)| *position == ticket.position);
+                let backends = wish.map_or(ticket.backends, |&(_, backends)| backends);
+                is_news |= backends != std::mem::replace(&mut ticket.backends, backends);
             }
-            (Some(list.encode()), ())
+            (is_news.then(|| list.encode()), ())
         })
     }
 

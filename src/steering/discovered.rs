@@ -57,24 +57,21 @@ impl Document {
             known.leaving = fate == Fate::Leaving;
             fate != Fate::Gone
         });
-        let mut room = None;
         for (backend, body) in entries(found).filter(|(backend, _)| !configured.is_admin(&backend.cluster)) {
+            let has_room = self.discovered.len() < MOST_BACKENDS;
             match self.discovered.iter_mut().find(|known| known.id == backend.id) {
                 Some(known) if *known.body == **body => {}
                 Some(known) => {
                     (known.cluster, known.body) = (backend.cluster.clone(), body.as_str().into());
                     tell(&backend.id, Fate::Changed);
                 }
-                None => {
-                    let room = room
-                        .get_or_insert_with(|| MOST_BACKENDS.saturating_sub(self.effect(configured).backends.len()));
-                    // Whoever looks at the clusters tells of those for which there is none.
-                    let Some(less) = room.checked_sub(1) else { continue };
-                    *room = less;
+                None if has_room => {
                     let (id, cluster) = (backend.id.clone(), backend.cluster.clone());
                     self.discovered.push(Discovered { id, cluster, body: body.as_str().into(), leaving: false });
                     tell(&backend.id, Fate::Discovered);
                 }
+                // Whoever looks at the clusters tells of those for which there is no room.
+                None => {}
             }
         }
         // What was said of a backend that is gone is forgotten with it.
