@@ -164,6 +164,7 @@ fn round(active: &Active, passed: Passed, own: Option<u32>) -> bool {
     call.flatten().is_some_and(|call| call.map(wake).is_none())
 }
 
+#[inline(never)]
 fn place(held: &Held, own: Option<u32>) -> Placing {
     if hostcalls::set_effective_context(held.id).is_err() {
         return Placing::Gone;

@@ -25,12 +25,13 @@ use crate::upkeep::Answer;
 const TICK: Duration = Duration::from_millis(50);
 
 thread_local! {
-    /// The newest router of this VM, as long as Envoy keeps it: the one that the control API is about. All filters with
-    /// one vm_id share a VM on each thread, so that those of another role find it here.
+    /// The routers of this VM that Envoy keeps. All filters with one vm_id share a VM on each thread, so that those of
+    /// another role find them here.
     ///
-    /// It is not always the one that was configured last: where Envoy is given a configuration again of which streams are
-    /// still under way, it goes on with that root, and does not configure it anew.
-    static ROUTER: RefCell<Weak<Line>> = const { RefCell::new(Weak::new()) };
+    /// The last is the newest: the one that the control API is about. That is not always the one that was configured last:
+    /// where Envoy is given a configuration again of which streams are still under way, it goes on with that root, and does
+    /// not configure it anew. So the one that gets new streams is the newest.
+    static LINES: RefCell<Vec<Weak<Line>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// One configuration on this thread.
@@ -59,7 +60,7 @@ impl Drop for Root {
 impl Drop for Line {
     /// Envoy has no more use for this configuration.
     fn drop(&mut self) {
-        let newer = ROUTER.try_with(|newest| newest.borrow().upgrade()).ok().flatten().map(|line| line.newest());
+        let newer = newest().map(|line| line.newest());
         self.retire(newer.as_ref().map(|newer| &*newer.config));
     }
 }
@@ -114,9 +115,6 @@ impl RootContext for Root {
 
     fn on_tick(&mut self) {
         if let Place::Router(line) = &self.place {
-            if ROUTER.with(|newest| newest.borrow().strong_count() == 0) {
-                is_newest(line);
-            }
             line.tick();
             queue::tick(&line.newest(), self.id);
         }
@@ -132,14 +130,10 @@ impl RootContext for Root {
         Some(Box::new(match &self.place {
             Place::Nowhere => Stream::Router(Http::new(None, id)),
             Place::Router(line) => {
-                // Only the newest gets new streams.
                 is_newest(line);
                 Stream::Router(Http::new(Some(Rc::clone(line)), id))
             }
-            Place::Control(token) => {
-                let router = ROUTER.with(|newest| newest.borrow().upgrade());
-                Stream::Control(Control::new(router, Rc::clone(token)))
-            }
+            Place::Control(token) => Stream::Control(Control::new(newest(), Rc::clone(token))),
         }))
     }
 
@@ -148,8 +142,19 @@ impl RootContext for Root {
     }
 }
 
+fn newest() -> Option<Rc<Line>> {
+    LINES.try_with(|lines| lines.borrow().iter().rev().find_map(Weak::upgrade)).ok().flatten()
+}
+
 fn is_newest(line: &Rc<Line>) {
-    ROUTER.with(|newest| newest.replace(Rc::downgrade(line)));
+    let is_it = |other: &Weak<Line>| std::ptr::eq(other.as_ptr(), Rc::as_ptr(line));
+    LINES.with(|lines| {
+        let mut lines = lines.borrow_mut();
+        if !lines.last().is_some_and(is_it) {
+            lines.retain(|other| other.strong_count() > 0 && !is_it(other));
+            lines.push(Rc::downgrade(line));
+        }
+    });
 }
 
 /// A number that no other VM has. The standard library seeds its hash maps from the host's entropy, once a thread.

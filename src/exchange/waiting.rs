@@ -191,6 +191,7 @@ impl<H: Host> Context<'_, H> {
 
     /// The backends that would serve what asks for this, or would if they had room; where the fleet panics, also ill ones.
     /// Whether it does is the same for all requests, so that nobody waits for what nobody believes to be free.
+    #[inline(never)]
     fn servers(&self, ask: &Ask<'_>, full_too: bool, now: Timestamp) -> Backends {
         let (mut well, mut ill) = (Backends::NONE, Backends::NONE);
         let (mut healthy, mut serving) = (0, 0);
@@ -209,6 +210,7 @@ impl<H: Host> Context<'_, H> {
     }
 
     /// The backends that a request waits for.
+    #[inline(never)]
     fn attainable(&self, petition: &Petition) -> Backends {
         let ask = petition.ask(self.router, Backends::NONE);
         let means = self.means_to_wait(petition, &ask, self.host.now());

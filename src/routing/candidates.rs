@@ -107,6 +107,7 @@ pub(crate) fn admits(backend: &Backend, record: &Record, ask: &Ask<'_>, now: Tim
 
 /// Whether a backend is well enough: whether the request would be a probe, and the part of its usual traffic that it
 /// should have while it is coming back.
+#[inline(never)]
 pub(crate) fn wellness(
     backend: &Backend,
     record: &Record,

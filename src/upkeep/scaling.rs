@@ -37,7 +37,7 @@ const ABSENCE: Duration = Duration::from_secs(5);
 /// Less than this is nothing: what is left of a need that is gone.
 const NOTHING: f64 = 0.05;
 
-/// The need of each backend of a configuration, in their order; operators may change which ones there are.
+/// The need of each backend, by where its record lies: operators may change which ones there are.
 #[derive(Debug, Default)]
 pub(super) struct Scaling {
     needs: Vec<(Place, Need)>,
@@ -46,11 +46,12 @@ pub(super) struct Scaling {
 impl Scaling {
     /// Looks at all backends and shows what they need. Once a process, every 50 ms or so.
     pub(super) fn tick(&mut self, router: &Router, view: &View, host: &impl Host, now: Timestamp) {
-        let known = self.needs.iter().map(|(place, _)| *place);
-        if !router.places().map(|(.., place)| place).eq(known) {
-            self.follow(router);
-        }
-        for ((index, backend, place), (_, need)) in router.places().zip(&mut self.needs) {
+        for (index, backend, place) in router.places() {
+            let known = self.needs.iter().position(|(known, _)| *known == place).unwrap_or_else(|| {
+                self.needs.push((place, Need::default()));
+                self.needs.len() - 1
+            });
+            let Some((_, need)) = self.needs.get_mut(known) else { continue };
             let metric = Metric::DesiredCapacity(index);
             if need.is_stale(now) {
                 *need = Need::from(host.read(metric).unwrap_or(0));
@@ -58,11 +59,6 @@ impl Scaling {
             let shown = need.follow(wanted(&Load::of(backend, view.record(place), now)), now);
             host.record(metric, shown);
         }
-    }
-
-    fn follow(&mut self, router: &Router) {
-        let known = |place| self.needs.iter().find(|(known, _)| *known == place).map(|(_, need)| *need);
-        self.needs = router.places().map(|(.., place)| (place, known(place).unwrap_or_default())).collect();
     }
 }
 
