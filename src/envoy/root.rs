@@ -25,13 +25,13 @@ use crate::upkeep::Answer;
 const TICK: Duration = Duration::from_millis(50);
 
 thread_local! {
-    /// The routers of this VM that Envoy keeps. All filters with one vm_id share a VM on each thread, so that those of
-    /// another role find them here.
+    /// The newest router of this VM and the one before, as long as Envoy keeps them: the one that the control API is about.
+    /// All filters with one vm_id share a VM on each thread, so that those of another role find it here.
     ///
-    /// The last is the newest: the one that the control API is about. That is not always the one that was configured last:
-    /// where Envoy is given a configuration again of which streams are still under way, it goes on with that root, and does
-    /// not configure it anew. So the one that gets new streams is the newest.
-    static LINES: RefCell<Vec<Weak<Line>>> = const { RefCell::new(Vec::new()) };
+    /// The newest is not always the one that was configured last: where Envoy is given a configuration again of which
+    /// streams are still under way, it goes on with that root, and does not configure it anew. So it is the one that gets
+    /// new streams, or is there when the others are gone.
+    static ROUTERS: RefCell<[Weak<Line>; 2]> = const { RefCell::new([Weak::new(), Weak::new()]) };
 }
 
 /// One configuration on this thread.
@@ -115,6 +115,9 @@ impl RootContext for Root {
 
     fn on_tick(&mut self) {
         if let Place::Router(line) = &self.place {
+            if newest().is_none() {
+                is_newest(line);
+            }
             line.tick();
             queue::tick(&line.newest(), self.id);
         }
@@ -143,16 +146,14 @@ impl RootContext for Root {
 }
 
 fn newest() -> Option<Rc<Line>> {
-    LINES.try_with(|lines| lines.borrow().iter().rev().find_map(Weak::upgrade)).ok().flatten()
+    ROUTERS.try_with(|routers| routers.borrow().iter().find_map(Weak::upgrade)).ok().flatten()
 }
 
 fn is_newest(line: &Rc<Line>) {
-    let is_it = |other: &Weak<Line>| std::ptr::eq(other.as_ptr(), Rc::as_ptr(line));
-    LINES.with(|lines| {
-        let mut lines = lines.borrow_mut();
-        if !lines.last().is_some_and(is_it) {
-            lines.retain(|other| other.strong_count() > 0 && !is_it(other));
-            lines.push(Rc::downgrade(line));
+    ROUTERS.with(|routers| {
+        let [newest, before] = &mut *routers.borrow_mut();
+        if !std::ptr::eq(newest.as_ptr(), Rc::as_ptr(line)) {
+            *before = std::mem::replace(newest, Rc::downgrade(line));
         }
     });
 }

@@ -136,8 +136,13 @@ impl<R> Room<R> {
     /// Writes down what each of them waits for now: backends come and go, and so does the money for them. Where that fails,
     /// it is tried again at the next tick.
     pub fn renew(&self, store: &impl Store, now: Timestamp, mut backends: impl FnMut(&R) -> Option<Backends>) {
-        let wishes = self.guests.iter().filter_map(|guest| Some((guest.position, backends(&guest.request)?)));
-        let _ = WaitingList::amend(store, &wishes.collect::<Vec<_>>(), now);
+        let mut wishes = Vec::with_capacity(self.guests.len());
+        for guest in &self.guests {
+            if let Some(backends) = backends(&guest.request) {
+                wishes.push((guest.position, backends));
+            }
+        }
+        let _ = WaitingList::amend(store, &wishes, now);
     }
 
     /// One round: offers what is free to those who wait, in order. `free` says which backends have

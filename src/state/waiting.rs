@@ -168,27 +168,33 @@ impl WaitingList {
 
     /// Takes tickets back.
     pub fn part(store: &impl Store, departures: &[Departure], now: Timestamp) -> Result<(), StoreError> {
-        update(store, KEY, |bytes| {
-            let mut list = Self::decode(bytes.unwrap_or_default(), now);
-            for departure in departures.iter().filter(|departure| departure.served) {
-                list.reached = list.reached.max(departure.position.rank);
-            }
-            let gone = |ticket: &Ticket| departures.iter().any(|departure| departure.position == ticket.position);
-            list.tickets.retain(|ticket| !gone(ticket));
-            (Some(list.encode()), ())
-        })
+        Self::change(store, departures, &[], now)
     }
 
     /// Writes down what those who have these tickets wait for now, if that is news.
     pub fn amend(store: &impl Store, wishes: &[(Position, Backends)], now: Timestamp) -> Result<(), StoreError> {
+        Self::change(store, &[], wishes, now)
+    }
+
+    #[inline(never)]
+    fn change(
+        store: &impl Store,
+        departures: &[Departure],
+        wishes: &[(Position, Backends)],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         update(store, KEY, |bytes| {
             let mut list = Self::decode(bytes.unwrap_or_default(), now);
-            let mut is_news = false;
-            for ticket in &mut list.tickets {
+            let mut is_news = !departures.is_empty();
+            for departure in departures.iter().filter(|departure| departure.served) {
+                list.reached = list.reached.max(departure.position.rank);
+            }
+            list.tickets.retain_mut(|ticket| {
                 let wish = wishes.iter().find(|(position, _)| *position == ticket.position);
                 let backends = wish.map_or(ticket.backends, |&(_, backends)| backends);
                 is_news |= backends != std::mem::replace(&mut ticket.backends, backends);
-            }
+                departures.iter().all(|departure| departure.position != ticket.position)
+            });
             (is_news.then(|| list.encode()), ())
         })
     }

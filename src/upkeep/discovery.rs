@@ -115,7 +115,7 @@ fn saw<H: Host>(cx: &Cx<'_, H>, found: &[&Found]) -> Vec<String> {
             Ok((backend, _)) if !cx.view.knows(&backend.id) && cx.view.known() >= MOST_IDS => {
                 Some("too many ids were discovered since Envoy started".to_owned())
             }
-            Ok((backend, _)) if !has_room(&backend.id) => Some(format!("there are {MOST_BACKENDS} backends already")),
+            Ok((backend, _)) if !has_room(&backend.id) => Some("there are as many backends as there may be".to_owned()),
             Ok(_) => None,
         };
         // What describes itself wrongly is there all the same.
