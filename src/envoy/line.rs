@@ -12,7 +12,7 @@ use crate::exchange::{self, Router};
 use crate::host::Host;
 use crate::metrics::{Internal, Metric};
 use crate::state::View;
-use crate::upkeep::{Answer, Upkeep, farewell};
+use crate::upkeep::{Answer, Upkeep, farewell, retire};
 
 thread_local! {
     /// The VM's view: configurations come and go, and two of them overlap while streams of the old one end.
@@ -94,6 +94,13 @@ impl Line {
         Rc::clone(&self.newest.borrow())
     }
 
+    /// Lets the gauges of backends rest that a newer configuration does not have.
+    pub(super) fn retire(&self, newer: Option<&Config>) {
+        let retire = |gone: &Rc<Active>| retire(&gone.config, newer, &gone.host);
+        self.earlier.borrow().iter().for_each(retire);
+        retire(&self.newest());
+    }
+
     /// Takes what operators changed.
     pub(super) fn follow(&self) {
         let active = self.newest();
@@ -116,7 +123,7 @@ impl Line {
         });
         let mut earlier = self.earlier.borrow_mut();
         if !earlier.is_empty() {
-            let is_busy = |before: &Active, cx: &exchange::Context<'_, EnvoyHost>| {
+            let is_busy = |before: &Active, cx: &mut exchange::Context<'_, EnvoyHost>| {
                 before.router.try_borrow().is_ok_and(|router| farewell(&router, cx.router, cx.view, &before.host))
             };
             self.newest().with(|cx| earlier.retain(|before| is_busy(before, cx)));

@@ -64,7 +64,7 @@ pub(super) enum Entered {
 /// again once its ticket is there for others to see.
 pub(super) fn enter(held: &Rc<Held>) -> Entered {
     let (active, waiting) = (held.line.newest(), &held.waiting);
-    let refusal = active.with(|cx| {
+    let entered = active.with(|cx| {
         let now = cx.host.now();
         let entry = waiting.entry(cx);
         let seat = cx.view.seat(cx.host, now).ok();
@@ -75,17 +75,21 @@ pub(super) fn enter(held: &Rc<Held>) -> Entered {
             Some(Ok(position)) => {
                 waiting.entered(position, now);
                 refresh(cx);
-                None
+                Ok(())
             }
-            Some(Err(longest)) => Some(waiting.turn_away(cx, Some(longest))),
-            None => Some(waiting.turn_away(cx, None)),
+            Some(Err(longest)) => Err(Some(longest)),
+            None => Err(None),
         }
     });
-    if let Some(refusal) = refusal.flatten() {
-        return Entered::Refused(refusal);
+    let is_through = round(&active, Passed::default(), Some(held.id));
+    let Some(Err(longest)) = entered else {
+        return if waiting.position().is_some() { Entered::Waits } else { Entered::Placed };
+    };
+    // What is free was offered to all who wait: what is left of it is nobody's.
+    if is_through && longest.is_some() && place(held, Some(held.id)) == Placing::Placed {
+        return Entered::Placed;
     }
-    round(&active, Passed::default(), Some(held.id));
-    if waiting.position().is_some() { Entered::Waits } else { Entered::Placed }
+    active.with(|cx| waiting.turn_away(cx, longest)).map_or(Entered::Placed, Entered::Refused)
 }
 
 /// A stream has ended: its place at a backend, or in the list, may be another's.
@@ -104,6 +108,8 @@ pub(super) fn tick(active: &Active, root: u32) {
     if with_room(|room| room.is_idle()).unwrap_or(true) {
         return;
     }
+    let wishes = |held: &Rc<Held>| held.line.newest().with(|cx| held.waiting.backends(cx))?;
+    with_room(|room| room.renew(&active.host, active.host.now(), wishes));
     round(active, Passed::default(), None);
     let overdue = with_room(|room| room.overdue(&active.host, active.host.now())).unwrap_or_default();
     for held in overdue.into_iter().map(|guest| guest.request) {
@@ -133,8 +139,9 @@ pub(super) fn called(active: &Active, queue: u32) {
     }
 }
 
-/// Goes through the list. `own` is the stream in whose callback this is: it is not resumed, it just goes on.
-fn round(active: &Active, passed: Passed, own: Option<u32>) {
+/// Goes through the list. `own` is the stream in whose callback this is: it is not resumed, it just goes on. Returns
+/// whether it came to the end.
+fn round(active: &Active, passed: Passed, own: Option<u32>) -> bool {
     let (host, now) = (&active.host, active.host.now());
     let call = with_room(|room| {
         let mut lines: Vec<&Rc<Line>> = Vec::new();
@@ -152,13 +159,12 @@ fn round(active: &Active, passed: Passed, own: Option<u32>) {
                 .fold(Backends::NONE, |all, each| all.with(each.with(|cx| cx.free(now)).unwrap_or_default()))
         };
         let seat = active.with(|cx| cx.view.seat(host, now))?.ok()? as u16;
-        room.round(host, seat, now, passed, free, |guest| place(&guest.request, own)).ok()?
+        room.round(host, seat, now, passed, free, |guest| place(&guest.request, own)).ok()
     });
-    if let Some(call) = call.flatten() {
-        wake(call);
-    }
+    call.flatten().is_some_and(|call| call.map(wake).is_none())
 }
 
+#[inline(never)]
 fn place(held: &Held, own: Option<u32>) -> Placing {
     if hostcalls::set_effective_context(held.id).is_err() {
         return Placing::Gone;
@@ -186,6 +192,13 @@ fn listen(active: &Active, root: u32) {
         && hostcalls::register_shared_queue(&name(seat)).is_ok()
     {
         EAR.set(Some(Ear { root, seat }));
+    }
+}
+
+/// A root is gone, and hears nothing any more: another one has to listen.
+pub(super) fn forget(root: u32) {
+    if EAR.get().is_some_and(|ear| ear.root == root) {
+        EAR.set(None);
     }
 }
 

@@ -20,15 +20,19 @@ use super::stream::Stream;
 use crate::config::{LogLevel, Parsed};
 use crate::control::Token;
 use crate::host::{CallId, Host as _};
-use crate::upkeep::{self, Answer};
+use crate::upkeep::Answer;
 
 /// How often a VM looks at what others wrote: what may lag lags at most so long.
 const TICK: Duration = Duration::from_millis(50);
 
 thread_local! {
-    /// The newest router of this VM, as long as Envoy keeps it: the one that the control API is about. All filters with
-    /// one vm_id share a VM on each thread, so that those of another role find it here.
-    static ROUTER: RefCell<Weak<Line>> = const { RefCell::new(Weak::new()) };
+    /// The newest router of this VM and the one before, as long as Envoy keeps them: the one that the control API is about.
+    /// All filters with one vm_id share a VM on each thread, so that those of another role find it here.
+    ///
+    /// The newest is not always the one that was configured last: where Envoy is given a configuration again of which
+    /// streams are still under way, it goes on with that root, and does not configure it anew. So it is the one that gets
+    /// new streams, or is there when the others are gone.
+    static ROUTERS: RefCell<[Weak<Line>; 2]> = const { RefCell::new([Weak::new(), Weak::new()]) };
 
     /// Whether this VM has, or had, a filter in the role `attempt`. A call to a cluster makes a stream of that cluster's
     /// filter, at once, while the VM is busy with the caller; and the SDK panics there. So such a VM makes none.
@@ -53,12 +57,17 @@ enum Place {
     Control(Rc<Token>),
 }
 
+impl Drop for Root {
+    fn drop(&mut self) {
+        queue::forget(self.id);
+    }
+}
+
 impl Drop for Line {
     /// Envoy has no more use for this configuration.
     fn drop(&mut self) {
-        let newer = ROUTER.try_with(|newest| newest.borrow().upgrade()).ok().flatten().map(|line| line.newest());
-        let gone = self.newest();
-        upkeep::retire(&gone.config, newer.as_ref().map(|newer| &*newer.config), &gone.host);
+        let newer = newest().map(|line| line.newest());
+        self.retire(newer.as_ref().map(|newer| &*newer.config));
     }
 }
 
@@ -113,13 +122,16 @@ impl RootContext for Root {
         }
         line.tell_what_ended();
         let line = Rc::new(line);
-        ROUTER.with(|newest| newest.replace(Rc::downgrade(&line)));
+        is_newest(&line);
         self.place = Place::Router(line);
         hostcalls::set_tick_period(TICK).is_ok()
     }
 
     fn on_tick(&mut self) {
         if let Place::Router(line) = &self.place {
+            if newest().is_none() {
+                is_newest(line);
+            }
             line.tick();
             queue::tick(&line.newest(), self.id);
         }
@@ -134,9 +146,12 @@ impl RootContext for Root {
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
         Some(Box::new(match &self.place {
             Place::Nowhere => Stream::Router(Http::new(None, id)),
-            Place::Router(line) => Stream::Router(Http::new(Some(Rc::clone(line)), id)),
+            Place::Router(line) => {
+                is_newest(line);
+                Stream::Router(Http::new(Some(Rc::clone(line)), id))
+            }
             Place::Attempt => Stream::Attempt(Attempt::default()),
-            Place::Control(token) => Stream::Control(Control::new(router(), Rc::clone(token))),
+            Place::Control(token) => Stream::Control(Control::new(newest(), Rc::clone(token))),
         }))
     }
 
@@ -150,9 +165,17 @@ pub(super) fn has_attempts() -> bool {
     ATTEMPTS.get()
 }
 
-/// The newest router of this VM.
-fn router() -> Option<Rc<Line>> {
-    ROUTER.with(|newest| newest.borrow().upgrade())
+fn newest() -> Option<Rc<Line>> {
+    ROUTERS.try_with(|routers| routers.borrow().iter().find_map(Weak::upgrade)).ok().flatten()
+}
+
+fn is_newest(line: &Rc<Line>) {
+    ROUTERS.with(|routers| {
+        let [newest, before] = &mut *routers.borrow_mut();
+        if !std::ptr::eq(newest.as_ptr(), Rc::as_ptr(line)) {
+            *before = std::mem::replace(newest, Rc::downgrade(line));
+        }
+    });
 }
 
 /// A number that no other VM has. The standard library seeds its hash maps from the host's entropy, once a thread.

@@ -85,7 +85,7 @@ impl<H: Host> Context<'_, H> {
         let findings = self.findings(&ask, customer, now);
         let fate = match self.imagined(&ask, customer, now) {
             Ok(attempts) => Fate::Goes(attempts),
-            Err(nobody) if self.may_wait(&petition, ask.reserved, now) => self.imagined_wait(nobody, now),
+            Err(nobody) if self.may_wait(&petition, now) => self.imagined_wait(nobody, now),
             Err(nobody) => Fate::Refused(refuse(nobody, now)),
         };
         Ok(Rehearsal { facts: petition.facts, text, understood, strategy, findings, fate })

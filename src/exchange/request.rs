@@ -97,7 +97,7 @@ impl Petition {
         let mut found = (cx.view.journal().has_room() || self.wishes.explain).then(Vec::new);
         let customer = self.customer(cx.router);
         let decided = cx.decide(&ask, customer, now, found.as_mut());
-        if decided.is_err() && (waits || cx.may_wait(&self, reserved, now)) {
+        if decided.is_err() && (waits || cx.may_wait(&self, now)) {
             return Decided::Waits(Self { request_id, ..self });
         }
         let attempts = decided.as_ref().ok().map(|(attempts, ..)| attempts);

@@ -12,17 +12,18 @@ use super::request::{Decided, Petition};
 use super::router::{Route, refuse};
 use super::{Context, Refusal, RefusalCode};
 use crate::config::OnExhausted;
-use crate::domain::{BackendIndex, RequestFacts, Timestamp, Tokens};
+use crate::domain::{RequestFacts, Timestamp, Tokens};
 use crate::host::Host;
 use crate::metrics::Metric;
 use crate::queue::{Entry, Placing};
-use crate::routing::{Ask, Exclusion, Nobody, admits, limits};
-use crate::state::{Backends, Position, WaitingList};
+use crate::routing::{Ask, Exclusion, Nobody, limits, panics, wellness};
+use crate::state::{Backends, Lane, Position, WaitingList};
 
 /// A request that waits.
 pub struct Waiting {
     state: Cell<State>,
     place: Cell<Option<(Position, Timestamp)>>,
+    lane: Lane,
 }
 
 #[derive(Debug, Default)]
@@ -42,22 +43,23 @@ impl fmt::Debug for Waiting {
 
 impl Waiting {
     pub(super) fn new(petition: Petition) -> Self {
-        Self { state: Cell::new(State::Waits(Box::new(petition))), place: Cell::default() }
+        let lane = petition.lane();
+        Self { state: Cell::new(State::Waits(Box::new(petition))), place: Cell::default(), lane }
     }
 
     /// What the room has to know to let it wait; none if nobody may.
     pub fn entry<H: Host>(&self, cx: &Context<'_, H>) -> Option<Entry> {
         let queue = cx.router.config().queue?;
-        let State::Waits(petition) = self.state.take() else { return None };
-        let mut backends = Backends::NONE;
-        for backend in &cx.router.config().backends {
-            if petition.wishes.min_quality.is_none_or(|least| backend.quality >= least) {
-                backends.add(backend);
-            }
-        }
-        let lane = petition.lane();
-        self.state.set(State::Waits(petition));
+        let (lane, backends) = (self.lane, self.backends(cx)?);
         Some(Entry { lane, backends, patience: queue.timeout, size: queue.size })
+    }
+
+    /// The backends that it waits for now, as long as it does: as good as it wishes, and it can pay for them.
+    pub fn backends<H: Host>(&self, cx: &Context<'_, H>) -> Option<Backends> {
+        let state = self.state.take();
+        let backends = if let State::Waits(petition) = &state { Some(cx.attainable(petition)) } else { None };
+        self.state.set(state);
+        backends
     }
 
     /// Takes note of its place.
@@ -158,24 +160,16 @@ impl<H: Host> Context<'_, H> {
     }
 
     /// Whether a refused request may wait: some backend would serve it if it had room, and all of it is there. (Envoy
-    /// would have to hold the rest of its body, of which nobody knows how long it is.)
+    /// would have to hold the rest of its body, of which nobody knows how long it is.) What is kept for those who wait
+    /// already will be free some time; what is ill is not waited for, however many do: they came before it was.
     #[inline(never)]
-    pub(super) fn may_wait(&self, petition: &Petition, reserved: Backends, now: Timestamp) -> bool {
-        let ask = petition.ask(self.router, reserved);
+    pub(super) fn may_wait(&self, petition: &Petition, now: Timestamp) -> bool {
         if self.router.config().queue.is_none() || !petition.whole {
             return false;
         }
-        // What would be served beyond the budget may wait for that.
-        let binding = match self.router.config().cost.on_exhausted {
-            OnExhausted::Refuse => Binding::All,
-            OnExhausted::Cheapest => Binding::Backend,
-        };
-        let means = self.means(&ask, petition.customer(self.router), binding, now);
-        let can_pay = |index: BackendIndex| !matches!(means.get(index.get()), Some(Err(_)));
-        let is_full = |why| matches!(why, Exclusion::AtConcurrencyLimit | Exclusion::AtCapacity);
-        let mut backends = self.fleet().iter();
-        backends
-            .any(|(index, backend, record)| can_pay(index) && limits(backend, record, &ask, now).is_err_and(is_full))
+        let ask = petition.ask(self.router, Backends::NONE);
+        let means = self.means_to_wait(petition, &ask, now);
+        self.servers(&Ask { means: &means, ..ask }, true, now) != Backends::NONE
     }
 
     /// The backends that have room for some request, as far as this worker knows.
@@ -189,12 +183,50 @@ impl<H: Host> Context<'_, H> {
             means: &[],
             reserved: Backends::NONE,
         };
-        let mut free = Backends::NONE;
-        for (_, backend, record) in self.fleet().iter() {
-            if admits(backend, record, &smallest, now).is_ok() {
-                free.add(backend);
+        self.servers(&smallest, false, now)
+    }
+
+    /// The backends that would serve what asks for this, or would if they had room; where the fleet panics, also ill ones.
+    /// Whether it does is the same for all requests, so that nobody waits for what nobody believes to be free.
+    #[inline(never)]
+    fn servers(&self, ask: &Ask<'_>, full_too: bool, now: Timestamp) -> Backends {
+        let (mut well, mut ill) = (Backends::NONE, Backends::NONE);
+        let (mut healthy, mut serving) = (0, 0);
+        for (index, backend, record) in self.fleet().iter() {
+            let (limits, wellness) = (limits(backend, record, ask, now), wellness(backend, record, ask, now));
+            let would = matches!(limits, Ok(_) | Err(Exclusion::BelowMinQuality));
+            healthy += usize::from(would && wellness.is_ok_and(|(is_probe, _)| !is_probe));
+            serving += usize::from(!backend.draining);
+            let is_full = matches!(limits, Err(Exclusion::AtConcurrencyLimit | Exclusion::AtCapacity));
+            if matches!(ask.means.get(index.get()), Some(Err(_))) || !(limits.is_ok() || (full_too && is_full)) {
+                continue;
+            }
+            if wellness.is_ok() { &mut well } else { &mut ill }.add(backend);
+        }
+        if panics(healthy, serving, ask) { well.with(ill) } else { well }
+    }
+
+    /// The backends that a request waits for.
+    #[inline(never)]
+    fn attainable(&self, petition: &Petition) -> Backends {
+        let ask = petition.ask(self.router, Backends::NONE);
+        let means = self.means_to_wait(petition, &ask, self.host.now());
+        let mut attainable = Backends::NONE;
+        for (n, backend) in self.router.config().backends.iter().enumerate() {
+            if !matches!(means.get(n), Some(Err(_))) && ask.min_quality.is_none_or(|least| backend.quality >= least) {
+                attainable.add(backend);
             }
         }
-        free
+        attainable
+    }
+
+    /// Of each backend whether a request that waits can pay for it; see [`Context::means`].
+    fn means_to_wait(&self, petition: &Petition, ask: &Ask<'_>, now: Timestamp) -> Vec<Result<f64, Exclusion>> {
+        // What would be served beyond the budget may wait for that.
+        let binding = match self.router.config().cost.on_exhausted {
+            OnExhausted::Refuse => Binding::All,
+            OnExhausted::Cheapest => Binding::Backend,
+        };
+        self.means(ask, petition.customer(self.router), binding, now)
     }
 }

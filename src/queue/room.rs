@@ -18,7 +18,7 @@ use crate::state::{Backends, Departure, Lane, Members, Newcomer, Position, Store
 pub struct Entry {
     /// Its tenant's.
     pub lane: Lane,
-    /// Which backends may ever serve it.
+    /// Which backends it waits for.
     pub backends: Backends,
     /// How long it waits at most.
     pub patience: Duration,
@@ -131,6 +131,18 @@ impl<R> Room<R> {
         self.owed.extend(overdue.iter().map(|guest| Departure { position: guest.position, served: false }));
         self.settle(store, now);
         overdue
+    }
+
+    /// Writes down what each of them waits for now: backends come and go, and so does the money for them. Where that fails,
+    /// it is tried again at the next tick.
+    pub fn renew(&self, store: &impl Store, now: Timestamp, mut backends: impl FnMut(&R) -> Option<Backends>) {
+        let mut wishes = Vec::with_capacity(self.guests.len());
+        for guest in &self.guests {
+            if let Some(backends) = backends(&guest.request) {
+                wishes.push((guest.position, backends));
+            }
+        }
+        let _ = WaitingList::amend(store, &wishes, now);
     }
 
     /// One round: offers what is free to those who wait, in order. `free` says which backends have

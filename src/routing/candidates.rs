@@ -2,7 +2,7 @@
 
 use super::{Ask, Fleet, estimate};
 use crate::domain::{Backend, BackendIndex, Timestamp};
-use crate::state::{Backends, Record};
+use crate::state::Record;
 
 /// A backend that may serve the request.
 #[derive(Debug, Clone, Copy)]
@@ -98,20 +98,34 @@ pub(crate) fn assess(
 /// Whether a backend is good enough, has room and is well enough, and on what terms.
 pub(crate) fn admits(backend: &Backend, record: &Record, ask: &Ask<'_>, now: Timestamp) -> Result<Terms, Exclusion> {
     let part = limits(backend, record, ask, now)?;
+    let (probe, ramp) = wellness(backend, record, ask, now)?;
+    if ask.reserved.has(backend) {
+        return Err(Exclusion::AtConcurrencyLimit);
+    }
+    Ok(Terms { probe, part: (part * ramp).clamp(LEAST_PART, 1.0) })
+}
+
+/// Whether a backend is well enough: whether the request would be a probe, and the part of its usual traffic that it
+/// should have while it is coming back.
+#[inline(never)]
+pub(crate) fn wellness(
+    backend: &Backend,
+    record: &Record,
+    ask: &Ask<'_>,
+    now: Timestamp,
+) -> Result<(bool, f64), Exclusion> {
     if backend.probe.is_some() && record.probes.is_unhealthy(now) {
         return Err(Exclusion::Unhealthy);
     }
-    let Some(settings) = &backend.breaker else {
-        return Ok(Terms { probe: false, part: part.clamp(LEAST_PART, 1.0) });
-    };
+    let Some(settings) = &backend.breaker else { return Ok((false, 1.0)) };
     let tokens = || estimate(backend, record, ask.facts, ask.text).tokens();
     let entered = record.breaker.would_enter(settings, tokens, now);
     let probe = entered.map_err(|refused| Exclusion::Breaker { retry_at: refused.retry_at })?;
-    Ok(Terms { probe, part: (part * record.breaker.ramp(settings, now)).clamp(LEAST_PART, 1.0) })
+    Ok((probe, record.breaker.ramp(settings, now)))
 }
 
 /// What holds for a backend be it well or ill: nobody who is forced to ask an ill one may go beyond. Returns the part of
-/// its usual traffic that this leaves it.
+/// its usual traffic that this leaves it. A want of places is named only where there is nothing else: it may be waited for.
 pub(crate) fn limits(backend: &Backend, record: &Record, ask: &Ask<'_>, now: Timestamp) -> Result<f64, Exclusion> {
     if backend.draining {
         return Err(Exclusion::Draining);
@@ -126,13 +140,11 @@ pub(crate) fn limits(backend: &Backend, record: &Record, ask: &Ask<'_>, now: Tim
     if let Some(retry_at) = record.quota.refused_until(now) {
         return Err(Exclusion::QuotaExhausted { retry_at });
     }
+    let room = room(backend, record, ask, now)?;
     if backend.max_concurrent_requests.is_some_and(|most| record.in_flight() >= most) {
         return Err(Exclusion::AtConcurrencyLimit);
     }
-    if ask.reserved != Backends::NONE && ask.reserved.has(backend) {
-        return Err(Exclusion::AtConcurrencyLimit);
-    }
-    Ok(hosts * room(backend, record, ask, now)?)
+    Ok(hosts * room)
 }
 
 /// The part of its usual traffic that a backend's quota and capacity leave it, if they have room for this request.
@@ -146,6 +158,11 @@ fn room(backend: &Backend, record: &Record, ask: &Ask<'_>, now: Timestamp) -> Re
     let headroom = headroom.map_err(|retry_at| Exclusion::NoHeadroom { retry_at })?;
     let free = record.capacity.room(record.load().tokens, next, now).ok_or(Exclusion::AtCapacity)?;
     Ok(headroom * free)
+}
+
+/// Whether so few of those that serve are well that those that are merely ill may be tried, too.
+pub(crate) fn panics(well: usize, serving: usize, ask: &Ask<'_>) -> bool {
+    (well as f64) < ask.panic_threshold.ratio() * serving as f64
 }
 
 /// The least part of its traffic that an eligible backend has: with none it could never show that it is better.

@@ -12,7 +12,7 @@ pub(crate) mod testing;
 mod why;
 
 pub use candidates::{Candidate, Exclusion, Terms, candidates};
-pub(crate) use candidates::{admits, assess, limits};
+pub(crate) use candidates::{admits, assess, limits, panics, wellness};
 pub use estimate::{Estimate, estimate, most};
 pub use plan::{Attempts, MAX_ATTEMPTS, Nobody, plan};
 pub use strategy::{Merit, Strategy, Term};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::candidates::{Exclusion, candidates};
+use super::candidates::{Exclusion, candidates, panics};
 use super::strategy::Ranking;
 use super::{Ask, Fleet, Turns};
 use crate::domain::{BackendIndex, Rng, Timestamp};
@@ -111,7 +111,8 @@ pub fn plan(
             Err((_, Exclusion::Draining)) => serving -= 1,
             Err((index, why)) => {
                 nobody.hear(why, now);
-                if matches!(why, Exclusion::Breaker { .. } | Exclusion::Unhealthy) {
+                let is_kept = || fleet.backends.get(index.get()).is_some_and(|backend| ask.reserved.has(backend));
+                if matches!(why, Exclusion::Breaker { .. } | Exclusion::Unhealthy) && !is_kept() {
                     ill.push(index);
                 }
             }
@@ -119,8 +120,7 @@ pub fn plan(
     }
     let well = eligible.iter().filter(|candidate| !candidate.terms.probe).count();
     // Those that an operator took out are not missing.
-    let panics = (well as f64) < ask.panic_threshold.ratio() * serving as f64;
-    if !panics {
+    if !panics(well, serving, ask) {
         ill.clear();
     }
     let mut draft = Draft { fleet, attempts: None, wanted, spare: Vec::new() };

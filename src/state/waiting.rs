@@ -9,6 +9,7 @@
 
 use std::time::Duration;
 
+use super::members::Members;
 use super::store::{Store, StoreError, update};
 use crate::domain::{Backend, Decoder, Encoder, Timestamp};
 
@@ -40,6 +41,9 @@ impl Backends {
 
     /// Whether this one is among them.
     pub fn has(self, backend: &Backend) -> bool {
+        if self == Self::NONE {
+            return false;
+        }
         let mut one = Self::NONE;
         one.add(backend);
         self.meets(one)
@@ -91,7 +95,7 @@ pub struct Ticket {
     pub member: u16,
     /// Its tenant's.
     pub lane: Lane,
-    /// Which backends may ever serve it.
+    /// Which backends it waits for.
     pub backends: Backends,
     /// When it came.
     pub since: Timestamp,
@@ -147,7 +151,8 @@ impl WaitingList {
         Ok(store.get(KEY)?.map(|(bytes, _)| Self::decode(&bytes, now).tickets.len()))
     }
 
-    /// Lets one more wait, if fewer than `size` do; otherwise says how long the first of them has waited.
+    /// Lets one more wait, if fewer than `size` do; otherwise says how long the first of them has waited. Tickets of
+    /// workers that show no more that they live are taken for those of nobody.
     pub fn join(
         store: &impl Store,
         newcomer: &Newcomer,
@@ -156,7 +161,11 @@ impl WaitingList {
     ) -> Result<Result<Ticket, Duration>, StoreError> {
         update(store, KEY, |bytes| {
             let mut list = Self::decode(bytes.unwrap_or_default(), now);
-            if list.is_full_for(newcomer.lane, size) {
+            let counts = |ticket: &Ticket, living: &[usize]| living.contains(&usize::from(ticket.member));
+            if list.is_full_for(newcomer.lane, size, |_| true)
+                && present(store, newcomer.member, now)
+                    .is_none_or(|living| list.is_full_for(newcomer.lane, size, |ticket| counts(ticket, &living)))
+            {
                 return (None, Err(list.longest_wait(now)));
             }
             let ticket = list.add(newcomer, now);
@@ -166,14 +175,34 @@ impl WaitingList {
 
     /// Takes tickets back.
     pub fn part(store: &impl Store, departures: &[Departure], now: Timestamp) -> Result<(), StoreError> {
+        Self::change(store, departures, &[], now)
+    }
+
+    /// Writes down what those who have these tickets wait for now, if that is news.
+    pub fn amend(store: &impl Store, wishes: &[(Position, Backends)], now: Timestamp) -> Result<(), StoreError> {
+        Self::change(store, &[], wishes, now)
+    }
+
+    #[inline(never)]
+    fn change(
+        store: &impl Store,
+        departures: &[Departure],
+        wishes: &[(Position, Backends)],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         update(store, KEY, |bytes| {
             let mut list = Self::decode(bytes.unwrap_or_default(), now);
+            let mut is_news = !departures.is_empty();
             for departure in departures.iter().filter(|departure| departure.served) {
                 list.reached = list.reached.max(departure.position.rank);
             }
-            let gone = |ticket: &Ticket| departures.iter().any(|departure| departure.position == ticket.position);
-            list.tickets.retain(|ticket| !gone(ticket));
-            (Some(list.encode()), ())
+            list.tickets.retain_mut(|ticket| {
+                let wish = wishes.iter().find(|(position, _)| *position == ticket.position);
+                let backends = wish.map_or(ticket.backends, |&(_, backends)| backends);
+                is_news |= backends != std::mem::replace(&mut ticket.backends, backends);
+                departures.iter().all(|departure| departure.position != ticket.position)
+            });
+            (is_news.then(|| list.encode()), ())
         })
     }
 
@@ -211,10 +240,15 @@ impl WaitingList {
     /// Whether a lane may have no more tickets. One alone is never given the last of them, so that there is a place in
     /// the list for whoever comes next, however many requests of the first one come in vain; several come to rest where
     /// all have equally many. (Those of whom nobody knows whose they are have all of them, until somebody else comes.)
-    fn is_full_for(&self, lane: Lane, size: usize) -> bool {
-        let left = size.saturating_sub(self.tickets.len());
-        let own = self.tickets.iter().filter(|ticket| ticket.lane == lane).count();
-        let is_all_there_is = lane == Lane::default() && own == self.tickets.len();
+    /// Of the tickets it is told which ones count.
+    fn is_full_for(&self, lane: Lane, size: usize, counts: impl Fn(&Ticket) -> bool) -> bool {
+        let (mut all, mut own) = (0, 0_usize);
+        for ticket in self.tickets.iter().filter(|ticket| counts(ticket)) {
+            all += 1;
+            own += usize::from(ticket.lane == lane);
+        }
+        let left = size.saturating_sub(all);
+        let is_all_there_is = lane == Lane::default() && own == all;
         left == 0 || (own >= GREED.saturating_mul(left) && !is_all_there_is)
     }
 
@@ -265,6 +299,11 @@ impl Ticket {
         let patience = Duration::from_millis(reader.u32()?.into());
         Some(Self { position, member, lane, backends, since, patience })
     }
+}
+
+/// The workers that live; none where that cannot be read, or does not know of this one either.
+fn present(store: &impl Store, member: u16, now: Timestamp) -> Option<Vec<usize>> {
+    Members::present(store, now).ok().filter(|present| present.contains(&usize::from(member)))
 }
 
 #[cfg(test)]
@@ -361,6 +400,26 @@ mod tests {
         let store = MemoryStore::default();
         let fill = || WaitingList::join(&store, &newcomer(0), 40, at(0)).expect("stored").ok();
         assert_eq!(std::iter::from_fn(fill).count(), 40);
+    }
+
+    #[test]
+    fn those_of_a_worker_that_is_silent_leave_their_room_to_others() {
+        let store = MemoryStore::default();
+        let (mut dying, mut living) = (Members::new(1), Members::new(2));
+        for member in [&mut dying, &mut living] {
+            member.heartbeat(&store, at(0)).expect("joined");
+        }
+        let comes = |member: u16, second| {
+            let newcomer = Newcomer { member, ..newcomer(0) };
+            WaitingList::join(&store, &newcomer, 2, at(second)).expect("stored").is_ok()
+        };
+        assert_eq!([comes(0, 0), comes(0, 0), comes(1, 0)], [true, true, false]);
+        living.heartbeat(&store, at(2)).expect("joined");
+        assert_eq!([comes(1, 2), comes(1, 2), comes(1, 2)], [true, true, false]);
+        // It was only asleep: its requests have kept their turn.
+        dying.heartbeat(&store, at(3)).expect("joined");
+        living.heartbeat(&store, at(3)).expect("joined");
+        assert_eq!((read(&store, 3).tickets().len(), comes(1, 3)), (4, false));
     }
 
     #[test]

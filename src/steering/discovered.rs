@@ -70,6 +70,7 @@ impl Document {
                     self.discovered.push(Discovered { id, cluster, body: body.as_str().into(), leaving: false });
                     tell(&backend.id, Fate::Discovered);
                 }
+                // Whoever looks at the clusters tells of those for which there is no room.
                 None => {}
             }
         }

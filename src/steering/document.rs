@@ -136,7 +136,9 @@ impl Document {
     #[inline(never)]
     fn backends(&self, configured: &Config, removals: bool) -> Vec<Backend> {
         let mut backends = configured.backends.clone();
-        for Discovered { id, body, leaving, .. } in self.discovered(configured) {
+        let is_removed = |known: &&Discovered| removals && self.is_removed(configured, &known.id);
+        let discovered = self.discovered(configured).filter(|known| !is_removed(known));
+        for Discovered { id, body, leaving, .. } in discovered {
             put(&mut backends, id, read(configured, id, body).map(|backend| Backend { draining: *leaving, ..backend }));
         }
         for Override { id, body, .. } in self.backends.iter().filter(|change| change.holds(configured)) {
@@ -172,6 +174,11 @@ impl Document {
 
     pub(super) fn drain(&self, id: &str) -> Option<&Drain> {
         self.drains.iter().find(|drain| *drain.id == *id)
+    }
+
+    /// Whether an operator removed this one.
+    pub(super) fn is_removed(&self, configured: &Config, id: &str) -> bool {
+        self.backends.iter().any(|change| *change.id == *id && change.body.is_none() && change.holds(configured))
     }
 
     /// Backends that are there to be, and were removed.

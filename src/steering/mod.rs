@@ -131,6 +131,11 @@ impl Steering {
         document::find(&self.configured, id)
     }
 
+    /// Whether an operator removed a backend.
+    pub(crate) fn is_removed(&self, id: &str) -> bool {
+        self.document.is_removed(&self.configured, id)
+    }
+
     /// Backends of the configuration that were removed.
     pub(crate) fn removed(&self) -> Vec<&str> {
         self.document.removed(&self.configured)

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::pace::{Pace, UnderWay};
 use super::{Answer, Cx};
-use crate::config::{Config, EnvoyAdmin, Found, LogLevel, discovered};
+use crate::config::{Config, EnvoyAdmin, Found, LogLevel, MOST_BACKENDS, discovered};
 use crate::host::Host;
 use crate::metrics::{Internal, Metric};
 use crate::steering::MOST_IDS;
@@ -94,6 +94,14 @@ impl Discovery {
 fn saw<H: Host>(cx: &Cx<'_, H>, found: &[&Found]) -> Vec<String> {
     let mut mistakes = Vec::new();
     let mut kept = Vec::with_capacity(found.len());
+    let (backends, steering) = (&cx.router.config().backends, cx.router.steering());
+    let mut room = MOST_BACKENDS.saturating_sub(backends.len());
+    let mut has_room = |id: &str| {
+        let is_there = backends.iter().any(|backend| *backend.id == *id) || steering.is_removed(id);
+        let has_room = is_there || room > 0;
+        room -= usize::from(has_room && !is_there);
+        has_room
+    };
     for &each in found {
         // Of two clusters that give one id, it is the first one's by name: Envoy tells of them in any order.
         let has_it = |other: &&Found, id: &str| {
@@ -107,6 +115,7 @@ fn saw<H: Host>(cx: &Cx<'_, H>, found: &[&Found]) -> Vec<String> {
             Ok((backend, _)) if !cx.view.knows(&backend.id) && cx.view.known() >= MOST_IDS => {
                 Some("too many ids were discovered since Envoy started".to_owned())
             }
+            Ok((backend, _)) if !has_room(&backend.id) => Some("there are as many backends as there may be".to_owned()),
             Ok(_) => None,
         };
         // What describes itself wrongly is there all the same.

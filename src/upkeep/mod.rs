@@ -197,10 +197,13 @@ fn requests(router: &Router, host: &impl Host) -> Vec<(Place, u64)> {
 }
 
 /// Shows the backends of `before` that are gone since, as long as requests are under way there; returns whether there
-/// are any. A gauge stands where it was left: what is gone is neither busy nor ill.
-pub fn farewell(before: &Router, now: &Router, view: &View, host: &impl Host) -> bool {
+/// are any. A gauge stands where it was left: what is gone is neither busy nor ill. Until then the view goes on reading
+/// their records: who is busy there may be another worker.
+pub fn farewell(before: &Router, now: &Router, view: &mut View, host: &impl Host) -> bool {
+    let moment = host.now();
     let is_gone = |place: Place| now.places().all(|(_, _, other)| other != place);
     before.places().filter(|&(.., place)| is_gone(place)).fold(false, |any, (index, _, place)| {
+        view.has(place, moment);
         let in_flight = view.record(place).in_flight();
         if view.leads() {
             rest(index, in_flight, host);

@@ -17,7 +17,7 @@ use crate::domain::{Backend, Timestamp};
 use crate::exchange::Router;
 use crate::host::Host;
 use crate::metrics::Metric;
-use crate::state::{Record, View};
+use crate::state::{Place, Record, View};
 
 /// How full a backend should be: the rest is room for what comes next.
 const FULLNESS: f64 = 0.8;
@@ -37,20 +37,21 @@ const ABSENCE: Duration = Duration::from_secs(5);
 /// Less than this is nothing: what is left of a need that is gone.
 const NOTHING: f64 = 0.05;
 
-/// The need of each backend of a configuration, in their order.
+/// The need of each backend, by where its record lies: operators may change which ones there are.
 #[derive(Debug, Default)]
 pub(super) struct Scaling {
-    needs: Vec<Need>,
+    needs: Vec<(Place, Need)>,
 }
 
 impl Scaling {
     /// Looks at all backends and shows what they need. Once a process, every 50 ms or so.
     pub(super) fn tick(&mut self, router: &Router, view: &View, host: &impl Host, now: Timestamp) {
         for (index, backend, place) in router.places() {
-            if self.needs.len() <= index.get() {
-                self.needs.push(Need::default());
-            }
-            let Some(need) = self.needs.get_mut(index.get()) else { continue };
+            let known = self.needs.iter().position(|(known, _)| *known == place).unwrap_or_else(|| {
+                self.needs.push((place, Need::default()));
+                self.needs.len() - 1
+            });
+            let Some((_, need)) = self.needs.get_mut(known) else { continue };
             let metric = Metric::DesiredCapacity(index);
             if need.is_stale(now) {
                 *need = Need::from(host.read(metric).unwrap_or(0));

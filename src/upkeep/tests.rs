@@ -1,6 +1,7 @@
 //! The upkeep in a world in memory, by virtual time.
 
 mod alerts;
+mod changes;
 mod discovery;
 mod gauges;
 mod lookout;

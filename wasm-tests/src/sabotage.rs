@@ -2,6 +2,20 @@
 //!
 //! The body of one exported function becomes an `unreachable`. It keeps its length, so that nothing else has to change.
 
+use std::{convert::Infallible, time::Duration};
+
+use bytes::Bytes;
+use futures_util::stream;
+use http_body_util::StreamBody;
+use hyper::{HeaderMap, Request, body::Frame, client::conn::http2, header::HeaderValue};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::time::timeout;
+
+use crate::envoy::Envoy;
+
+/// What traps in the module of [`trap`].
+pub const TRAP: &str = "proxy_on_request_trailers";
+
 const UNREACHABLE: u8 = 0x00;
 const NOP: u8 = 0x01;
 const END: u8 = 0x0B;
@@ -33,6 +47,25 @@ pub fn trapping(module: &[u8], export: &str) -> Option<Vec<u8>> {
         reader.at = end;
     }
     None
+}
+
+/// Has the VM of one worker trap, if its module does so in [`TRAP`]: HTTP/2 ends a request with trailers.
+///
+/// # Panics
+///
+/// Where Envoy does not listen.
+pub async fn trap(envoy: &Envoy) {
+    let stream = tokio::net::TcpStream::connect(("127.0.0.1", envoy.port())).await.expect("Envoy listens");
+    let (mut sender, connection) =
+        http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("it speaks HTTP/2");
+    tokio::spawn(connection);
+    let mut trailers = HeaderMap::new();
+    trailers.insert("x-checksum", HeaderValue::from_static("7"));
+    let frames = [Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"{"))), Ok(Frame::trailers(trailers))];
+    let request = Request::post(envoy.url("/v1/chat/completions")).header("content-type", "application/json");
+    let request = request.body(StreamBody::new(stream::iter(frames))).expect("a request");
+    // Whatever becomes of it.
+    let _ = timeout(Duration::from_secs(5), sender.send_request(request)).await;
 }
 
 struct Reader<'a> {

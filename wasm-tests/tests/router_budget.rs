@@ -10,19 +10,13 @@
 
 use std::{
     collections::BTreeMap,
-    convert::Infallible,
     time::{Duration, SystemTime},
 };
 
-use bytes::Bytes;
-use futures_util::stream;
-use http_body_util::StreamBody;
-use hyper::{HeaderMap, Request, body::Frame, client::conn::http2};
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use tokio::{
     task::JoinSet,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep},
 };
 use wasm_tests::{
     backend::{Backend, Behaviour, Flavour, PromptTokens},
@@ -30,7 +24,7 @@ use wasm_tests::{
     envoy::{self, Envoy, Route},
     load::{Load, load},
     router::{chat, counted, news_travels, settled, streamed_chat, until},
-    sabotage::trapping,
+    sabotage::{TRAP, trap, trapping},
 };
 
 const PATH: &str = "/v1/chat/completions";
@@ -312,7 +306,7 @@ async fn a_worker_whose_vm_traps_loses_no_money_and_leaks_none() {
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("trapping.wasm");
     let module = std::fs::read(envoy::module().unwrap()).unwrap();
-    std::fs::write(&path, trapping(&module, "proxy_on_request_trailers").unwrap()).unwrap();
+    std::fs::write(&path, trapping(&module, TRAP).unwrap()).unwrap();
     let router = json!({"retry": {"max_attempts": 1}, "backend_instances": {"alpha": {"cost_per_1k_tokens": PRICE}},
         "cost": {"daily_budget_usd": limit as f64 / 1e3}});
     let builder = Envoy::builder().concurrency(4).backends(&backends).route(Route::ClusterHeader).router(router);
@@ -346,18 +340,4 @@ async fn a_worker_whose_vm_traps_loses_no_money_and_leaks_none() {
     assert_used_up(spent(&envoy).await, limit);
     let reloads: u64 = envoy.stats().await.matching(&["wasm.", "vm_reload_success"]).map(|(_, value)| value).sum();
     assert!(reloads > 0, "no VM was made anew; {lost} requests lost");
-}
-
-/// Has the VM of one worker trap: HTTP/2 ends a request with trailers, which is where the sabotaged module does.
-async fn trap(envoy: &Envoy) {
-    let stream = tokio::net::TcpStream::connect(("127.0.0.1", envoy.port())).await.unwrap();
-    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
-    tokio::spawn(connection);
-    let mut trailers = HeaderMap::new();
-    trailers.insert("x-checksum", "7".parse().unwrap());
-    let frames = [Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"{"))), Ok(Frame::trailers(trailers))];
-    let request = Request::post(envoy.url(PATH)).header("content-type", "application/json");
-    let request = request.body(StreamBody::new(stream::iter(frames))).unwrap();
-    // Whatever becomes of it.
-    let _ = timeout(Duration::from_secs(5), sender.send_request(request)).await;
 }

@@ -10,13 +10,15 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::Instant};
 use wasm_tests::{
     backend::{Backend, Behaviour, Flavour},
-    client::{Client, Reply},
-    envoy::{Builder, Envoy, Loading, Route, Swap},
+    client::{Client, Reply, Stream},
+    control::all_workers_say,
+    envoy::{Builder, Envoy, Loading, Route, Swap, module},
     load::load,
-    router::{chat, counted, in_flight, settled, troubles, until},
+    router::{chat, counted, in_flight, settled, streamed_chat, troubles, until},
+    sabotage::{TRAP, trap, trapping},
 };
 
 const PATH: &str = "/v1/chat/completions";
@@ -163,18 +165,127 @@ async fn clients_that_leave_give_their_places_up() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_configuration_that_comes_back_while_streams_of_it_are_under_way_is_the_one_at_work() {
+    const STREAMS: u32 = 16;
+    let backends = alpha(20).await;
+    let queue = json!({"size": 100, "timeout_ms": 60_000});
+    let (one, other) = (router(STREAMS + 1, &queue), router(STREAMS + 2, &queue));
+    let mut envoy = builder(&backends, one.clone()).loading(Loading::Ecds).start().await;
+    backends[0].next(STREAMS as usize, Behaviour { output_tokens: 3_000, inter_token_ms: 50, ..Behaviour::default() });
+    // Each on a connection of its own: on most workers, if not on all.
+    let mut streams = Vec::new();
+    for _ in 0..STREAMS {
+        let request = Client::json_request(&envoy.url(PATH), &streamed_chat("long"));
+        streams.push(Client::new().open(request).await.unwrap());
+        assert!(streams.last_mut().unwrap().read_at_least(1).await.unwrap() > 0);
+    }
+    assert_eq!(envoy.swap(&other).await, Swap::Accepted);
+    all_workers_say(&envoy, "/backends", "/backends/0/max_concurrent_requests", &json!(STREAMS + 2)).await;
+    assert_eq!(envoy.swap(&one).await, Swap::Accepted);
+    all_workers_say(&envoy, "/backends", "/backends/0/max_concurrent_requests", &json!(STREAMS + 1)).await;
+    // Through the one place that is left.
+    let load = load(&Client::new(), 60, 60, |n| Client::json_request(&envoy.url(PATH), &chat(&n.to_string()))).await;
+    assert_eq!(load.failures(), 0, "{:?}", load.first_failure());
+    waiting(&envoy, 0).await;
+    assert!(backends[0].counters().max_in_flight <= u64::from(STREAMS) + 1, "{:?}", backends[0].counters());
+    streams.into_iter().for_each(Stream::cut);
+    settled(&envoy).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_queue_keeps_nobody_from_a_backend_that_nobody_in_it_can_use() {
+    let [pi, chi] = [Backend::start("pi", Flavour::OpenAi).await, Backend::start("chi", Flavour::OpenAi).await];
+    pi.set(Behaviour::latency_ms(60_000));
+    let backends = [pi, chi];
+    // The two share a bit in the shared list, so that who waits for one seems to wait for the other, too.
+    let router = json!({
+        "retry": {"max_attempts": 1},
+        "backend_instances": {
+            "pi": {"max_concurrent_requests": 1, "cost_per_1k_tokens": 0},
+            "chi": {"cost_per_1k_tokens": 900, "priority": 2},
+        },
+        "cost": {"tenant_header": "x-tenant", "tenants": {"poor": {"daily_budget_usd": 0.001}}},
+        "queue": {"size": 1, "timeout_ms": 60_000},
+    });
+    let envoy = builder(&backends, router).concurrency(1).start().await;
+    let url = envoy.url(PATH);
+    let ask = |tenant: &'static str| {
+        let url = url.clone();
+        tokio::spawn(async move { Client::new().post_json_with(&url, &[("x-tenant", tenant)], &chat(tenant)).await })
+    };
+    let held = ask("poor");
+    until("the place is taken", || async { backends[0].counters().in_flight == 1 }).await;
+    let waits = ask("poor");
+    waiting(&envoy, 1).await;
+    assert_eq!(refused(&ask("poor").await.unwrap().unwrap()), (503, "queue_full".to_owned()));
+    let rich = ask("rich").await.unwrap().unwrap();
+    assert_eq!((rich.status, rich.header("x-llm-backend").as_deref()), (200, Some("chi")), "{}", rich.text());
+    waits.abort();
+    held.abort();
+    waiting(&envoy, 0).await;
+    let stats = envoy.wait_for(Duration::from_secs(15), |stats| in_flight(stats) == 0).await;
+    assert_eq!(troubles(&stats), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn those_who_wait_in_a_vm_that_traps_are_let_go_by_envoy_and_hold_no_room_in_the_queue() {
+    let backends = alpha(60_000).await;
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("trapping.wasm");
+    std::fs::write(&path, trapping(&std::fs::read(module().unwrap()).unwrap(), TRAP).unwrap()).unwrap();
+    let envoy = builder(&backends, router(1, &json!({"size": 2, "timeout_ms": 60_000})));
+    let envoy = envoy.concurrency(1).module(path).patch(|config| {
+        let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
+        config.pointer_mut(manager).unwrap()["stream_idle_timeout"] = "8s".into();
+    });
+    let envoy = envoy.start().await;
+    let held = Client::json_request(&envoy.url(PATH), &chat("held"));
+    let held = tokio::spawn(async move { Client::new().send(held).await });
+    until("the place is taken", || async { backends[0].counters().in_flight == 1 }).await;
+    let mut asked = JoinSet::new();
+    send(&mut asked, &envoy, "first".to_owned());
+    send(&mut asked, &envoy, "second".to_owned());
+    waiting(&envoy, 2).await;
+    trap(&envoy).await;
+    let trapped = Instant::now();
+    backends[0].set(Behaviour::default());
+    for reply in asked.join_all().await {
+        assert!(
+            reply.status >= 500 && reply.elapsed >= Duration::from_secs(7),
+            "{} after {:?}",
+            reply.status,
+            reply.elapsed
+        );
+    }
+    // The place itself is believed to be taken for fifteen seconds, but there is room to wait for it.
+    loop {
+        let next = Client::new().post_json(&envoy.url(PATH), &chat("next")).await.unwrap();
+        if next.status != 503 {
+            break;
+        }
+        assert!(trapped.elapsed() < Duration::from_secs(13), "{}", next.text());
+    }
+    held.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_swap_of_the_configuration_loses_nobody_who_waits() {
     for version in VERSIONS {
         let backends = alpha(100).await;
         let queue = json!({"size": 100, "timeout_ms": 60_000});
         let envoy = builder(&backends, router(4, &queue)).version(version).loading(Loading::Ecds);
         let mut envoy = envoy.start().await;
-        backends[0].next(4, Behaviour::latency_ms(4_000));
+        backends[0].next(4, Behaviour::latency_ms(60_000));
+        let mut held = JoinSet::new();
+        for _ in 0..4 {
+            send(&mut held, &envoy, "held".to_owned());
+        }
+        until("all places are taken", || async { backends[0].counters().in_flight == 4 }).await;
         let mut asked = JoinSet::new();
         for n in 0..60 {
             send(&mut asked, &envoy, n.to_string());
         }
-        until("many wait", || async { depth(&envoy).await >= 20 }).await;
+        waiting(&envoy, 60).await;
         // One without a queue, and one with fewer places.
         let without =
             json!({"retry": {"max_attempts": 1}, "backend_instances": {"alpha": {"max_concurrent_requests": 4}}});
@@ -183,6 +294,7 @@ async fn a_swap_of_the_configuration_loses_nobody_who_waits() {
         for n in 60..80 {
             send(&mut asked, &envoy, n.to_string());
         }
+        held.shutdown().await;
         for reply in asked.join_all().await {
             assert_eq!(reply.status, 200, "{version}: {}", reply.text());
         }

@@ -327,3 +327,19 @@ async fn a_backend_that_is_registered_is_checked_and_one_that_envoy_does_not_kno
     let half: BTreeMap<_, _> = [("alpha".to_owned(), CONNECTIONS), ("gamma".to_owned(), CONNECTIONS)].into();
     assert_eq!(who(&envoy).await, half);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_removed_and_busy_when_the_configuration_is_swapped_is_not_busy_for_ever() {
+    let backends = trio().await;
+    let mut envoy = builder(&backends, alpha_then_beta()).loading(Loading::Ecds).start().await;
+    let stream = long_stream(&envoy, &backends[0]).await;
+    done(&envoy, Method::DELETE, "/backends/alpha", "").await;
+    let alpha = [("backend_id", "alpha")];
+    let limit = Duration::from_secs(15);
+    envoy.wait_for(limit, |stats| counted(stats, "in_flight", &alpha) == 1).await;
+    let other = json!({"strategy": "round_robin", "default_backend": "beta", "backend_instances": {"beta": {}}});
+    assert_eq!(envoy.swap(&other).await, Swap::Accepted);
+    finish(stream).await;
+    assert_eq!(who(&envoy).await, all_of("beta"));
+    settled(&envoy).await;
+}

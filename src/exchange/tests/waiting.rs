@@ -8,6 +8,7 @@ use crate::exchange::{Upshot, Waiting};
 use crate::host::fake;
 use crate::queue::{Passed, Placing, Room};
 use crate::state::WaitingList;
+use crate::steering::Change;
 
 /// A backend with one place, and a queue for two.
 fn rig() -> Rig {
@@ -212,4 +213,139 @@ fn the_journal_has_what_became_of_those_who_waited_and_nothing_of_their_waiting(
         }
     }
     assert_eq!(told(&mut rig).1, 2);
+}
+
+impl Rig {
+    /// Sends a request; if it is to wait, it takes its place.
+    fn comes(&mut self, room: &mut Room<Rc<Waiting>>, headers: &[(&str, &str)]) -> (Flow, Exchange) {
+        let mut exchange = Exchange::default();
+        let flow = self.send(&mut exchange, headers, CHAT);
+        if flow == Flow::Wait {
+            assert!(self.take_a_place(room, &exchange));
+            self.round(room);
+        }
+        (flow, exchange)
+    }
+
+    /// What is done at each tick.
+    fn renew(&mut self, room: &mut Room<Rc<Waiting>>) {
+        let now = self.world.now();
+        let Self { world, router, view } = self;
+        let cx = Context { router, view, host: &*world };
+        room.renew(world, now, |waiting| waiting.backends(&cx));
+        self.round(room);
+    }
+}
+
+fn is_placed(exchange: &Exchange) -> bool {
+    exchange.waiting().is_some_and(|waiting| waiting.position().is_none())
+}
+
+fn refused(flow: &Flow) -> Option<RefusalCode> {
+    if let Flow::Refuse(refusal) = flow { Some(refusal.code) } else { None }
+}
+
+/// One place at a backend whose breaker opens after two failures, one request that goes on waiting, and nothing under
+/// way there.
+fn waiting_before_an_open_breaker(panic_threshold: f64) -> (Rig, Room<Rc<Waiting>>, Exchange) {
+    let breaker = serde_json::json!({ "failure_threshold": 2, "recovery_timeout_seconds": 600 });
+    let mut rig = Rig::new(&serde_json::json!({
+        "panic_threshold": panic_threshold,
+        "retry": { "max_attempts": 1 },
+        "backend_instances": { "a": { "max_concurrent_requests": 1, "circuit_breaker": breaker } },
+        "queue": { "size": 50, "timeout_ms": 5_000 },
+    }));
+    let mut room = Room::default();
+    let [mut first, mut second, third] = [(); 3].map(|()| rig.comes(&mut room, &[]).1);
+    rig.answer(&mut first, 500, 1, Some("{}"), 0);
+    rig.round(&mut room);
+    assert!(is_placed(&second));
+    rig.answer(&mut second, 500, 1, Some("{}"), 0);
+    assert_eq!((rig.record("a").breaker.phase, rig.record("a").in_flight()), (BreakerPhase::Open, 0));
+    (rig, room, third)
+}
+
+#[test]
+fn an_open_breaker_is_not_waited_for_though_somebody_waited_before_it_opened() {
+    let (mut rig, mut room, _third) = waiting_before_an_open_breaker(0.0);
+    for _ in 0..4 {
+        rig.world.pass_millis(1_000);
+        let (flow, _) = rig.comes(&mut room, &[]);
+        assert_eq!(refused(&flow), Some(RefusalCode::NoBackendAvailable));
+    }
+    rig.world.pass_millis(1_000);
+    assert_eq!((room.overdue(&rig.world, rig.world.now()).len(), rig.depth()), (1, 0));
+}
+
+#[test]
+fn where_the_fleet_panics_those_who_wait_are_served_by_whoever_is_ill_in_their_turn() {
+    let (mut rig, mut room, mut third) = waiting_before_an_open_breaker(1.0);
+    let mut fourth = Exchange::default();
+    assert_eq!(rig.send(&mut fourth, &[], CHAT), Flow::Wait, "the place is kept for the third");
+    rig.take_a_place(&mut room, &fourth);
+    rig.round(&mut room);
+    assert!(is_placed(&third) && !is_placed(&fourth));
+    rig.answer(&mut third, 200, 1, Some(ANSWER), 0);
+    rig.round(&mut room);
+    assert!(is_placed(&fourth));
+    rig.answer(&mut fourth, 200, 1, Some(ANSWER), 0);
+    assert_eq!((rig.depth(), rig.record("a").in_flight()), (0, 0));
+}
+
+#[test]
+fn a_backend_that_is_full_and_out_of_quota_is_not_waited_for() {
+    let mut rig = rig();
+    let place = rig.view.place(&rig.world, "a").expect("placed");
+    let now = rig.world.now();
+    let requests =
+        crate::domain::Allowance { remaining: 0, limit: Some(100), resets: now.after(Duration::from_secs(60)) };
+    let report = crate::domain::QuotaReport { requests: Some(requests), ..Default::default() };
+    let mut room = Room::default();
+    let (_, _first) = rig.comes(&mut room, GOOD);
+    rig.view
+        .change(&rig.world, place, now, |record| record.quota.note(&report, Tokens(0), None, now))
+        .expect("changed");
+    assert_eq!(refused(&rig.comes(&mut room, GOOD).0), Some(RefusalCode::RateLimited));
+}
+
+#[test]
+fn nobody_is_kept_from_a_backend_that_those_who_wait_cannot_pay_for() {
+    let mut rig = Rig::new(&serde_json::json!({
+        "retry": { "max_attempts": 1 },
+        "backend_instances": {
+            "cheap": { "max_concurrent_requests": 1, "cost_per_1k_tokens": 0.0 },
+            "dear": { "cost_per_1k_tokens": 900.0, "priority": 2 },
+        },
+        "cost": { "tenant_header": "x-tenant", "tenants": { "poor": { "daily_budget_usd": 0.001 } } },
+        "queue": { "size": 2, "timeout_ms": 5_000 },
+    }));
+    let mut room = Room::default();
+    let [(.., mut first), (second, _), (third, _)] = [(); 3].map(|()| rig.comes(&mut room, &[("x-tenant", "poor")]));
+    assert_eq!((second, third, rig.depth()), (Flow::Wait, Flow::Wait, 2));
+    let (flow, _rich) = rig.comes(&mut room, &[("x-tenant", "rich")]);
+    assert_eq!((flow, rig.header("x-llm-cluster").as_deref()), (Flow::Continue, Some("dear")));
+    rig.answer(&mut first, 200, 1, Some(ANSWER), 0);
+    rig.round(&mut room);
+    assert_eq!(rig.depth(), 1);
+}
+
+#[test]
+fn a_backend_that_is_registered_serves_those_who_wait() {
+    let mut rig = rig();
+    let mut room = Room::default();
+    let (_, _first) = rig.comes(&mut room, GOOD);
+    let (_, second) = rig.comes(&mut room, GOOD);
+    let (_, third) = rig.comes(&mut room, GOOD);
+    for (id, body) in [("poor", r#"{"quality_score":0.2}"#), ("relief", r#"{"max_concurrent_requests":1}"#)] {
+        let backend = config::commands::backend(id, body.as_bytes()).expect("a backend");
+        let changed = rig.router.steering().change(&rig.world, Change::Set { backend: &backend, body });
+        assert!(changed.expect("stored").is_ok());
+        rig.router = rig.router.follow(&mut rig.view, &rig.world).expect("another router");
+        rig.renew(&mut room);
+    }
+    assert_eq!(rig.header("x-llm-cluster").as_deref(), Some("relief"));
+    assert!(is_placed(&second) && !is_placed(&third));
+    let list = WaitingList::read(&rig.world, rig.world.now()).expect("read");
+    let awaits = |id: &str| list.awaited().has(rig.router.config().backends.iter().find(|b| *b.id == *id).expect(id));
+    assert_eq!(["a", "b", "poor", "relief"].map(awaits), [true, false, false, true]);
 }

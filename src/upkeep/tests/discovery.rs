@@ -5,19 +5,19 @@ use crate::domain::{Backend, Weight};
 use crate::routing::testing::at;
 
 /// Backend a is configured; clusters may say that they are more.
-fn discovering() -> Value {
+pub(super) fn discovering() -> Value {
     json!({"envoy_admin": {"cluster": "admin", "interval_ms": 1_000}, "discovery": {"enabled": true},
         "backend_instances": {"a": {}}})
 }
 
-fn dump(clusters: &[(&str, Value)]) -> Value {
+pub(super) fn dump(clusters: &[(&str, Value)]) -> Value {
     let config = |(name, metadata): &(&str, Value)| json!({"cluster": {"name": name, "metadata": {"filter_metadata": {"llm_router": metadata}}}});
     json!({"configs": clusters.iter().map(config).collect::<Vec<_>>()})
 }
 
 impl Rig {
     /// Lets Envoy look through its clusters for so many intervals: those of its bootstrap, and those that came since.
-    fn discover(&mut self, intervals: u64, bootstrap: &Value, current: &Value) {
+    pub(super) fn discover(&mut self, intervals: u64, bootstrap: &Value, current: &Value) {
         let end = self.world.now().after(Duration::from_secs(intervals));
         while self.world.now() < end {
             let before = self.world.calls.borrow().len();
@@ -40,7 +40,7 @@ impl Rig {
     }
 
     /// Who is in effect, those in brackets that drain.
-    fn ids(&self) -> String {
+    pub(super) fn ids(&self) -> String {
         let id = |backend: &Backend| {
             if backend.draining { format!("({})", backend.id) } else { backend.id.to_string() }
         };

@@ -33,7 +33,7 @@ fn who_may_be_asked_is_shown_and_who_is_gone_is_not_counted() {
         assert!(rig.vm.router.steering().change(&rig.world, change).expect("stored").is_ok());
         let before = rig.vm.follow(&rig.world).expect("another router");
         rig.run(100, None);
-        farewell(&before, &rig.vm.router, &rig.vm.view, &rig.world);
+        farewell(&before, &rig.vm.router, &mut rig.vm.view, &rig.world);
     };
     let now = rig.world.now();
     change(&mut rig, Change::Drain { id: "a", reason: "", by: "", now });
@@ -53,12 +53,12 @@ fn a_backend_that_is_gone_is_shown_until_nothing_is_under_way_there() {
     assert!(removed.expect("stored").is_ok());
     let before = vm.follow(world).expect("another router");
     vm.tick(world);
-    assert!(farewell(&before, &vm.router, &vm.view, world));
+    assert!(farewell(&before, &vm.router, &mut vm.view, world));
     assert_eq!(world.metric("in_flight"), 1);
     let outcome = Outcome::new(&backend("b"), None, Verdict::Well, world.now());
     let leaving = Leaving { tokens: Tokens(5), reported: false, at_once: true };
     vm.view.leave(world, place, leaving, &outcome).expect("left");
-    assert!(!farewell(&before, &vm.router, &vm.view, world));
+    assert!(!farewell(&before, &vm.router, &mut vm.view, world));
     assert_eq!((world.metric("in_flight"), world.metric("backend_health.backend_id.unknown.")), (0, 1_000));
 }
 
