@@ -19,6 +19,7 @@ mod suggest;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod wire;
 
 pub use alerts::{Alerts, Webhook};
 pub use cost::{Cost, OnExhausted, Tenant};

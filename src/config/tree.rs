@@ -3,12 +3,11 @@
 use std::collections::BinaryHeap;
 use std::fmt;
 
-use prost::Message;
-use prost_types::value::Kind;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 
 use super::errors::Errors;
+use super::wire;
 use crate::json::quoted;
 
 /// The largest whole number up to which a double holds every one.
@@ -46,8 +45,8 @@ impl Tree {
             return Err(Errors::document(message.to_owned()));
         }
         serde_json::from_slice(bytes).or_else(|error| {
-            let decoded = if bytes.contains(&VALUE_TAG) { prost_types::Struct::decode(bytes).ok() } else { None };
-            decoded.map(Self::from).ok_or_else(|| {
+            let decoded = if bytes.contains(&VALUE_TAG) { wire::document(bytes) } else { None };
+            decoded.ok_or_else(|| {
                 Errors::document(format!("neither JSON nor an encoded google.protobuf.Struct; as JSON: {error}"))
             })
         })
@@ -107,14 +106,14 @@ impl Tree {
     }
 
     /// By way of a heap: each type that is sorted as a slice adds seven kilobytes to the module, and nobody waits for this.
-    fn object(fields: Vec<(String, Self)>) -> Self {
+    pub(super) fn object(fields: Vec<(String, Self)>) -> Self {
         let (names, mut values): (Vec<_>, Vec<_>) = fields.into_iter().unzip();
         let sorted = names.into_iter().zip(0_usize..).collect::<BinaryHeap<_>>().into_sorted_vec();
         let mut value = |at| values.get_mut(at).map(std::mem::take).unwrap_or_default();
         Self::Object(sorted.into_iter().map(|(name, at)| (name, value(at))).collect())
     }
 
-    fn number(value: f64) -> Self {
+    pub(super) fn number(value: f64) -> Self {
         number(value).map_or(Self::NotFinite, Self::Number)
     }
 
@@ -131,25 +130,6 @@ pub(super) fn number(value: f64) -> Option<Number> {
         return Some(Number::from(value as i64));
     }
     Number::from_f64(value)
-}
-
-impl From<prost_types::Struct> for Tree {
-    fn from(value: prost_types::Struct) -> Self {
-        Self::object(value.fields.into_iter().map(|(key, value)| (key, value.into())).collect())
-    }
-}
-
-impl From<prost_types::Value> for Tree {
-    fn from(value: prost_types::Value) -> Self {
-        match value.kind {
-            None | Some(Kind::NullValue(_)) => Self::Null,
-            Some(Kind::BoolValue(value)) => Self::Bool(value),
-            Some(Kind::NumberValue(value)) => Self::number(value),
-            Some(Kind::StringValue(value)) => Self::Text(value),
-            Some(Kind::ListValue(list)) => Self::List(list.values.into_iter().map(Self::from).collect()),
-            Some(Kind::StructValue(value)) => value.into(),
-        }
-    }
 }
 
 impl<'de> Deserialize<'de> for Tree {
