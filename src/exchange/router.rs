@@ -82,6 +82,9 @@ pub(super) struct Held {
     pub(super) awaited: bool,
 }
 
+/// Where a request is counted as in flight, if it could be, and what is reserved for it, where anything is limited.
+type Admission = (Option<Held>, Option<Reservation>);
+
 impl Route {
     /// What it asked for.
     pub(super) const fn ask(&self) -> Ask<'_> {
@@ -232,7 +235,7 @@ impl<H: Host> Context<'_, H> {
         ask: &Ask<'_>,
         (customer, binding): (Customer, Binding),
         now: Timestamp,
-    ) -> Result<Option<(Option<Held>, Option<Reservation>)>, Refusal> {
+    ) -> Result<Option<Admission>, Refusal> {
         let Ok(reservation) = self.reserve(index, ask, customer, binding, now)? else { return Ok(None) };
         Ok(match self.enter(index, forced, ask, now) {
             Ok(Some(held)) => Some((Some(held), reservation)),

@@ -198,6 +198,8 @@ impl Scanner {
     pub(super) fn judged(&self) -> Judged {
         match self.state {
             State::Fresh => Judged::Undecided,
+            // A list of bodies is nobody's last chunk.
+            _ if self.places.first() == Some(&Place::Bodies) => Judged::Other,
             State::Complete if self.shape == Shape::USAGE => Judged::Usage,
             State::Complete | State::Foreign => Judged::Other,
             _ if self.shape.chosen || self.open == 0 => Judged::Other,
