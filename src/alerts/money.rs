@@ -33,7 +33,8 @@ pub fn budgets<'a>(
         };
         let threshold = reached.threshold.get().into();
         let reading = Reading::new(kind, payer.backend, Sign::Bad, reached.spent, threshold);
-        readings.push(Reading { name: payer.tenant, window: reached.since, ..reading });
+        let variant = limits.budget(reached.span).map_or(0, |budget| budget.0);
+        readings.push(Reading { name: payer.tenant, variant, window: reached.since, ..reading });
     }
 }
 
@@ -44,5 +45,5 @@ pub fn drift<'a>(backend: &'a Backend, audited: &'a Audited, now: Timestamp) -> 
     drift.jumped_at(now)?;
     let [recent, usual] = [drift.recent(), drift.usual()?].map(|millionths| (u64::from(millionths) + 500) / 1_000);
     let reading = Reading::new(AlertKind::UsageDrift, Some(&backend.id), Sign::Bad, recent, usual);
-    Some(Reading { name: model, ..reading })
+    Some(Reading { name: model, variant: audited.tag.bits().into(), ..reading })
 }

@@ -9,8 +9,9 @@ use std::time::Duration;
 use super::alert::Alert;
 use crate::domain::{Decoder, Encoder, Timestamp};
 
-/// News that waits to be sent; the oldest makes room.
-pub(super) const MOST: usize = 64;
+/// News that waits to be sent; the oldest makes room. At midnight the alerts of all budgets end at once: those of the most
+/// tenants there may be, at three thresholds each, for the hour and the day.
+pub(super) const MOST: usize = 1_024;
 
 /// News is gathered for so long, since what goes wrong seldom goes alone.
 const GATHER: Duration = Duration::from_millis(500);

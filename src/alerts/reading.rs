@@ -37,6 +37,9 @@ pub struct Reading<'a> {
     pub backend: Option<&'a str>,
     /// Of a tenant's budget the tenant, of drift the model; else empty.
     pub name: &'a str,
+    /// What tells it from others of that name: of a model its tag, of a budget how much it is, since there is another
+    /// alert for another budget.
+    pub variant: u64,
     /// When the window of time began that it is about; the epoch where it is about none.
     pub window: Timestamp,
     /// What it says.
@@ -52,14 +55,24 @@ pub struct Reading<'a> {
 impl<'a> Reading<'a> {
     /// A figure of a backend, or of everybody, beside what it is compared with, both in thousandths.
     pub const fn new(kind: AlertKind, backend: Option<&'a str>, sign: Sign, value: u64, threshold: u64) -> Self {
-        Self { kind, backend, name: "", window: Timestamp::from_micros(0), sign, cause: Cause::Plain, value, threshold }
+        Self {
+            kind,
+            backend,
+            name: "",
+            variant: 0,
+            window: Timestamp::from_micros(0),
+            sign,
+            cause: Cause::Plain,
+            value,
+            threshold,
+        }
     }
 
     /// What it is about, as a number: the same in every VM. Of a budget there is an alert for each threshold.
     pub(super) fn topic(&self) -> u64 {
         let mut fnv = Fnv::default();
         let threshold = if self.window > Timestamp::default() { self.threshold } else { 0 };
-        (self.kind as u8, self.backend, self.name, self.window, threshold).hash(&mut fnv);
+        (self.kind as u8, self.backend, self.name, self.variant, self.window, threshold).hash(&mut fnv);
         fnv.finish()
     }
 }

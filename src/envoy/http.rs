@@ -55,7 +55,10 @@ impl Http {
             Entered::Waits => Action::Pause,
             Entered::Placed => Action::Continue,
             Entered::Refused(refusal) => {
-                send(&refusal);
+                // Others were served meanwhile, each in its own stream's context.
+                if hostcalls::set_effective_context(self.id).is_ok() {
+                    send(&refusal);
+                }
                 Action::Pause
             }
         }

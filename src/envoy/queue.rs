@@ -6,13 +6,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use proxy_wasm::hostcalls;
 
 use super::host::EnvoyHost;
 use super::http::send;
 use super::line::{Active, Line};
-use crate::domain::{Decoder, Encoder};
+use crate::domain::{Decoder, Encoder, Timestamp};
 use crate::exchange::{self, Refusal, Waiting};
 use crate::host::Host;
 use crate::metrics::{Internal, Metric};
@@ -40,6 +41,9 @@ impl Held {
     }
 }
 
+/// How often the tickets of this worker are looked at anew: backends come and go, and so does the money for them.
+const RENEWAL: Duration = Duration::from_millis(250);
+
 /// Where this VM hears calls.
 #[derive(Debug, Clone, Copy)]
 struct Ear {
@@ -50,6 +54,8 @@ struct Ear {
 thread_local! {
     static ROOM: RefCell<Room<Rc<Held>>> = RefCell::default();
     static EAR: Cell<Option<Ear>> = const { Cell::new(None) };
+    /// When the tickets of this worker were last looked at anew.
+    static RENEWED: Cell<Timestamp> = const { Cell::new(Timestamp::from_micros(0)) };
 }
 
 /// What became of a request that was to wait.
@@ -108,8 +114,12 @@ pub(super) fn tick(active: &Active, root: u32) {
     if with_room(|room| room.is_idle()).unwrap_or(true) {
         return;
     }
-    let wishes = |held: &Rc<Held>| held.line.newest().with(|cx| held.waiting.backends(cx))?;
-    with_room(|room| room.renew(&active.host, active.host.now(), wishes));
+    let (now, renewed) = (active.host.now(), RENEWED.get());
+    if now < renewed || now.since(renewed) >= RENEWAL {
+        RENEWED.set(now);
+        let wishes = |held: &Rc<Held>| held.line.newest().with(|cx| held.waiting.backends(cx))?;
+        with_room(|room| room.renew(&active.host, now, wishes));
+    }
     round(active, Passed::default(), None);
     let overdue = with_room(|room| room.overdue(&active.host, active.host.now())).unwrap_or_default();
     for held in overdue.into_iter().map(|guest| guest.request) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Context;
 use super::attempt::{UNASKED, USAGE};
 use super::ending::{Details, Evidence, Flags, verdict};
-use super::intake::{ESTIMATED_TOKENS, EXPLAIN, is_own};
+use super::intake::{ESTIMATED_TOKENS, EXPLAIN, Encoding, is_own};
 use super::purse::Due;
 use super::router::{Held, Route};
 use crate::domain::{Api, BackendIndex, Ending, Failure, Timestamp, Tokens, Usage};
@@ -37,7 +37,7 @@ impl Head {
             match name.as_str() {
                 ":status" => head.status = std::str::from_utf8(&value).ok().and_then(|status| status.parse().ok()),
                 "content-type" => head.content_type = Some(value),
-                "content-encoding" => head.encoded = true,
+                "content-encoding" => head.encoded = Encoding::from_bytes(&value) != Encoding::Identity,
                 "date" => head.date = Some(value),
                 name if is_own(name) => {
                     head.unasked |= name == UNASKED && value == USAGE.as_bytes();

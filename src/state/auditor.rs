@@ -54,7 +54,8 @@ struct Sample {
 /// How a backend counts the prompts to one model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Audited {
-    tag: ModelTag,
+    /// The model.
+    pub tag: ModelTag,
     /// What is shown of the model's name; empty where none was named.
     pub model: Box<str>,
     /// When it was last seen.
@@ -163,7 +164,8 @@ fn observe(all: &mut Vec<Audited>, sample: &Sample, now: Timestamp) {
 /// Of a name that a client has chosen: nothing that a log, a chat or a terminal takes for anything but text.
 fn shown(name: &str) -> Box<str> {
     let mut shown = String::new();
-    for c in name.chars().take(SHOWN) {
+    // Where names are long, it is their ends that differ.
+    for c in name.chars().skip(name.chars().count().saturating_sub(SHOWN)) {
         let is_plain = matches!(c, 'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '.' | ':' | '/');
         shown.push(if is_plain { c } else { '_' });
     }

@@ -196,12 +196,15 @@ impl WaitingList {
             for departure in departures.iter().filter(|departure| departure.served) {
                 list.reached = list.reached.max(departure.position.rank);
             }
-            list.tickets.retain_mut(|ticket| {
-                let wish = wishes.iter().find(|(position, _)| *position == ticket.position);
-                let backends = wish.map_or(ticket.backends, |&(_, backends)| backends);
-                is_news |= backends != std::mem::replace(&mut ticket.backends, backends);
-                departures.iter().all(|departure| departure.position != ticket.position)
-            });
+            for &(position, backends) in wishes {
+                let place = list.tickets.partition_point(|ticket| ticket.position < position);
+                if let Some(ticket) = list.tickets.get_mut(place).filter(|ticket| ticket.position == position) {
+                    is_news |= backends != std::mem::replace(&mut ticket.backends, backends);
+                }
+            }
+            if !departures.is_empty() {
+                list.tickets.retain(|ticket| departures.iter().all(|departure| departure.position != ticket.position));
+            }
             (is_news.then(|| list.encode()), ())
         })
     }
@@ -237,10 +240,10 @@ impl WaitingList {
         self.tickets.iter().map(|ticket| now.since(ticket.since)).max().unwrap_or_default()
     }
 
-    /// Whether a lane may have no more tickets. One alone is never given the last of them, so that there is a place in
-    /// the list for whoever comes next, however many requests of the first one come in vain; several come to rest where
-    /// all have equally many. (Those of whom nobody knows whose they are have all of them, until somebody else comes.)
-    /// Of the tickets it is told which ones count.
+    /// Whether a lane may have no more tickets, of which it is told which ones count. Of nine or more, one alone is never
+    /// given the last, so that there is a place in the list for whoever comes next, however many requests of the first one
+    /// come in vain; several come to rest where all have equally many. (Those of whom nobody knows whose they are have all
+    /// of them, until somebody else comes.)
     fn is_full_for(&self, lane: Lane, size: usize, counts: impl Fn(&Ticket) -> bool) -> bool {
         let (mut all, mut own) = (0, 0_usize);
         for ticket in self.tickets.iter().filter(|ticket| counts(ticket)) {
@@ -256,7 +259,10 @@ impl WaitingList {
         let &Newcomer { member, lane, backends, patience } = newcomer;
         let in_lane = self.tickets.iter().filter(|ticket| ticket.lane == lane);
         let last = in_lane.map(|ticket| ticket.position.rank).max().unwrap_or(0);
-        let position = Position { rank: last.max(self.reached).saturating_add(1), number: self.next };
+        // Those who were passed over, because what was free was not what they wait for, have still to be reached.
+        let passed_over = self.tickets.iter().find(|ticket| ticket.backends.meets(backends));
+        let reached = passed_over.map_or(self.reached, |ticket| ticket.position.rank.min(self.reached));
+        let position = Position { rank: last.max(reached).saturating_add(1), number: self.next };
         self.next = self.next.wrapping_add(1);
         let ticket = Ticket { position, member, lane, backends, since: now, patience };
         let place = self.tickets.partition_point(|before| before.position <= position);
@@ -393,6 +399,26 @@ mod tests {
         serve_first(&store);
         serve_first(&store);
         assert_eq!([fill(1), fill(3)], [0, 2]);
+    }
+
+    #[test]
+    fn who_asks_for_something_else_meanwhile_moves_nobody_behind_those_who_were_passed_over() {
+        let store = MemoryStore::default();
+        let (mut x, mut both) = (Backends::NONE, Backends::NONE);
+        x.add(&backend("x"));
+        both.add(&backend("x"));
+        both.add(&backend("y"));
+        let comes = |lane, backends| {
+            let newcomer = Newcomer { backends, ..newcomer(lane) };
+            WaitingList::join(&store, &newcomer, 500, at(0)).expect("stored").expect("room")
+        };
+        for _ in 0..50 {
+            comes(1, x);
+        }
+        let late = comes(1, both);
+        let served = Departure { position: late.position, served: true };
+        WaitingList::part(&store, &[served], at(0)).expect("stored");
+        assert_eq!(comes(2, x).position.rank, 2, "after the first of those who wait for it");
     }
 
     #[test]

@@ -227,6 +227,23 @@ async fn a_full_queue_keeps_nobody_from_a_backend_that_nobody_in_it_can_use() {
     assert_eq!(troubles(&stats), []);
 }
 
+/// Who is turned away is answered in its own stream: places become free meanwhile, and others are told so in theirs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn before_a_full_queue_everybody_gets_an_answer_and_it_is_their_own() {
+    let backends = alpha(5).await;
+    let envoy = builder(&backends, router(2, &json!({"size": 6, "timeout_ms": 60_000}))).start().await;
+    let (url, client) = (envoy.url(PATH), Client::new());
+    let load = load(&client, 2_000, 32, |n| Client::json_request(&url, &chat(&n.to_string()))).await;
+    let served = load.answers().filter(|reply| reply.status == 200).count();
+    let full = load.answers().filter(|reply| refused(reply) == (503, "queue_full".to_owned())).count();
+    let error = load.replies.iter().find_map(|reply| reply.as_ref().err());
+    assert_eq!(served + full, 2_000, "{error:?} {:?}", load.by_status());
+    assert!(full > 0, "the queue was never full");
+    assert_eq!(backends[0].counters().prompts, served as u64);
+    settled(&envoy).await;
+    waiting(&envoy, 0).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn those_who_wait_in_a_vm_that_traps_are_let_go_by_envoy_and_hold_no_room_in_the_queue() {
     let backends = alpha(60_000).await;

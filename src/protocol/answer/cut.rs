@@ -38,6 +38,8 @@ pub(super) struct Cut {
     way: Way,
     /// Whether a line is under way.
     in_line: bool,
+    /// Whether that is a comment between events, by which servers keep connections alive: it belongs to none.
+    in_comment: bool,
     /// Where the last byte went, if it was a CR: an LF now belongs to it.
     after_cr: Option<Way>,
     held: Vec<u8>,
@@ -48,7 +50,15 @@ pub(super) struct Cut {
 
 impl Default for Cut {
     fn default() -> Self {
-        Self { way: Way::Store, in_line: false, after_cr: None, held: Vec::new(), passes: Vec::new(), changed: false }
+        Self {
+            way: Way::Store,
+            in_line: false,
+            in_comment: false,
+            after_cr: None,
+            held: Vec::new(),
+            passes: Vec::new(),
+            changed: false,
+        }
     }
 }
 
@@ -78,8 +88,8 @@ impl Cut {
             self.send(end, self.way);
             self.after_cr = (end == b"\r" && after.is_empty()).then_some(self.way);
             self.in_line = end.is_empty();
-            if is_blank {
-                self.way = Way::Store;
+            if is_blank || (self.in_comment && !self.in_line) {
+                (self.way, self.in_comment) = (Way::Store, false);
             }
             rest = after;
         }
@@ -101,6 +111,9 @@ impl Cut {
         // Some servers forget the blank line: after a value that is complete, the next line begins another event.
         if !self.in_line && events.is_between() {
             self.way = Way::Store;
+        }
+        if !self.in_line && self.way == Way::Store && self.held.is_empty() && text.starts_with(b":") {
+            (self.way, self.in_comment) = (Way::On, true);
         }
         events.push(text, seen);
         self.send(text, self.way);
@@ -230,7 +243,7 @@ mod tests {
         let chunks: Vec<&[u8]> = std::iter::once(beginning.as_bytes()).chain(rest.as_bytes().chunks(1)).collect();
         assert_eq!(passed(&chunks).0, chunks);
         // What is complete, and what is no JSON, waits for no end of its line.
-        for event in ["data: {}", "data: [", "data: x", "data: {\"choices\":[],\"usage\":null}"] {
+        for event in [": ping\n", ": pi", "data: {}", "data: [", "data: x", "data: {\"choices\":[],\"usage\":null}"] {
             assert_eq!(passed(&[event.as_bytes()]).0, [event.as_bytes()]);
         }
     }
@@ -297,6 +310,11 @@ mod tests {
         })
     }
 
+    /// A comment that stands before an event.
+    fn comment(text: &str) -> &str {
+        if text.starts_with(':') { &text[..text.find("data").unwrap()] } else { "" }
+    }
+
     /// A text in pieces, cut in the midst of characters too.
     fn pieces<'a>(stream: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
         let mut at: Vec<_> = cuts.iter().map(|cut| cut.index(stream.len() + 1)).collect();
@@ -311,7 +329,7 @@ mod tests {
             parts in parts(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
         ) {
             let stream: String = parts.iter().map(|(text, _)| text.as_str()).collect();
-            let expected: String = parts.iter().filter(|(_, hidden)| !hidden).map(|(text, _)| text.as_str()).collect();
+            let expected: String = parts.iter().map(|(text, hidden)| if *hidden { comment(text) } else { text }).collect();
             let (passed, facts) = passed(&pieces(stream.as_bytes(), &cuts));
             prop_assert_eq!(String::from_utf8(passed.concat()).unwrap(), expected);
             let mut unhidden = observer();
