@@ -127,7 +127,7 @@ stage_dashboard() { with_free_ports scripts/dashboard.sh; }
 stage_envoy_tests() {
   stage_module
   stage_envoys
-  cargo test --locked -p wasm-tests
+  cargo test --locked -p wasm-tests --no-fail-fast
 }
 
 # The files as they are shipped, and then Prometheus and Alertmanager at work with them.

@@ -9,7 +9,7 @@ use crate::{
     client::{Client, Reply},
     envoy::Envoy,
     load::load,
-    router::{chat, until},
+    router::{chat, news_travels, until},
 };
 
 /// A new connection each: together they reach every worker, as far as the kernel's choice goes.
@@ -57,7 +57,7 @@ pub async fn who(envoy: &Envoy) -> BTreeMap<String, usize> {
     all
 }
 
-/// Waits until every one of many new connections is told so.
+/// Waits until every one of many new connections is told so, and until a worker that none of them reached knows it, too.
 pub async fn all_workers_say(envoy: &Envoy, endpoint: &str, pointer: &str, expected: &Value) {
     until(&format!("{endpoint}{pointer} is {expected} on all workers"), || async {
         for _ in 0..CONNECTIONS {
@@ -68,4 +68,5 @@ pub async fn all_workers_say(envoy: &Envoy, endpoint: &str, pointer: &str, expec
         true
     })
     .await;
+    news_travels().await;
 }

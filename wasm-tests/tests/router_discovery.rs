@@ -84,6 +84,8 @@ async fn backends_are(envoy: &Envoy, expected: &[&str]) {
         true
     })
     .await;
+    // A worker that none of these connections reached.
+    news_travels().await;
 }
 
 fn all_of(backend: &str) -> BTreeMap<String, usize> {
