@@ -8,7 +8,7 @@ import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const MAX_BYTES = 700_000;
+const MAX_BYTES = 2_000_000;
 
 // WASI as Envoy offers it up to its releases of spring 2026, 1.36 among them; the later ones offer more.
 const WASI = new Set(

@@ -15,11 +15,16 @@ pub enum BackendType {
     OpenAi,
     /// Anthropic's messages.
     Anthropic,
+    /// Gemini: `…:generateContent` and its kin.
+    Gemini,
+    /// Any other service: its paths belong to no known API.
+    Generic,
 }
 
 impl BackendType {
     /// Every type, in the order of the documentation.
-    pub const ALL: [Self; 4] = [Self::LightRag, Self::Perplexity, Self::OpenAi, Self::Anthropic];
+    pub const ALL: [Self; 6] =
+        [Self::LightRag, Self::Perplexity, Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Generic];
 
     /// Its name in configuration, metrics and the control API.
     pub const fn name(self) -> &'static str {
@@ -28,6 +33,8 @@ impl BackendType {
             Self::Perplexity => "perplexity",
             Self::OpenAi => "openai",
             Self::Anthropic => "anthropic",
+            Self::Gemini => "gemini",
+            Self::Generic => "generic",
         }
     }
 }

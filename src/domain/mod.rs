@@ -14,7 +14,7 @@ mod units;
 
 pub use backend::{Backend, BackendIndex, BackendType, BreakerSettings, Prices, ProbeSettings, Weight};
 pub use codec::{Decoder, Encoder};
-pub use facts::{Api, RequestFacts, TextSink};
+pub use facts::{Api, Purpose, RequestFacts, TextSink};
 pub use fnv::Fnv;
 pub use limits::{Limits, MOST_TRACKED_HOURS, Span};
 pub use model::{Model, ModelTag};

@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::config::{ClientHints, Strategy};
-use crate::domain::{Api, PerMille};
+use crate::domain::{Api, PerMille, Purpose};
 use crate::host::Host;
 use crate::metrics::Method;
 use crate::protocol;
@@ -25,6 +25,7 @@ pub(super) const EXPLAIN: &str = "x-llm-explain";
 #[derive(Debug, Default)]
 pub(super) struct Intake {
     pub(super) api: Api,
+    pub(super) purpose: Purpose,
     pub(super) path: Vec<u8>,
     pub(super) method: Method,
     pub(super) encoding: Encoding,
@@ -80,6 +81,7 @@ impl Intake {
         let hints = cx.router.config().client_hints;
         let tenant_header = cx.router.config().cost.tenant_header.as_deref();
         let mut trusted = None;
+        let mut method = Vec::new();
         let mut removed: Option<String> = None;
         for (name, value) in cx.host.request_headers() {
             match name.as_str() {
@@ -90,6 +92,7 @@ impl Intake {
                 ":method" => {
                     intake.tunnel |= value == b"CONNECT";
                     intake.method = Method::from_bytes(&value);
+                    method = value;
                 }
                 "upgrade" => intake.tunnel = true,
                 "content-type" => intake.json = is_json(&value),
@@ -110,12 +113,15 @@ impl Intake {
             }
         }
         intake.tenant = trusted.or(intake.tenant);
+        intake.purpose = protocol::purpose_of(intake.api, &method, &intake.path);
         intake
     }
 
     /// What these headers would say of a request for `path`, were a client to send it.
     pub(super) fn rehearsed(hints: ClientHints, path: &[u8], headers: &[(String, Vec<u8>)]) -> Self {
-        let mut intake = Self { api: protocol::api_of(path), path: path.to_vec(), ended: true, ..Self::default() };
+        let api = protocol::api_of(path);
+        let purpose = protocol::purpose_of(api, b"POST", path);
+        let mut intake = Self { api, purpose, path: path.to_vec(), ended: true, ..Self::default() };
         for (name, value) in headers {
             match name.as_str() {
                 "content-encoding" => intake.encoding = Encoding::from_bytes(value),
@@ -152,7 +158,7 @@ impl Intake {
         }
         match (self.api, self.content_length) {
             // Its size is all that would be read, and to wait for that may take for ever.
-            (Api::GenerateContent | Api::Other, _) => Verdict::NothingToRead,
+            (api, _) if !protocol::is_read(api) => Verdict::NothingToRead,
             (_, Some(length)) if length > limit as u64 => Verdict::TooLarge,
             _ => Verdict::ReadBody,
         }

@@ -180,7 +180,7 @@ pub(super) struct Read {
 /// What the body says, and the estimate of its text. What cannot be understood counts by its size.
 pub(super) fn read(intake: &Intake, body: Option<Vec<u8>>, limit: usize) -> Result<Read, Refusal> {
     let by_size = |bytes: u64| Read {
-        facts: RequestFacts { api: intake.api, ..RequestFacts::default() },
+        facts: RequestFacts { api: intake.api, purpose: intake.purpose, ..RequestFacts::default() },
         text: tokens::by_size(bytes),
         understood: false,
         fault: None,
@@ -200,7 +200,12 @@ pub(super) fn read(intake: &Intake, body: Option<Vec<u8>>, limit: usize) -> Resu
     }
     let mut counter = tokens::Counter::default();
     match protocol::read_request(intake.api, &intake.path, &body, &mut counter) {
-        Ok(facts) => Ok(Read { facts, text: counter.tokens(), understood: true, fault: None }),
+        Ok(facts) => Ok(Read {
+            facts: RequestFacts { purpose: intake.purpose, ..facts },
+            text: counter.tokens(),
+            understood: true,
+            fault: None,
+        }),
         Err(fault) => Ok(Read { fault: Some(fault), ..by_size(body.len() as u64) }),
     }
 }

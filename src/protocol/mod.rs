@@ -16,5 +16,5 @@ mod time;
 pub use answer::{AnswerFacts, Observer, StreamEnd};
 pub use gzip::{InflateError, inflate};
 pub use quota::QuotaHeaders;
-pub use request::{Unreadable, api_of, ask_for_usage, read_request};
+pub use request::{Unreadable, api_of, ask_for_usage, is_read, purpose_of, read_request};
 pub(crate) use time::decimal;

@@ -71,7 +71,7 @@ impl Images {
 
     /// What they cost in input tokens.
     pub(super) fn tokens(&self, api: Api, model: &str) -> u64 {
-        if api == Api::Messages {
+        if matches!(api, Api::Messages | Api::VertexMessages | Api::CountTokens) {
             return self.area;
         }
         match OpenAiRule::of(model) {

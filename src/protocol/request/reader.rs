@@ -7,7 +7,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 use super::media::{Detail, Images, Media, Pixels, read_data, read_url};
 use super::place::Place;
 use super::{MAX_DEPTH, Unreadable};
-use crate::domain::{Api, Model, RequestFacts, TextSink, Tokens};
+use crate::domain::{Api, Model, Purpose, RequestFacts, TextSink, Tokens};
 
 /// Tokens around each message (start, role, end), and those that open the answer: `OpenAI`'s cookbook, "How to count
 /// tokens". Anthropic publishes none; its token counts for short messages fit the same figures.
@@ -90,6 +90,7 @@ impl<'s, S: TextSink> Reader<'s, S> {
         let answers = self.answers.max(1).saturating_mul(self.prompts.max(1));
         RequestFacts {
             api,
+            purpose: Purpose::default(),
             model: self.model.take(),
             stream: self.stream.unwrap_or(false),
             max_output_tokens: match api {

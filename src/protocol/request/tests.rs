@@ -43,8 +43,10 @@ fn a_path_is_told_by_its_last_segments() {
         ("/rag/query/stream?x=/v1/messages", Api::LightRagQuery),
         ("/v1beta/models/gemini-2.5-flash:generateContent", Api::GenerateContent),
         ("/v1/projects/p/locations/l/publishers/google/models/m:streamGenerateContent?alt=sse", Api::GenerateContent),
-        ("/v1beta/models/gemini-2.5-flash:countTokens", Api::Other),
-        ("/v1/messages/count_tokens", Api::Other),
+        ("/v1beta/models/gemini-2.5-flash:countTokens", Api::GeminiOther),
+        ("/v1/messages/count_tokens", Api::CountTokens),
+        ("/v1/threads/thread_1/messages", Api::Other),
+        ("/v1/projects/p/locations/l/publishers/anthropic/models/m:streamRawPredict", Api::VertexMessages),
         ("/v1/responses/resp_1", Api::Other),
         ("/subquery", Api::Other),
         ("/stream", Api::Other),
@@ -59,6 +61,7 @@ fn a_path_is_told_by_its_last_segments() {
 #[test]
 fn chat_completions() {
     let expected = RequestFacts {
+        purpose: Purpose::Inference,
         api: Api::ChatCompletions,
         model: Some("gpt-4o-2024-11-20".into()),
         stream: true,
@@ -78,6 +81,7 @@ fn chat_completions_with_tools_images_and_audio() {
     let tools = 12 + 8 + (3 + 2 * 5) + 3;
     let format = 2 * 4; // members: type, properties, ok, type
     let expected = RequestFacts {
+        purpose: Purpose::Inference,
         api: Api::ChatCompletions,
         model: Some("gpt-4o".into()),
         stream: false,
@@ -120,6 +124,7 @@ fn responses() {
     let image = 20 * 15 * 162 / 100;
     let tools = 12 + 2 * 8 + (3 + 5);
     let expected = RequestFacts {
+        purpose: Purpose::Inference,
         api: Api::Responses,
         model: Some("gpt-5-mini".into()),
         stream: true,
@@ -153,6 +158,7 @@ fn responses() {
 #[test]
 fn completions_of_several_prompts_have_several_answers_each() {
     let expected = RequestFacts {
+        purpose: Purpose::Inference,
         api: Api::Completions,
         model: Some("gpt-3.5-turbo-instruct".into()),
         max_output_tokens: Some(Tokens(16 * 3 * 3)),
@@ -170,6 +176,7 @@ fn completions_of_several_prompts_have_several_answers_each() {
 #[test]
 fn embeddings_of_token_ids_are_exact_and_have_no_output() {
     let expected = RequestFacts {
+        purpose: Purpose::Inference,
         api: Api::Embeddings,
         model: Some("text-embedding-3-small".into()),
         max_output_tokens: Some(Tokens(0)),
@@ -185,6 +192,7 @@ fn anthropic_messages() {
     let input = 2 * 2 + 1; // two members, one number
     let tool = 346 + 2 * (3 + 2 + 1 + 1); // members: of the tool, its schema, the properties, the title
     let expected = RequestFacts {
+        purpose: Purpose::Inference,
         api: Api::Messages,
         model: Some("claude-sonnet-4-5".into()),
         stream: true,
