@@ -44,6 +44,18 @@ pub trait Host: Store {
     /// Lets something else pass in the place of that chunk of `len` bytes.
     fn replace_response_body(&self, len: usize, body: &[u8]);
 
+    /// The request's trailers. Only in their callback.
+    fn request_trailers(&self) -> Vec<(String, Vec<u8>)>;
+
+    /// Removes every copy of a trailer of the request.
+    fn remove_request_trailer(&self, name: &str);
+
+    /// The answer's trailers. Only in their callback.
+    fn response_trailers(&self) -> Vec<(String, Vec<u8>)>;
+
+    /// Removes every copy of a trailer of the answer.
+    fn remove_response_trailer(&self, name: &str);
+
     /// Something that Envoy knows of this exchange; see [`Property`].
     fn property(&self, property: Property) -> Option<Vec<u8>>;
 

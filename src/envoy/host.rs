@@ -149,6 +149,22 @@ impl Host for EnvoyHost {
         self.checked(hostcalls::set_buffer(BufferType::HttpResponseBody, 0, len, body));
     }
 
+    fn request_trailers(&self) -> Vec<(String, Vec<u8>)> {
+        self.checked(hostcalls::get_map_bytes(MapType::HttpRequestTrailers))
+    }
+
+    fn remove_request_trailer(&self, name: &str) {
+        self.checked(hostcalls::remove_map_value(MapType::HttpRequestTrailers, name));
+    }
+
+    fn response_trailers(&self) -> Vec<(String, Vec<u8>)> {
+        self.checked(hostcalls::get_map_bytes(MapType::HttpResponseTrailers))
+    }
+
+    fn remove_response_trailer(&self, name: &str) {
+        self.checked(hostcalls::remove_map_value(MapType::HttpResponseTrailers, name));
+    }
+
     fn property(&self, property: Property) -> Option<Vec<u8>> {
         // Absent ones are answered by an error status as well as by none.
         hostcalls::get_property(property.path().to_vec()).ok().flatten()

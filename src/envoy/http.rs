@@ -95,7 +95,7 @@ impl Http {
     }
 
     pub(super) fn response_trailers(&mut self) -> Action {
-        self.response(|exchange, _| exchange.response_trailers())
+        self.response(Exchange::response_trailers)
     }
 
     pub(super) fn log(&mut self) {

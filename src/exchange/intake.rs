@@ -12,6 +12,17 @@ pub(super) fn is_own(header: &str) -> bool {
     header.starts_with("x-llm-") || header == ATTEMPT_COUNT
 }
 
+/// Has every name of those that [`is_own`] removed, once where its copies follow each other.
+pub(super) fn each_own(fields: &[(String, Vec<u8>)], remove: impl Fn(&str)) {
+    let mut removed = "";
+    for (name, _) in fields.iter().filter(|(name, _)| is_own(name)) {
+        if name != removed {
+            remove(name);
+            removed = name;
+        }
+    }
+}
+
 /// What the matcher route reads at each attempt. Envoy counts it up from the router's `0`.
 pub(super) const ATTEMPT_COUNT: &str = "x-envoy-attempt-count";
 

@@ -132,8 +132,10 @@ impl Exchange {
         }
     }
 
-    /// The request ends with trailers; HTTP/2 shows the end of the body in no other way.
+    /// The request ends with trailers; HTTP/2 shows the end of the body in no other way. Those of the router's own names
+    /// go no further than such headers do.
     pub fn request_trailers<H: Host>(&mut self, cx: &mut Context<'_, H>) -> Flow {
+        intake::each_own(&cx.host.request_trailers(), |name| cx.host.remove_request_trailer(name));
         match std::mem::take(&mut self.phase) {
             Phase::Reading(intake) => {
                 let body = cx.host.request_body(intake.held);
@@ -167,8 +169,9 @@ impl Exchange {
         }
     }
 
-    /// The answer ends with trailers.
-    pub fn response_trailers(&mut self) {
+    /// The answer ends with trailers. What a backend says there in the router's name does not reach the client.
+    pub fn response_trailers<H: Host>(&mut self, cx: &mut Context<'_, H>) {
+        intake::each_own(&cx.host.response_trailers(), |name| cx.host.remove_response_trailer(name));
         if let Phase::Answering(answer) = &mut self.phase {
             answer.complete();
         }

@@ -48,6 +48,8 @@ pub(crate) struct World {
     pub(crate) request: RefCell<Headers>,
     pub(crate) request_body: RefCell<Vec<u8>>,
     pub(crate) response: RefCell<Headers>,
+    pub(crate) request_trailers: RefCell<Headers>,
+    pub(crate) response_trailers: RefCell<Headers>,
     pub(crate) chunk: RefCell<Vec<u8>>,
     pub(crate) properties: RefCell<HashMap<Property, Vec<u8>>>,
     /// Those that were made, even if in vain.
@@ -86,6 +88,8 @@ impl World {
             request: RefCell::default(),
             request_body: RefCell::default(),
             response: RefCell::default(),
+            request_trailers: RefCell::default(),
+            response_trailers: RefCell::default(),
             chunk: RefCell::default(),
             properties: RefCell::default(),
             calls: RefCell::default(),
@@ -220,6 +224,22 @@ impl Host for World {
 
     fn remove_response_header(&self, name: &str) {
         self.response.borrow_mut().retain(|(n, _)| n != name);
+    }
+
+    fn request_trailers(&self) -> Headers {
+        self.request_trailers.borrow().clone()
+    }
+
+    fn remove_request_trailer(&self, name: &str) {
+        self.request_trailers.borrow_mut().retain(|(n, _)| n != name);
+    }
+
+    fn response_trailers(&self) -> Headers {
+        self.response_trailers.borrow().clone()
+    }
+
+    fn remove_response_trailer(&self, name: &str) {
+        self.response_trailers.borrow_mut().retain(|(n, _)| n != name);
     }
 
     fn response_body(&self, len: usize) -> Option<Vec<u8>> {

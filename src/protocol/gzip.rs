@@ -1,10 +1,26 @@
 //! Compressed request bodies: gzip (RFC 1952) and zlib (RFC 1950, what HTTP calls `deflate`), inflated up to a limit.
+//!
+//! A worker inflates a body in one go, and every other request of that worker waits meanwhile. So the work is bounded by
+//! the sizes of input and output. Two things cost the same whether they hold a byte or none: a member of gzip, and a block
+//! of deflate, for which the inflater builds its tables anew. A client could send hundreds of thousands of empty ones in a
+//! few megabytes (20 s in the module, for 209,710 members); both have a limit that no compressor comes near.
 
 use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::inflate_flags::{
-    TINFL_FLAG_COMPUTE_ADLER32, TINFL_FLAG_PARSE_ZLIB_HEADER, TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF,
+    TINFL_FLAG_COMPUTE_ADLER32, TINFL_FLAG_PARSE_ZLIB_HEADER, TINFL_FLAG_STOP_ON_BLOCK_BOUNDARY,
+    TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF,
 };
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
+
+/// The most members of a gzip body. Clients write one; a few more come from files that were put together.
+const MAX_MEMBERS: usize = 8;
+
+/// A body may have so many blocks whatever its size,
+const FREE_BLOCKS: usize = 1_024;
+
+/// and one more for each so many bytes of input and output. zlib ends a block after 128 symbols with its smallest memory,
+/// after 16,384 as it is used; a symbol is several bytes in JSON.
+const BYTES_PER_BLOCK: usize = 256;
 
 /// Why a body could not be inflated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -21,64 +37,110 @@ pub enum InflateError {
     /// It inflates to more than the limit, in bytes.
     #[error("the body inflates to more than {0} bytes")]
     TooLarge(usize),
+    /// It has more members than any client writes.
+    #[error("the compressed body has more than {MAX_MEMBERS} gzip members; send it as one")]
+    TooManyMembers,
+    /// It has more blocks than any compressor writes for so few bytes.
+    #[error("the compressed body has too many deflate blocks for its size; flush less often")]
+    TooManyBlocks,
 }
 
-/// Inflates a body, all members of it, to at most `limit` bytes: however small a bomb is, no more than that is allocated.
+/// Inflates a body, all members of it, to at most `limit` bytes: however small a bomb is, no more than that is allocated,
+/// and the work is at most proportional to the bytes of the body and of the result.
 ///
 /// # Errors
 ///
 /// [`InflateError`]; a member whose checksum or length does not fit is corrupt.
 pub fn inflate(body: &[u8], limit: usize) -> Result<Vec<u8>, InflateError> {
-    let mut out = Vec::new();
+    let mut stream = Inflater::new(limit);
     match body {
         [0x1F, 0x8B, ..] => {
             let mut rest = body;
+            let mut members = 0;
             while !rest.is_empty() {
-                let start = out.len();
+                members += 1;
+                if members > MAX_MEMBERS {
+                    return Err(InflateError::TooManyMembers);
+                }
+                let start = stream.filled;
                 let data = gzip_header(rest)?;
-                let used = inflate_stream(data, 0, &mut out, limit)?;
+                let used = stream.inflate(data, 0)?;
                 let trailer = data.get(used..).unwrap_or_default();
                 let Some((sums, next)) = trailer.split_first_chunk::<8>() else { return Err(InflateError::Truncated) };
-                check_trailer(*sums, out.get(start..).unwrap_or_default())?;
+                check_trailer(*sums, stream.out.get(start..stream.filled).unwrap_or_default())?;
                 // Padding with zeros is common on tapes, and allowed by gzip itself.
                 rest = if next.iter().all(|&byte| byte == 0) { &[] } else { next };
             }
         }
         // A zlib header is a multiple of 31, and its method is 8.
         [method, flags, ..] if method & 0x0F == 8 && u16::from_be_bytes([*method, *flags]).is_multiple_of(31) => {
-            inflate_stream(body, TINFL_FLAG_PARSE_ZLIB_HEADER | TINFL_FLAG_COMPUTE_ADLER32, &mut out, limit)?;
+            stream.inflate(body, TINFL_FLAG_PARSE_ZLIB_HEADER | TINFL_FLAG_COMPUTE_ADLER32)?;
         }
         _ => return Err(InflateError::UnknownFormat),
     }
-    Ok(out)
+    stream.out.truncate(stream.filled);
+    Ok(stream.out)
 }
 
-/// Appends what one stream holds; says how many bytes of `data` it was.
-fn inflate_stream(data: &[u8], flags: u32, out: &mut Vec<u8>, limit: usize) -> Result<usize, InflateError> {
-    /// JSON text shrinks to a fifth or so: the first guess seldom needs a second.
-    const USUAL_RATIO: usize = 5;
-    let start = out.len();
-    let mut inflater = DecompressorOxide::new();
-    let (mut used, mut filled) = (0, start);
-    out.resize(limit.min(start.saturating_add(data.len().saturating_mul(USUAL_RATIO)).saturating_add(64)), 0);
-    loop {
-        let input = data.get(used..).unwrap_or_default();
-        // Back references may reach back over this stream's own output only.
-        let window = out.get_mut(start..).unwrap_or_default();
-        let flags = flags | TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
-        let (status, read, written) = decompress(&mut inflater, input, window, filled - start, flags);
-        used += read;
-        filled += written;
-        match status {
-            TINFLStatus::Done => {
-                out.truncate(filled);
-                return Ok(used);
-            }
-            TINFLStatus::HasMoreOutput if out.len() >= limit => return Err(InflateError::TooLarge(limit)),
-            TINFLStatus::HasMoreOutput => out.resize(limit.min(out.len().saturating_mul(2)), 0),
-            TINFLStatus::NeedsMoreInput | TINFLStatus::FailedCannotMakeProgress => return Err(InflateError::Truncated),
-            _ => return Err(InflateError::Corrupt),
+/// One inflater for all members of a body, and its output so far.
+struct Inflater {
+    state: Box<DecompressorOxide>,
+    /// Zeros where nothing was written yet.
+    out: Vec<u8>,
+    filled: usize,
+    limit: usize,
+    /// Blocks so far.
+    blocks: usize,
+    /// Bytes of the body so far.
+    read: usize,
+}
+
+impl Inflater {
+    fn new(limit: usize) -> Self {
+        Self { state: Box::default(), out: Vec::new(), filled: 0, limit, blocks: 0, read: 0 }
+    }
+
+    /// Appends what one stream holds; says how many bytes of `data` it was.
+    fn inflate(&mut self, data: &[u8], flags: u32) -> Result<usize, InflateError> {
+        /// JSON text shrinks to a fifth or so: the first guess seldom needs a second.
+        const USUAL_RATIO: usize = 5;
+        let flags = flags | TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF | TINFL_FLAG_STOP_ON_BLOCK_BOUNDARY;
+        let start = self.filled;
+        let mut used = 0;
+        self.state.init();
+        if self.out.is_empty() {
+            self.out.resize(self.limit.min(data.len().saturating_mul(USUAL_RATIO).saturating_add(64)), 0);
         }
+        loop {
+            let input = data.get(used..).unwrap_or_default();
+            // Back references may reach back over this stream's own output only.
+            let window = self.out.get_mut(start..).unwrap_or_default();
+            let (status, read, written) = decompress(&mut self.state, input, window, self.filled - start, flags);
+            used += read;
+            self.read += read;
+            self.filled += written;
+            match status {
+                TINFLStatus::Done => return Ok(used),
+                TINFLStatus::BlockBoundary => self.count_block()?,
+                TINFLStatus::HasMoreOutput if self.out.len() >= self.limit => {
+                    return Err(InflateError::TooLarge(self.limit));
+                }
+                TINFLStatus::HasMoreOutput => {
+                    let larger = self.out.len().saturating_mul(2).max(64);
+                    self.out.resize(self.limit.min(larger), 0);
+                }
+                TINFLStatus::NeedsMoreInput | TINFLStatus::FailedCannotMakeProgress => {
+                    return Err(InflateError::Truncated);
+                }
+                _ => return Err(InflateError::Corrupt),
+            }
+        }
+    }
+
+    fn count_block(&mut self) -> Result<(), InflateError> {
+        self.blocks += 1;
+        let allowed = FREE_BLOCKS + self.read.saturating_add(self.filled) / BYTES_PER_BLOCK;
+        if self.blocks > allowed { Err(InflateError::TooManyBlocks) } else { Ok(()) }
     }
 }
 
@@ -219,6 +281,146 @@ mod tests {
         }
         assert_eq!(inflate(b"{\"plain\": true}", 1000), Err(InflateError::UnknownFormat));
         assert_eq!(inflate(b"", 1000), Err(InflateError::UnknownFormat));
+    }
+
+    /// A body of gzip with that deflate stream, and the output that it stands for.
+    fn gzip_of(deflate: &[u8], data: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3];
+        bytes.extend(deflate);
+        bytes.extend(crc32(data).to_le_bytes());
+        bytes.extend((data.len() as u32).to_le_bytes());
+        bytes
+    }
+
+    /// Bits as deflate packs them, the lowest first.
+    #[derive(Default)]
+    struct Bits(Vec<u8>, u32);
+
+    impl Bits {
+        fn put(&mut self, value: u32, bits: u32) -> &mut Self {
+            for bit in 0..bits {
+                if self.1 == 0 {
+                    self.0.push(0);
+                }
+                *self.0.last_mut().unwrap() |= ((value >> bit & 1) as u8) << self.1;
+                self.1 = (self.1 + 1) % 8;
+            }
+            self
+        }
+    }
+
+    /// So many empty blocks of one kind, and a last one, stored.
+    fn empty_blocks(n: usize, kind: Kind) -> Vec<u8> {
+        let mut bits = Bits::default();
+        for _ in 0..n {
+            match kind {
+                Kind::Stored => {
+                    bits.put(0, 3);
+                    bits.1 = 0;
+                    bits.0.extend([0, 0, 0xFF, 0xFF]);
+                }
+                // The end of a block is seven zeros.
+                Kind::Fixed => _ = bits.put(0b010, 3).put(0, 7),
+                Kind::Dynamic => {
+                    // 257 literals, one distance, all 19 lengths of lengths: of 0 one bit, of 1 two bits, of 18 two bits.
+                    bits.put(0b100, 3).put(0, 5).put(0, 5).put(15, 4);
+                    for symbol in [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15] {
+                        bits.put(
+                            match symbol {
+                                0 => 1,
+                                1 | 18 => 2,
+                                _ => 0,
+                            },
+                            3,
+                        );
+                    }
+                    // No literal but the last, which ends the block: 138 + 118 zeros, 1, and the distance's 1.
+                    bits.put(0b11, 2).put(127, 7).put(0b11, 2).put(107, 7).put(0b01, 2).put(0b01, 2);
+                    bits.put(0, 1);
+                }
+            }
+        }
+        bits.put(1, 3);
+        bits.0.extend([0, 0, 0xFF, 0xFF]);
+        bits.0
+    }
+
+    #[derive(Clone, Copy, Debug)]
+    enum Kind {
+        Stored,
+        Fixed,
+        Dynamic,
+    }
+
+    #[test]
+    fn a_handful_of_members_is_read_and_more_are_refused() {
+        for data in [&b""[..], b"x"] {
+            for members in [1, MAX_MEMBERS] {
+                assert_eq!(inflate(&member(data, 0).repeat(members), 1_000).unwrap(), data.repeat(members));
+            }
+            for members in [MAX_MEMBERS + 1, 1_000, (4 << 20) / 20] {
+                assert_eq!(inflate(&member(data, 0).repeat(members), 4 << 20), Err(InflateError::TooManyMembers));
+            }
+        }
+        let stored = gzip_of(&[1, 1, 0, 0xFE, 0xFF, b'x'], b"x");
+        assert_eq!(inflate(&stored.repeat(3), 1_000).unwrap(), b"xxx");
+        assert_eq!(inflate(&stored.repeat(160_000), 4 << 20), Err(InflateError::TooManyMembers));
+    }
+
+    #[test]
+    fn blocks_that_hold_next_to_nothing_are_counted() {
+        for kind in [Kind::Stored, Kind::Fixed, Kind::Dynamic] {
+            assert_eq!(inflate(&gzip_of(&empty_blocks(FREE_BLOCKS, kind), b""), 10).unwrap(), b"", "{kind:?}");
+            let many = gzip_of(&empty_blocks(100_000, kind), b"");
+            assert_eq!(inflate(&many, 4 << 20), Err(InflateError::TooManyBlocks), "{kind:?}");
+            let mut zlib = vec![0x78, 0x9C];
+            zlib.extend(empty_blocks(100_000, kind));
+            assert_eq!(inflate(&zlib, 4 << 20), Err(InflateError::TooManyBlocks), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn blocks_of_all_members_are_counted_together() {
+        let half = gzip_of(&empty_blocks(FREE_BLOCKS * 3 / 4, Kind::Fixed), b"");
+        assert_eq!(inflate(&half, 10).unwrap(), b"");
+        assert_eq!(inflate(&half.repeat(2), 10), Err(InflateError::TooManyBlocks));
+    }
+
+    #[test]
+    fn what_compressors_write_has_few_enough_blocks() {
+        let text: Vec<u8> = (0..40_000)
+            .flat_map(|n: u32| format!("{{\"n\":{}}},", n.wrapping_mul(2_654_435_761)).into_bytes())
+            .collect();
+        for level in [1, 6, 9] {
+            assert_eq!(inflate(&member(&text, 0), text.len()).unwrap(), text);
+            assert_eq!(inflate(&compress_to_vec_zlib(&text, level), text.len()).unwrap(), text);
+        }
+        // A client that flushes after each kilobyte writes two blocks for it.
+        let mut flushed = Vec::new();
+        for piece in text.chunks(1_024) {
+            let size = piece.len() as u16;
+            flushed.push(0);
+            flushed.extend(size.to_le_bytes());
+            flushed.extend((!size).to_le_bytes());
+            flushed.extend(piece);
+            flushed.extend([0, 0, 0, 0xFF, 0xFF]);
+        }
+        flushed.extend([1, 0, 0, 0xFF, 0xFF]);
+        assert_eq!(inflate(&gzip_of(&flushed, &text), text.len()).unwrap(), text);
+    }
+
+    #[test]
+    fn long_fields_of_a_header_are_passed_over() {
+        let name = vec![b'n'; 1 << 20];
+        let mut bytes = vec![0x1F, 0x8B, 8, 8 | 16, 0, 0, 0, 0, 0, 3];
+        for _ in 0..2 {
+            bytes.extend(&name);
+            bytes.push(0);
+        }
+        bytes.extend(compress_to_vec(b"hello", 6));
+        bytes.extend(crc32(b"hello").to_le_bytes());
+        bytes.extend(5_u32.to_le_bytes());
+        assert_eq!(inflate(&bytes, 100).unwrap(), b"hello");
     }
 
     proptest! {

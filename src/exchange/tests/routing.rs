@@ -95,6 +95,49 @@ fn trailers_end_a_body_too() {
 }
 
 #[test]
+fn trailers_of_the_routers_own_names_go_no_further() {
+    let forged: [(&str, &str); 9] = [
+        ("x-llm-cluster", "b"),
+        ("grpc-status", "0"),
+        ("x-llm-tenant", "someone"),
+        ("x-llm-tenant", "\u{fffd}"),
+        ("x-checksum", "7"),
+        ("x-llm-backend", "forged"),
+        ("x-llm-backend", "again"),
+        ("x-envoy-attempt-count", "3"),
+        ("x-llm-", ""),
+    ];
+    let others = fake::headers(&[("grpc-status", "0"), ("x-checksum", "7")]);
+    let mut rig = Rig::three();
+    // Whether the trailers end the body, follow one that is not held, or come to a request that is over.
+    for path in ["/v1/chat/completions", "/v1/files"] {
+        let headers = [(":path", path), (":method", "POST"), ("content-type", "application/json")];
+        rig.world.request.replace(fake::headers(&headers));
+        let mut exchange = Exchange::default();
+        let mut cx = Context { router: &mut rig.router, view: &mut rig.view, host: &rig.world };
+        exchange.request_headers(&mut cx, false);
+        exchange.request_body(&mut cx, CHAT.len(), false);
+        for _ in 0..2 {
+            rig.world.request_trailers.replace(fake::headers(&forged));
+            let mut cx = Context { router: &mut rig.router, view: &mut rig.view, host: &rig.world };
+            assert_eq!(exchange.request_trailers(&mut cx), Flow::Continue);
+            assert_eq!(*rig.world.request_trailers.borrow(), others, "{path}");
+        }
+        rig.world.set_number(Property::AttemptCount, 1);
+        rig.world.response.replace(fake::headers(&[(":status", "200"), ("content-type", "application/json")]));
+        rig.world.chunk.replace(ANSWER.into());
+        rig.world.response_trailers.replace(fake::headers(&forged));
+        let mut cx = Context { router: &mut rig.router, view: &mut rig.view, host: &rig.world };
+        exchange.response_headers(&mut cx, false);
+        exchange.response_body(&mut cx, ANSWER.len(), false);
+        exchange.response_trailers(&mut cx);
+        exchange.log(&mut cx);
+        assert_eq!(*rig.world.response_trailers.borrow(), others, "{path}");
+    }
+    assert_eq!((rig.in_flight().iter().sum::<u32>(), rig.metric("status.success")), (0, 2));
+}
+
+#[test]
 fn hints_count_only_where_the_operator_allows_them() {
     let config = |hints: &[&str]| {
         serde_json::json!({
