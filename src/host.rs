@@ -116,6 +116,8 @@ pub enum Property {
     ClusterName,
     /// The address that the request came from.
     SourceAddress,
+    /// The address that it came to: of the connection, not of the listener, which may have all addresses.
+    DestinationAddress,
 }
 
 impl Property {
@@ -127,6 +129,7 @@ impl Property {
             Self::CodeDetails => &["response", "code_details"],
             Self::ClusterName => &["xds", "cluster_name"],
             Self::SourceAddress => &["source", "address"],
+            Self::DestinationAddress => &["destination", "address"],
         }
     }
 }

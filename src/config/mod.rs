@@ -39,8 +39,17 @@ pub enum Parsed {
     Router(Box<Config>),
     /// The upstream HTTP filter of a backend's cluster. There is nothing to configure yet.
     Attempt,
-    /// The HTTP filter of a private listener, for operators. It takes all it needs from the router.
-    Control,
+    /// The HTTP filter of a private listener, for operators. What it shows it takes from the router.
+    Control(ControlConfig),
+}
+
+/// What the role `control` has to be told.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ControlConfig {
+    /// Names that it answers to, besides IP addresses and `localhost`; with a port, only with that one.
+    pub allowed_hosts: Vec<Box<str>>,
+    /// Whether a backend that is registered by a call may have a cluster that no other has.
+    pub allow_any_cluster: bool,
 }
 
 impl Parsed {
@@ -62,7 +71,7 @@ impl Parsed {
 pub fn parse(bytes: &[u8]) -> Result<Config, Errors> {
     match Parsed::from_bytes(bytes)? {
         Parsed::Router(config) => Ok(*config),
-        Parsed::Attempt | Parsed::Control => {
+        Parsed::Attempt | Parsed::Control(_) => {
             Err(Errors::document("needed is the configuration of a router".to_owned()))
         }
     }

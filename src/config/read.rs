@@ -9,7 +9,10 @@ use super::names::{Hint, Role};
 use super::reader::Reader;
 use super::suggest::closest;
 use super::tree::Tree;
-use super::{ClientHints, Config, EnvoyAdmin, LogFormat, LogLevel, Logging, Parsed, Queue, Retry, Strategy, alerts};
+use super::{
+    ClientHints, Config, ControlConfig, EnvoyAdmin, LogFormat, LogLevel, Logging, Parsed, Queue, Retry, Strategy,
+    alerts,
+};
 use crate::domain::{
     Backend, BackendIndex, BackendType, BreakerSettings, PerMille, Price, Prices, ProbeSettings, Weight,
 };
@@ -51,7 +54,7 @@ pub(super) fn document(document: &Tree) -> Result<Parsed, Errors> {
         Reader::read(String::new(), document, &mut problems, |reader| match reader.choice("role", Role::Router) {
             Role::Router => router(reader).map(|config| Parsed::Router(Box::new(config))),
             Role::Attempt => Some(Parsed::Attempt),
-            Role::Control => Some(Parsed::Control),
+            Role::Control => Some(Parsed::Control(control(reader))),
         });
     match parsed.flatten() {
         Some(parsed) if problems.is_empty() => Ok(parsed),
@@ -104,6 +107,23 @@ fn router(reader: &mut Reader<'_, '_>) -> Option<Config> {
         logging,
         seed,
     })
+}
+
+/// The names that a control listener answers to, and what may be registered there.
+fn control(reader: &mut Reader<'_, '_>) -> ControlConfig {
+    const HOSTS: &str = "allowed_hosts";
+    let mut allowed_hosts = Vec::new();
+    for (place, host) in reader.texts(HOSTS) {
+        // As it stands in `host`: what is no name, or more than one, would never be met.
+        let is_host = (1..=255).contains(&host.len())
+            && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']'));
+        if is_host {
+            allowed_hosts.push(host.into());
+        } else {
+            reader.problem(&place, "a host is a name of 1 to 255 characters as in a URL, with its port or without");
+        }
+    }
+    ControlConfig { allowed_hosts, allow_any_cluster: reader.boolean("allow_any_cluster", false) }
 }
 
 fn strategy(reader: &mut Reader<'_, '_>) -> Strategy {

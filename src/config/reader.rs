@@ -194,18 +194,24 @@ impl<'t, 'p> Reader<'t, 'p> {
         self.text(key).and_then(|name| self.named(key, name)).unwrap_or(default)
     }
 
-    /// A list of names of a closed set; absent, an empty one.
-    pub(super) fn choices<T: Named>(&mut self, key: &'static str) -> Vec<T> {
-        let values = self.list(key, "a list of strings").unwrap_or_default();
-        let mut chosen = Vec::new();
+    /// The texts of a list, each with its path below this object; none where that is absent or wrong.
+    pub(super) fn texts(&mut self, key: &'static str) -> Vec<(String, &'t str)> {
+        let Some(values) = self.list(key, "a list of strings") else { return Vec::new() };
+        let mut texts = Vec::new();
         for (i, value) in values.iter().enumerate() {
             let place = format!("{key}[{i}]");
             match value {
-                Tree::Text(name) => chosen.extend(self.named::<T>(&place, name)),
+                Tree::Text(text) => texts.push((place, text.as_str())),
                 other => self.problem(&place, unexpected("a string", other)),
             }
         }
-        chosen
+        texts
+    }
+
+    /// A list of names of a closed set; absent, an empty one.
+    pub(super) fn choices<T: Named>(&mut self, key: &'static str) -> Vec<T> {
+        let names = self.texts(key);
+        names.into_iter().filter_map(|(place, name)| self.named(&place, name)).collect()
     }
 
     /// The object at `key`; where it is absent or wrong, an empty one.

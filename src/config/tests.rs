@@ -72,8 +72,35 @@ fn both_forms_say_the_same() {
 }
 
 #[test]
+fn a_control_listener_is_told_its_names_and_what_may_be_registered() {
+    let read = |document: &Value| {
+        let json = Parsed::from_bytes(document.to_string().as_bytes()).map_err(|errors| errors.listed());
+        assert_eq!(Parsed::from_bytes(&encoded(document)).map_err(|errors| errors.listed()), json);
+        json
+    };
+    let document = json!({ "role": "control", "allowed_hosts": ["llm-router.llm.svc:8888", "[2001:db8::7]", "a_b"],
+        "allow_any_cluster": true });
+    let allowed_hosts = ["llm-router.llm.svc:8888", "[2001:db8::7]", "a_b"].map(Into::into).into();
+    assert_eq!(read(&document), Ok(Parsed::Control(ControlConfig { allowed_hosts, allow_any_cluster: true })));
+    for (wrong, expected) in [
+        (json!({ "allowed_hosts": "a" }), "allowed_hosts: expected a list of strings, found a string"),
+        (json!({ "allowed_hosts": ["a", 7] }), "allowed_hosts[1]: expected a string, found a number"),
+        (json!({ "allowed_hosts": [""] }), "allowed_hosts[0]: a host is a name"),
+        (json!({ "allowed_hosts": ["http://a"] }), "allowed_hosts[0]: a host is a name"),
+        (json!({ "allowed_hosts": ["*"] }), "allowed_hosts[0]: a host is a name"),
+        (json!({ "allow_any_cluster": "yes" }), "allow_any_cluster: expected"),
+        (json!({ "allowed_host": [] }), "allowed_host: unknown key; did you mean allowed_hosts?"),
+    ] {
+        let mut document = wrong;
+        document["role"] = json!("control");
+        let told = read(&document).unwrap_err();
+        assert!(told.contains(expected), "{told}");
+    }
+}
+
+#[test]
 fn the_other_roles_take_no_other_key() {
-    for (role, expected) in [("control", Parsed::Control), ("attempt", Parsed::Attempt)] {
+    for (role, expected) in [("control", Parsed::Control(ControlConfig::default())), ("attempt", Parsed::Attempt)] {
         let least = json!({ "role": role });
         assert_eq!(Parsed::from_bytes(least.to_string().as_bytes()).as_ref(), Ok(&expected));
         assert_eq!(Parsed::from_bytes(&encoded(&least)), Ok(expected));

@@ -26,7 +26,7 @@ pub(super) fn answer<H: Host>(cx: &mut Context<'_, H>, call: &Call, body: Vec<u8
         Endpoint::SetStrategy => either(steer::choose(cx, &body, now)),
         Endpoint::Backends => Reply::ok(show::backends(cx.router, cx.view, now)),
         Endpoint::Budget => Reply::ok(budget::budget(cx.router, cx.view, cx.host, now)),
-        Endpoint::SetBackend(id) => either(steer::set(cx, id, &body, now)),
+        Endpoint::SetBackend(id) => either(steer::set(cx, id, &body, call.any_cluster, now)),
         Endpoint::RemoveBackend(id) => either(steer::remove(cx, id, now)),
         Endpoint::Drain { id, drains } => either(steer::drain(cx, id, *drains, &body, now)),
         Endpoint::Weights => either(steer::weigh(cx, &body, now)),

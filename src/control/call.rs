@@ -1,7 +1,8 @@
 //! Which endpoint is called, and whether the caller may.
 
+use super::Reply;
 use super::dashboard::Coding;
-use super::{Reply, Token};
+use super::guard::{Guard, find};
 
 const PREFIX: &[u8] = b"/api/v1/router/";
 
@@ -42,6 +43,8 @@ pub(super) struct Call {
     pub(super) endpoint: Endpoint,
     pub(super) path: Vec<u8>,
     pub(super) headers: Vec<(String, Vec<u8>)>,
+    /// Whether a backend that it registers may have any cluster.
+    pub(super) any_cluster: bool,
 }
 
 impl Endpoint {
@@ -122,12 +125,18 @@ impl Endpoint {
 }
 
 impl Call {
-    /// Reads the headers.
+    /// Reads the headers. `destination` is the address that the caller came to.
     ///
     /// # Errors
     ///
-    /// The answer, where there is no such endpoint, or not by this method, or not for this caller.
-    pub(super) fn read(headers: Vec<(String, Vec<u8>)>, token: &Token) -> Result<Self, Reply> {
+    /// The answer, where the host is none of this listener's, or there is no such endpoint, or not by this method, or not
+    /// for this caller.
+    pub(super) fn read(
+        headers: Vec<(String, Vec<u8>)>,
+        guard: &Guard,
+        destination: impl FnOnce() -> Option<Vec<u8>>,
+    ) -> Result<Self, Reply> {
+        guard.check_host(&headers)?;
         let header = |name: &str| find(&headers, name);
         let path = header(":path").unwrap_or_default().to_vec();
         let endpoint = Endpoint::of(before_query(&path))
@@ -137,13 +146,10 @@ impl Call {
         if method != Some(endpoint.method().as_bytes()) {
             return Err(Reply::not_allowed(endpoint.allow()));
         }
-        if endpoint.changes_something() && is_foreign(&headers, token) {
-            return Err(Reply::foreign());
+        if endpoint.changes_something() {
+            guard.check_change(&headers, destination)?;
         }
-        if endpoint.changes_something() && !token.admits(header("authorization")) {
-            return Err(Reply::unauthorized());
-        }
-        Ok(Self { endpoint, path, headers })
+        Ok(Self { endpoint, path, headers, any_cluster: guard.allows_any_cluster() })
     }
 
     /// How the caller takes the dashboard.
@@ -173,34 +179,6 @@ impl Call {
     }
 }
 
-/// Whether it comes from a page that was not served here. Without a token anybody who reaches the listener may change
-/// something, and the browser of an operator does, on behalf of whatever page is open in it. Browsers say where a page is
-/// from when it sends anything but a GET; other clients say nothing.
-///
-/// A page of any name may have been served elsewhere, and the name be made to lead here since (DNS rebinding); then only a
-/// token tells.
-fn is_foreign(headers: &[(String, Vec<u8>)], token: &Token) -> bool {
-    let origin = find(headers, "origin").map(|origin| match origin.split(|&b| b == b':').next() {
-        Some(scheme @ (b"http" | b"https")) => origin.get(scheme.len() + b"://".len()..).unwrap_or_default(),
-        _ => b"",
-    });
-    let own = find(headers, ":authority").unwrap_or_default();
-    let is_own = |origin: &[u8]| origin.eq_ignore_ascii_case(own) && (token.is_set() || cannot_be_rebound(origin));
-    origin.is_some_and(|origin| origin.is_empty() || !is_own(origin))
-        || find(headers, "sec-fetch-site").is_some_and(|site| site == b"cross-site")
-}
-
-/// Whether the host of an origin is an address, or the name that means this machine everywhere. No name is all digits.
-fn cannot_be_rebound(origin: &[u8]) -> bool {
-    let host = origin.split(|&b| b == b':').next().unwrap_or_default();
-    let is_number = host.iter().all(|b| matches!(b, b'0'..=b'9' | b'.'));
-    origin.starts_with(b"[") || is_number || host.eq_ignore_ascii_case(b"localhost")
-}
-
-fn find<'a>(headers: &'a [(String, Vec<u8>)], wanted: &str) -> Option<&'a [u8]> {
-    headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_slice())
-}
-
 fn before_query(path: &[u8]) -> &[u8] {
     path.split(|&b| b == b'?' || b == b'#').next().unwrap_or_default()
 }
@@ -228,11 +206,22 @@ fn decoded(text: &[u8]) -> Vec<u8> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::Token;
     use super::*;
+    use crate::config::ControlConfig;
+
+    fn here() -> Option<Vec<u8>> {
+        Some(b"127.0.0.1:8888".to_vec())
+    }
+
+    fn headers_of(fields: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
+        crate::host::fake::headers(fields)
+    }
 
     fn read(method: &str, path: &[u8]) -> Result<Call, Reply> {
-        let headers = vec![(":method".to_owned(), method.into()), (":path".to_owned(), path.to_vec())];
-        Call::read(headers, &Token::default())
+        let mut headers = headers_of(&[(":method", method), (":authority", "localhost:8888")]);
+        headers.push((":path".to_owned(), path.to_vec()));
+        Call::read(headers, &Guard::default(), here)
     }
 
     fn status(method: &str, path: &str) -> (u16, Option<&'static str>) {
@@ -273,9 +262,9 @@ mod tests {
         let endpoint = |method| read(method, b"/api/v1/router/strategy").unwrap().endpoint;
         assert_eq!((endpoint("GET"), endpoint("PUT")), (Endpoint::Strategy, Endpoint::SetStrategy));
         assert_eq!(status("POST", "/api/v1/router/strategy"), (405, Some("GET, PUT")));
-        let headers = [(":method", "PUT"), (":path", "/api/v1/router/strategy")];
-        let headers = headers.map(|(name, value)| (name.to_owned(), value.into())).into();
-        assert_eq!(Call::read(headers, &Token::new(Some(b"t".to_vec()))).unwrap_err().status, 401);
+        let headers = [(":method", "PUT"), (":path", "/api/v1/router/strategy"), (":authority", "localhost")];
+        let guard = Guard::new(Token::new(Some(b"t".to_vec())), ControlConfig::default());
+        assert_eq!(Call::read(headers_of(&headers), &guard, here).unwrap_err().status, 401);
     }
 
     #[test]
@@ -302,57 +291,27 @@ mod tests {
     }
 
     #[test]
-    fn what_a_page_of_another_origin_sends_changes_nothing() {
-        let status = |path: &str, header: &str, value: &[u8]| {
-            let base = [(":method", &b"POST"[..]), (":path", path.as_bytes()), (":authority", b"127.0.0.1:8888")];
-            let headers = base.into_iter().chain([(header, value)]);
-            let headers = headers.map(|(name, value)| (name.to_owned(), value.to_vec())).collect();
-            Call::read(headers, &Token::default()).map_or_else(|reply| reply.status, |_| 200)
-        };
-        let drain = "/api/v1/router/backends/a/drain";
-        for own in ["http://127.0.0.1:8888", "https://127.0.0.1:8888"] {
-            assert_eq!(status(drain, "origin", own.as_bytes()), 200, "{own}");
+    fn no_endpoint_answers_to_a_name_of_others() {
+        for path in ["/", "/favicon.ico", "/api/v1/router/health", "/api/v1/router/backends", "/nowhere"] {
+            let headers = [(":method", "GET"), (":path", path), (":authority", "evil.example:8888")];
+            let reply = Call::read(headers_of(&headers), &Guard::default(), here).unwrap_err();
+            assert_eq!(reply.status, 403, "{path}");
         }
-        for other in [
-            &b"http://127.0.0.1:8889"[..],
-            b"http://localhost:8888",
-            b"http://127.0.0.1",
-            b"http://127.0.0.1:8888.example.org",
-            b"ftp://127.0.0.1:8888",
-            b"127.0.0.1:8888",
-            b"http:",
-            b"null",
-            b"",
-            b"\xff",
-        ] {
-            assert_eq!(status(drain, "origin", other), 403, "{other:?}");
-            assert_eq!(status("/api/v1/router/explain", "origin", other), 200, "it changes nothing");
-        }
-        assert_eq!(status(drain, "sec-fetch-site", b"cross-site"), 403);
-        assert_eq!(status(drain, "sec-fetch-site", b"same-origin"), 200);
     }
 
     #[test]
-    fn without_a_token_a_page_of_a_name_changes_nothing() {
-        let status = |host: &str, token: &Token| {
-            let origin = format!("http://{host}");
-            let headers = [
-                (":method", "POST"),
-                (":path", "/api/v1/router/backends/a/drain"),
-                (":authority", host),
-                ("origin", &origin),
-            ];
-            let mut headers = headers.map(|(name, value)| (name.to_owned(), value.into())).to_vec();
-            headers.push(("authorization".to_owned(), b"Bearer t".into()));
-            Call::read(headers, token).map_or_else(|reply| reply.status, |_| 200)
+    fn what_changes_nothing_is_open_to_callers_that_may_not_change_anything() {
+        let status = |method: &str, path: &str| {
+            let path = format!("/api/v1/router{path}");
+            let headers =
+                [(":method", method), (":path", &path), (":authority", "192.0.2.7:8888"), ("origin", "http://x")];
+            Call::read(headers_of(&headers), &Guard::default(), || None).map_or_else(|reply| reply.status, |_| 200)
         };
-        let token = Token::new(Some(b"t".to_vec()));
-        for here in ["127.0.0.1:8888", "192.0.2.7", "[::1]:8888", "[2001:db8::7]", "localhost:8888", "LocalHost"] {
-            assert_eq!((status(here, &Token::default()), status(here, &token)), (200, 200), "{here}");
+        for (method, path) in [("GET", "/health"), ("POST", "/explain"), ("POST", "/failover/test")] {
+            assert_eq!(status(method, path), 200, "{path}");
         }
-        for anywhere in ["evil.example:8888", "localhost.evil.example", "127.0.0.1.evil.example", "a.b:127", "x", "x."]
-        {
-            assert_eq!((status(anywhere, &Token::default()), status(anywhere, &token)), (403, 200), "{anywhere}");
+        for (method, path) in [("PUT", "/strategy"), ("POST", "/backends/a/drain"), ("DELETE", "/backends/a")] {
+            assert_eq!(status(method, path), 403, "{path}");
         }
     }
 

@@ -16,6 +16,7 @@ mod call;
 mod dashboard;
 mod decisions;
 mod explain;
+mod guard;
 mod rehearse;
 mod reply;
 mod session;
@@ -27,6 +28,7 @@ mod token;
 mod traffic;
 
 use crate::json;
+pub use guard::Guard;
 pub use reply::Reply;
 pub use session::{Flow, Session};
 pub use token::Token;

@@ -91,9 +91,24 @@ impl Reply {
     }
 
     pub(super) fn foreign() -> Self {
-        let message = "this call changes something and comes from a page of another origin, or, as long as no token is set, \
-                       of a host that is neither an address nor localhost";
-        Self::error(403, "forbidden_origin", message)
+        Self::error(403, "forbidden_origin", "this call changes something and comes from a page of another origin")
+    }
+
+    /// The host is a name that others may own.
+    pub(super) fn foreign_host(host: &str) -> Self {
+        let message = format!(
+            "this listener does not answer to the host \"{host}\": use an IP address or localhost, or add the name to \
+             allowed_hosts in the configuration of the role control"
+        );
+        Self::error(403, "forbidden_host", &message)
+    }
+
+    /// Anybody who reaches the listener could change something.
+    pub(super) fn token_needed() -> Self {
+        let message = "this call changes something, no token is set, and the listener is reached by another address than \
+                       loopback: set LLM_ROUTER_CONTROL_TOKEN in the VM's environment_variables and send it as \
+                       `authorization: Bearer <token>`";
+        Self::error(403, "token_needed", message)
     }
 
     pub(super) fn not_found(message: &str) -> Self {

@@ -1,9 +1,9 @@
 //! One call, from its headers to its answer.
 
 use super::call::Call;
-use super::{Reply, Token, api};
+use super::{Guard, Reply, api};
 use crate::exchange::Context;
-use crate::host::Host;
+use crate::host::{Host, Property};
 
 /// The largest body that is read.
 const MOST: usize = 64 << 10;
@@ -36,9 +36,10 @@ enum Phase {
 
 impl Session {
     /// The headers are there, and with `end_of_stream` that is all of it.
-    pub fn request_headers<H: Host>(&mut self, cx: &mut Context<'_, H>, token: &Token, end_of_stream: bool) -> Flow {
+    pub fn request_headers<H: Host>(&mut self, cx: &mut Context<'_, H>, guard: &Guard, end_of_stream: bool) -> Flow {
         self.phase = Phase::Over;
-        match Call::read(cx.host.request_headers(), token) {
+        let destination = || cx.host.property(Property::DestinationAddress);
+        match Call::read(cx.host.request_headers(), guard, destination) {
             Err(reply) => Flow::Answer(reply),
             Ok(call) if end_of_stream => Flow::Answer(api::answer(cx, &call, Vec::new())),
             Ok(call) if call.announced_bytes().is_some_and(|bytes| bytes > MOST as u64) => too_large(),

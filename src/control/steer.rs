@@ -31,7 +31,13 @@ pub(super) fn choose<H: Host>(cx: &mut Context<'_, H>, body: &[u8], now: Timesta
 }
 
 /// `PUT /backends/{id}`.
-pub(super) fn set<H: Host>(cx: &mut Context<'_, H>, id: &str, body: &[u8], now: Timestamp) -> Result<Reply, Reply> {
+pub(super) fn set<H: Host>(
+    cx: &mut Context<'_, H>,
+    id: &str,
+    body: &[u8],
+    any_cluster: bool,
+    now: Timestamp,
+) -> Result<Reply, Reply> {
     let backend = commands::backend(id, body).map_err(|errors| Reply::invalid(&errors.listed()))?;
     if !cx.view.knows(id) && cx.view.known() >= MOST_IDS {
         return Err(Reply::conflict("too many ids were registered since Envoy started; use one of them again"));
@@ -42,7 +48,7 @@ pub(super) fn set<H: Host>(cx: &mut Context<'_, H>, id: &str, body: &[u8], now: 
         Some(_) => ("backend_change", "changed"),
         None => ("backend_register", "registered"),
     };
-    change(cx, Change::Set { backend: &backend, body: &body }, action, ("backend", id), None)?;
+    change(cx, Change::Set { backend: &backend, body: &body, any_cluster }, action, ("backend", id), None)?;
     let outlives = cx.router.steering().configured_backend(id) != Some(&backend);
     Ok(backend_change(cx, id, done, outlives, now))
 }
@@ -146,6 +152,10 @@ fn refusal(refused: &Refused) -> Reply {
             Reply::invalid(&problems.join("; "))
         }
         Refused::AdminCluster => Reply::invalid("cluster: is Envoy's admin interface: requests must never reach that"),
+        Refused::UnknownCluster(cluster) => Reply::conflict(&format!(
+            "cluster: no backend has the cluster \"{cluster}\", and discovery did not find it: give the cluster its \
+             metadata, add a backend of it to the configuration, or set allow_any_cluster: true in that of the role control"
+        )),
         Refused::TooMany => Reply::conflict("there are as many backends as there may be"),
         Refused::TooMuch => Reply::conflict("all that was changed takes more room than there is for it"),
         Refused::Last => Reply::conflict("it is the last backend"),

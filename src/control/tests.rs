@@ -11,8 +11,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Flow, Reply, Session, Token};
-use crate::config;
+use super::{Flow, Guard, Reply, Session, Token};
+use crate::config::{self, ControlConfig};
 use crate::exchange::{self, Context, Exchange, Router};
 use crate::health::BreakerPhase;
 use crate::host::fake::{self, World};
@@ -32,11 +32,16 @@ impl Worker {
     }
 }
 
+/// Backends of clusters that nobody knows may be registered.
+fn any_cluster() -> ControlConfig {
+    ControlConfig { allow_any_cluster: true, ..ControlConfig::default() }
+}
+
 /// Two workers of one Envoy.
 struct Rig {
     world: World,
     workers: [Worker; 2],
-    token: Token,
+    guard: Guard,
 }
 
 const CHAT: &str = r#"{"model":"m","messages":[{"role":"user","content":"How are you?"}],"max_tokens":50}"#;
@@ -45,6 +50,7 @@ impl Rig {
     fn new(config: &Value) -> Self {
         let world = World::new();
         world.properties.borrow_mut().insert(Property::SourceAddress, b"192.0.2.7:4711".to_vec());
+        world.properties.borrow_mut().insert(Property::DestinationAddress, b"127.0.0.1:8888".to_vec());
         let config = Arc::new(config::parse(config.to_string().as_bytes()).unwrap());
         let workers = [1, 2].map(|name| {
             let mut view = View::new(name);
@@ -52,7 +58,7 @@ impl Rig {
             view.refresh(&world, world.now()).unwrap();
             Worker { router, view }
         });
-        Self { world, workers, token: Token::default() }
+        Self { world, workers, guard: Guard::new(Token::default(), any_cluster()) }
     }
 
     fn three(strategy: &str) -> Self {
@@ -71,13 +77,13 @@ impl Rig {
 
     fn call(&mut self, worker: usize, method: &str, endpoint: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
         let path = format!("/api/v1/router{endpoint}");
-        let base = [(":method", method), (":path", path.as_str())];
+        let base = [(":method", method), (":path", path.as_str()), (":authority", "127.0.0.1:8888")];
         self.world.request.replace(fake::headers(base.iter().chain(headers)));
         self.world.request_body.replace(body.to_vec());
         let Worker { router, view } = &mut self.workers[worker];
         let mut cx = Context { router, view, host: &self.world };
         let mut session = Session::default();
-        let mut flow = session.request_headers(&mut cx, &self.token, body.is_empty());
+        let mut flow = session.request_headers(&mut cx, &self.guard, body.is_empty());
         for (held, ended) in [(body.len() / 2, false), (body.len(), true)] {
             if flow == Flow::Hold {
                 flow = session.request_body(&mut cx, held, ended);
@@ -234,7 +240,7 @@ fn mistakes_are_answered_with_what_is_wrong() {
 #[test]
 fn to_look_needs_no_token_and_to_change_does() {
     let mut rig = Rig::three("round_robin");
-    rig.token = Token::new(Some(b"t".to_vec()));
+    rig.guard = Guard::new(Token::new(Some(b"t".to_vec())), ControlConfig::default());
     rig.get(0, "/health");
     rig.explain(&[], CHAT);
     assert_eq!(code(&rig.call(0, "POST", "/circuit-breaker/a/open", &[], b"")), (401, "unauthorized".to_owned()));

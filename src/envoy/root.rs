@@ -18,7 +18,7 @@ use super::line::Line;
 use super::queue;
 use super::stream::Stream;
 use crate::config::{LogLevel, Parsed};
-use crate::control::Token;
+use crate::control::Guard;
 use crate::host::{CallId, Host as _};
 use crate::upkeep::Answer;
 
@@ -54,7 +54,7 @@ enum Place {
     Nowhere,
     Router(Rc<Line>),
     Attempt,
-    Control(Rc<Token>),
+    Control(Rc<Guard>),
 }
 
 impl Drop for Root {
@@ -95,8 +95,8 @@ impl RootContext for Root {
                 self.place = Place::Attempt;
                 return true;
             }
-            Ok(Parsed::Control) => {
-                self.place = Place::Control(Rc::new(control::token()));
+            Ok(Parsed::Control(config)) => {
+                self.place = Place::Control(Rc::new(control::guard(config)));
                 return true;
             }
             Err(errors) => {
@@ -151,7 +151,7 @@ impl RootContext for Root {
                 Stream::Router(Http::new(Some(Rc::clone(line)), id))
             }
             Place::Attempt => Stream::Attempt(Attempt::default()),
-            Place::Control(token) => Stream::Control(Control::new(newest(), Rc::clone(token))),
+            Place::Control(guard) => Stream::Control(Control::new(newest(), Rc::clone(guard))),
         }))
     }
 

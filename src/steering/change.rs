@@ -16,6 +16,8 @@ pub(crate) enum Change<'a> {
         backend: &'a Backend,
         /// As it was written.
         body: &'a str,
+        /// Whether its cluster may be one that no backend has so far.
+        any_cluster: bool,
     },
     /// No such backend any more, nor what was said of it.
     Remove(&'a str),
@@ -45,6 +47,8 @@ pub(crate) enum Refused {
     UnknownIds(Vec<Box<str>>),
     /// Its cluster is that of Envoy's admin interface.
     AdminCluster,
+    /// Its cluster is that of no backend. It may lead anywhere: to Envoy's admin port, where no `envoy_admin` says so.
+    UnknownCluster(Box<str>),
     /// There are as many backends as there may be.
     TooMany,
     /// All that was changed takes too much room.
@@ -63,10 +67,15 @@ impl Document {
                 self.strategy = (strategy != instead_of).then_some(Choice { strategy, instead_of });
             }
             Change::Set { backend, .. } if configured.is_admin(&backend.cluster) => return Err(Refused::AdminCluster),
+            Change::Set { backend, any_cluster: false, .. }
+                if !self.has_cluster(configured, &effect, &backend.cluster) =>
+            {
+                return Err(Refused::UnknownCluster(backend.cluster.clone()));
+            }
             Change::Set { backend, .. } if effect.backends.len() >= MOST_BACKENDS && !is_in(&effect, &backend.id) => {
                 return Err(Refused::TooMany);
             }
-            Change::Set { backend, body } => {
+            Change::Set { backend, body, .. } => {
                 self.forget(&backend.id);
                 if find(configured, &backend.id) != Some(backend) {
                     self.stand_in(configured, &backend.id, Some(body));
@@ -99,6 +108,13 @@ impl Document {
             Change::Undrain(id) => self.undrain(id),
         }
         Ok(())
+    }
+
+    /// Whether a cluster is that of a backend: one in effect, one of the configuration, or one that said so itself.
+    fn has_cluster(&self, configured: &Config, effect: &Config, cluster: &str) -> bool {
+        let mut backends = configured.backends.iter().chain(&effect.backends);
+        backends.any(|backend| *backend.cluster == *cluster)
+            || self.discovered.iter().any(|known| *known.cluster == *cluster)
     }
 
     fn weigh(&mut self, configured: &Config, weights: &[(Box<str>, Weight)]) {

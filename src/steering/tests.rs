@@ -51,7 +51,7 @@ impl Rig {
     fn set(&mut self, id: &str, body: &Value) -> Result<(), Refused> {
         let body = body.to_string();
         let backend = commands::backend(id, body.as_bytes()).expect("a backend");
-        self.change(Change::Set { backend: &backend, body: &body })
+        self.change(Change::Set { backend: &backend, body: &body, any_cluster: true })
     }
 
     fn remove(&mut self, id: &str) -> Result<(), Refused> {
@@ -218,7 +218,7 @@ fn changes_take_no_more_room_than_there_is_for_them() {
     let long = format!("{long}{}", " ".repeat(10_000));
     let mut results = (0..30).map(|n| {
         let backend = commands::backend(&format!("x{n}"), long.as_bytes()).expect("a backend");
-        rig.change(Change::Set { backend: &backend, body: &long })
+        rig.change(Change::Set { backend: &backend, body: &long, any_cluster: true })
     });
     assert_eq!(results.find(Result::is_err), Some(Err(Refused::TooMuch)));
     let (bytes, _) = rig.store.get(KEY).expect("readable").expect("there");

@@ -64,7 +64,8 @@ impl Vm {
     fn set(&mut self, world: &World, id: &str, body: &Value) {
         let body = body.to_string();
         let backend = config::commands::backend(id, body.as_bytes()).expect("a backend");
-        let changed = self.router.steering().change(world, Change::Set { backend: &backend, body: &body });
+        let changed =
+            self.router.steering().change(world, Change::Set { backend: &backend, body: &body, any_cluster: true });
         assert!(changed.expect("stored").is_ok());
         self.follow(world);
     }

@@ -28,7 +28,8 @@ fn alpha_then_beta() -> Value {
 }
 
 fn builder(backends: &[Backend], router: Value) -> Builder {
-    Envoy::builder().concurrency(4).backends(backends).route(Route::Matcher { retries: 2 }).router(router).control()
+    let builder = Envoy::builder().concurrency(4).backends(backends).route(Route::Matcher { retries: 2 });
+    builder.router(router).control_with(json!({"allow_any_cluster": true}))
 }
 
 fn all_of(backend: &str) -> BTreeMap<String, usize> {

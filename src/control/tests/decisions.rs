@@ -165,7 +165,7 @@ fn a_failover_s_test_says_who_takes_over_and_what_is_lost() {
 fn a_rehearsal_changes_nothing_and_needs_no_token() {
     for strategy in Strategy::ALL {
         let (mut rig, mut untouched) = (Rig::three(strategy.name()), Rig::three(strategy.name()));
-        rig.token = Token::new(Some(b"t".to_vec()));
+        rig.guard = Guard::new(Token::new(Some(b"t".to_vec())), ControlConfig::default());
         for _ in 0..20 {
             let writes = rig.world.written.borrow().len();
             let before: Vec<_> = ["a", "b", "c"].map(|id| rig.record(id)).into();

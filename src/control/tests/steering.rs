@@ -88,6 +88,84 @@ fn backends_are_registered_changed_and_removed_for_all_workers() {
 }
 
 #[test]
+fn a_backend_that_is_registered_has_the_cluster_of_another_or_one_that_says_so_itself() {
+    let mut rig = Rig::new(&json!({ "envoy_admin": { "cluster": "admin" }, "discovery": { "enabled": true },
+        "backend_instances": { "a": {}, "b": { "cluster": "shared" } } }));
+    rig.guard = Guard::new(Token::default(), ControlConfig::default());
+    for (id, body, cluster) in [
+        ("ops", r#"{"cluster":"envoy_admin_port"}"#, "envoy_admin_port"),
+        ("c", "{}", "c"),
+        ("a", r#"{"cluster":"elsewhere"}"#, "elsewhere"),
+        ("c", r#"{"cluster":"a "}"#, ""),
+        ("c", r#"{"cluster":"A"}"#, "A"),
+    ] {
+        let reply = rig.call(0, "PUT", &format!("/backends/{id}"), &[], body.as_bytes());
+        assert!(matches!(reply.status, 400 | 409), "{}", reply.body);
+        let names_the_cure = reply.body.contains("allow_any_cluster") && reply.body.contains("metadata");
+        assert!(
+            cluster.is_empty() || (names_the_cure && reply.body.contains(&format!(r#"\"{cluster}\""#))),
+            "{}",
+            reply.body
+        );
+    }
+    assert_eq!(
+        rig.call(0, "PUT", "/backends/x", &[], br#"{"cluster":"admin"}"#).status,
+        400,
+        "not even if it were allowed"
+    );
+    for (id, body) in [("a", r#"{"weight":2}"#), ("b", r#"{"cluster":"a"}"#), ("c", r#"{"cluster":"shared"}"#)] {
+        let reply = rig.call(0, "PUT", &format!("/backends/{id}"), &[], body.as_bytes());
+        assert_eq!(reply.status, 200, "{id}: {}", reply.body);
+    }
+    // The cluster of a backend that was removed is one of the configuration still.
+    assert_eq!(rig.call(0, "DELETE", "/backends/b", &[], b"").status, 200);
+    assert_eq!(rig.call(0, "PUT", "/backends/b", &[], br#"{"cluster":"shared"}"#).status, 200);
+
+    // A cluster that describes itself is known from then on; one that does so wrongly is not.
+    let dump = json!({ "configs": [
+        { "cluster": { "name": "new", "metadata": { "filter_metadata": { "llm_router": {} } } } },
+        { "cluster": { "name": "wrong", "metadata": { "filter_metadata": { "llm_router": { "weight": -1 } } } } },
+        { "cluster": { "name": "other", "metadata": { "filter_metadata": { "other": {} } } } },
+    ]});
+    let found = config::discovered(dump.to_string().as_bytes(), "llm_router").unwrap();
+    let found: Vec<_> = found.iter().collect();
+    rig.workers[0].router.steering().discover(&rig.world, &found).unwrap();
+    rig.tick();
+    for (cluster, expected) in [("new", 200), ("wrong", 409), ("other", 409)] {
+        let body = json!({ "cluster": cluster }).to_string();
+        assert_eq!(rig.call(0, "PUT", "/backends/d", &[], body.as_bytes()).status, expected, "{cluster}");
+    }
+
+    rig.guard = Guard::new(Token::default(), any_cluster());
+    assert_eq!(rig.call(0, "PUT", "/backends/e", &[], b"{}").status, 200);
+    assert_eq!(rig.call(0, "PUT", "/backends/x", &[], br#"{"cluster":"admin"}"#).status, 400, "that never");
+    // What is in effect may be changed.
+    rig.guard = Guard::new(Token::default(), ControlConfig::default());
+    assert_eq!(rig.call(0, "PUT", "/backends/e", &[], br#"{"weight":3}"#).status, 200);
+}
+
+#[test]
+fn a_listener_that_anybody_reaches_takes_no_changes_without_a_token() {
+    let mut rig = Rig::three("round_robin");
+    let bearer = [("authorization", "Bearer t")];
+    for (destination, open, closed) in [
+        (&b"127.0.0.1:8888"[..], 200, 200),
+        (b"[::1]:8888", 200, 200),
+        (b"10.1.2.3:8888", 403, 200),
+        (b"[2001:db8::1]:1", 403, 200),
+    ] {
+        rig.world.properties.borrow_mut().insert(Property::DestinationAddress, destination.to_vec());
+        rig.guard = Guard::new(Token::default(), ControlConfig::default());
+        assert_eq!(rig.call(0, "PUT", "/weights", &[], br#"{"a":1}"#).status, open);
+        assert_eq!(rig.call(0, "POST", "/backends/a/drain", &bearer, b"").status, open);
+        assert_eq!(rig.call(0, "GET", "/health", &[], b"").status, 200, "reading is not changed by it");
+        rig.guard = Guard::new(Token::new(Some(b"t".to_vec())), ControlConfig::default());
+        assert_eq!(rig.call(0, "PUT", "/weights", &bearer, br#"{"a":1}"#).status, closed);
+        assert_eq!(rig.call(0, "PUT", "/weights", &[], br#"{"a":1}"#).status, 401);
+    }
+}
+
+#[test]
 fn a_draining_backend_gets_nothing_new_and_finishes_what_it_has() {
     let mut rig = Rig::new(&json!({ "strategy": "round_robin", "panic_threshold": 1.0, "backend_instances": {
         "a": { "priority": 0 }, "b": {} } }));

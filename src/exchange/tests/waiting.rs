@@ -338,7 +338,8 @@ fn a_backend_that_is_registered_serves_those_who_wait() {
     let (_, third) = rig.comes(&mut room, GOOD);
     for (id, body) in [("poor", r#"{"quality_score":0.2}"#), ("relief", r#"{"max_concurrent_requests":1}"#)] {
         let backend = config::commands::backend(id, body.as_bytes()).expect("a backend");
-        let changed = rig.router.steering().change(&rig.world, Change::Set { backend: &backend, body });
+        let changed =
+            rig.router.steering().change(&rig.world, Change::Set { backend: &backend, body, any_cluster: true });
         assert!(changed.expect("stored").is_ok());
         rig.router = rig.router.follow(&mut rig.view, &rig.world).expect("another router");
         rig.renew(&mut room);

@@ -23,7 +23,7 @@ pub struct Builder {
     pub(super) route_timeout: String,
     pub(super) module: Option<PathBuf>,
     pub(super) router: Option<Value>,
-    pub(super) control: bool,
+    pub(super) control: Option<Value>,
     pub(super) attempts: Vec<String>,
     pub(super) form: Form,
     pub(super) loading: Loading,
@@ -45,7 +45,7 @@ impl Builder {
             route_timeout: "30s".to_owned(),
             module: None,
             router: None,
-            control: false,
+            control: None,
             attempts: Vec::new(),
             form: Form::Struct,
             loading: Loading::Inline,
@@ -177,8 +177,15 @@ impl Builder {
     /// A second listener, with the control API of the router; see [`Envoy::control_url`]. Its token, if there is to be
     /// one, is [`env`](Self::env)'s `LLM_ROUTER_CONTROL_TOKEN`.
     #[must_use]
-    pub fn control(mut self) -> Self {
-        self.control = true;
+    pub fn control(self) -> Self {
+        self.control_with(json!({}))
+    }
+
+    /// The same with more keys in its configuration.
+    #[must_use]
+    pub fn control_with(mut self, mut configuration: Value) -> Self {
+        configuration["role"] = json!("control");
+        self.control = Some(configuration);
         self
     }
 
@@ -247,7 +254,7 @@ impl Builder {
             Some(binary) => binary,
             None => envoy_binary(self.version.as_deref())?,
         };
-        if (self.router.is_some() || self.control || !self.attempts.is_empty()) && self.module.is_none() {
+        if (self.router.is_some() || self.control.is_some() || !self.attempts.is_empty()) && self.module.is_none() {
             self.module = Some(module()?);
         }
         assert!(!self.clusters.is_empty(), "an Envoy needs a cluster");

@@ -78,8 +78,8 @@ pub(super) fn bootstrap(builder: &Builder, admin_port: u16, dir: &Path) -> Value
         clusters.push(cluster("envoy_admin", &[admin_port]));
     }
     let mut listeners = vec![listener(builder, dir)];
-    if builder.control {
-        listeners.push(control_listener(builder));
+    if let Some(control) = &builder.control {
+        listeners.push(control_listener(builder, control));
     }
     json!({
         "node": {"id": "llm-router", "cluster": "llm-router"},
@@ -133,8 +133,8 @@ fn listener(builder: &Builder, dir: &Path) -> Value {
 }
 
 /// The control API. What its filter does not answer is not found.
-fn control_listener(builder: &Builder) -> Value {
-    let filter = wasm_filter(builder, "control", &json!({"role": "control"}));
+fn control_listener(builder: &Builder, control: &Value) -> Value {
+    let filter = wasm_filter(builder, "control", control);
     let host = json!({"name": "control", "domains": ["*"],
         "routes": [{"match": {"prefix": "/"}, "direct_response": {"status": 404}}]});
     listener_of("control", vec![json!({"name": "llm_control", "typed_config": filter})], &host)

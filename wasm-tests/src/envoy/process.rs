@@ -65,7 +65,7 @@ impl Running {
         let mut running = Self { process, dir, admin_port, port: 0, control_port: 0 };
         running.wait_until_ready().await?;
         running.port = running.listener_port("llm").await?;
-        if builder.control {
+        if builder.control.is_some() {
             running.control_port = running.listener_port("control").await?;
         }
         Ok(running)
