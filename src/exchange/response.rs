@@ -239,6 +239,10 @@ impl Answer {
         let ending = self.ending(cx.host, &facts);
         let (status, sent, passed, complete) = (self.status, self.attempts.is_some(), self.passed, self.complete);
         let due = Due { ending, status, facts: &facts, sent, passed, complete };
+        if !self.route.whole {
+            // It was decided by a guess; now it is known how much there was.
+            self.route.text = tokens::by_size(self.route.sent);
+        }
         // Before anything is learned from it: what is told is what was known.
         let bill = cx.bill(&self.route, self.backend, &due, now);
         self.report(cx, ending, &facts, now.since(self.route.departed));
