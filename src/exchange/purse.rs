@@ -217,7 +217,8 @@ impl<H: Host> Context<'_, H> {
         let bill = due.bill(backend, route, || self.router.estimate(self.view, route, index).input);
         if bill.cost > PicoUsd(0) {
             let well = if due.ending == Ending::Success { bill.cost } else { PicoUsd(0) };
-            self.view.auditor().pay(Purchase { spent: bill.cost, well }, now);
+            let date = self.view.calendar().date(now);
+            self.view.auditor().pay(Purchase { spent: bill.cost, well }, date);
             match self.view.bill(place, bill.cost) {
                 0 => {}
                 whole => self.host.record(Metric::Cost(index), whole),

@@ -142,7 +142,8 @@ impl Answer {
             answer.charge(cx, slot(n), now);
             if slot(n + 1) != slot(n) {
                 cx.host.record(Metric::Failovers(slot(n)), 1);
-                cx.host.record(Metric::LastFailover(slot(n)), now.as_micros() / 1_000_000);
+                let date = cx.view.calendar().date(now);
+                cx.host.record(Metric::LastFailover(slot(n)), date.as_micros() / 1_000_000);
                 answer.left = Some((slot(n), now.since(answer.route.departed)));
             }
         }
