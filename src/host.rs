@@ -13,8 +13,11 @@ pub(crate) mod fake;
 /// What carries the exchange: Envoy in production, a fake in the tests. Names of headers are lower-case ASCII, values
 /// may be any bytes. None of these calls fails loudly: what the host refuses is counted by the host itself.
 pub trait Host: Store {
-    /// What time it is.
+    /// What time it is. It goes on evenly, whatever becomes of the wall clock, and is the same for all workers.
     fn now(&self) -> Timestamp;
+
+    /// What date it is, by the wall clock, which may be set. Only for what goes by the calendar.
+    fn date(&self) -> Timestamp;
 
     /// The request's headers, pseudo-headers included. Only until they have been continued.
     fn request_headers(&self) -> Vec<(String, Vec<u8>)>;

@@ -11,31 +11,32 @@ use crate::state::{AccountKey, Ledger, Store, View, purchases};
 /// backend has an account.
 pub(super) fn budget(router: &Router, view: &View, store: &impl Store, now: Timestamp) -> String {
     let (config, ledger) = (router.config(), view.ledger());
+    let date = view.calendar().date(now);
     object(|o| {
         o.set("on_exhausted", config.cost.on_exhausted.name());
-        o.object("overall", |o| account(o, ledger, AccountKey::ALL, &config.cost.limits, now));
+        o.object("overall", |o| account(o, ledger, AccountKey::ALL, &config.cost.limits, (now, date)));
         o.set("alert_thresholds", &*config.cost.alert_thresholds);
-        o.object("efficiency", |o| efficiency(o, config, &purchases(store), now));
+        o.object("efficiency", |o| efficiency(o, config, &purchases(store), date));
         let is_counted = |backend: &&Backend| {
             backend.limits.is_any() || ledger.account(AccountKey::of_backend(&backend.id)).is_some()
         };
         let backends = router.places().map(|(_, backend, _)| backend).filter(is_counted);
         o.list("backends", backends, |o, backend| {
             o.set("id", &*backend.id);
-            account(o, ledger, AccountKey::of_backend(&backend.id), &backend.limits, now);
+            account(o, ledger, AccountKey::of_backend(&backend.id), &backend.limits, (now, date));
         });
         o.list("tenants", &config.cost.tenants, |o, tenant| {
             o.set("name", &*tenant.name);
-            account(o, ledger, AccountKey::of_tenant(&tenant.name), &tenant.limits, now);
+            account(o, ledger, AccountKey::of_tenant(&tenant.name), &tenant.limits, (now, date));
         });
     })
 }
 
 /// How much of the money bought answers that ended well.
 #[inline(never)]
-fn efficiency(o: &mut Object<'_>, config: &Config, purchases: &Purchases, now: Timestamp) {
+fn efficiency(o: &mut Object<'_>, config: &Config, purchases: &Purchases, date: Timestamp) {
     let hours = config.cost.tracking_window_hours;
-    let bought = purchases.of(hours, now);
+    let bought = purchases.of(hours, date);
     o.set("tracking_window_hours", hours);
     for (name, amount) in [("spent_usd", bought.spent), ("spent_well_usd", bought.well)] {
         o.set(name, Millionths(amount.micro_usd()));
@@ -43,13 +44,13 @@ fn efficiency(o: &mut Object<'_>, config: &Config, purchases: &Purchases, now: T
     o.set("efficiency", bought.efficiency()).set("target_efficiency", config.cost.target_efficiency);
 }
 
-fn account(o: &mut Object<'_>, ledger: &Ledger, key: AccountKey, limits: &Limits, now: Timestamp) {
+fn account(o: &mut Object<'_>, ledger: &Ledger, key: AccountKey, limits: &Limits, (now, date): (Timestamp, Timestamp)) {
     let empty = Account::default();
     let account = ledger.account(key).unwrap_or(&empty);
     let reserved = ledger.reserved(key);
     o.set("reserved_usd", Millionths(reserved.micro_usd()));
     for span in Span::ALL {
-        o.object(span.name(), |o| window(o, account, span, limits.budget(span), reserved, now));
+        o.object(span.name(), |o| window(o, account, span, limits.budget(span), reserved, date));
     }
     let (requests, tokens) = account.minute(now);
     o.object("minute", |o| {
@@ -71,15 +72,15 @@ fn window(
     span: Span,
     limit: Option<PicoUsd>,
     reserved: PicoUsd,
-    now: Timestamp,
+    date: Timestamp,
 ) {
-    let spending = account.spending(span, now);
+    let spending = account.spending(span, date);
     let spent = spending.spent();
     let usd = |amount: PicoUsd| Millionths(amount.micro_usd());
     o.set("limit_usd", limit.map(usd)).set("spent_usd", usd(spent));
     o.set("remaining_usd", limit.map(|limit| usd(limit.minus(spent).minus(reserved))));
     o.set("used", limit.map(|limit| PerMille::from_ratio(spent.0 as f64 / limit.0.max(1) as f64)));
-    let passed = now.since(spending.starts_at(span)).as_secs().max(1);
+    let passed = date.since(spending.starts_at(span)).as_secs().max(1);
     let an_hour = u128::from(spent.micro_usd()) * u128::from(Span::Hour.length().as_secs()) / u128::from(passed);
     o.set("burn_usd_per_hour", Millionths(u64::try_from(an_hour).unwrap_or(u64::MAX)));
     o.set("resets_at", spending.resets_at(span));

@@ -2,7 +2,7 @@
 
 use super::minute::Minute;
 use super::spending::Spending;
-use crate::domain::{Decoder, Encoder, Limits, PicoUsd, Span, Timestamp, Tokens};
+use crate::domain::{Calendar, Decoder, Encoder, Limits, PicoUsd, Span, Timestamp, Tokens};
 
 /// A budget that is only spoken for, by requests under way, may be free again after this long.
 const SOON: std::time::Duration = std::time::Duration::from_secs(1);
@@ -50,13 +50,13 @@ impl Shortage {
 }
 
 impl Account {
-    /// What was spent in the span of a moment.
-    pub const fn spending(&self, span: Span, now: Timestamp) -> Spending {
+    /// What was spent in the span of a date.
+    pub const fn spending(&self, span: Span, date: Timestamp) -> Spending {
         match span {
             Span::Hour => self.hour,
             Span::Day => self.day,
         }
-        .at(span, now)
+        .at(span, date)
     }
 
     /// Requests of the last minute, and their tokens.
@@ -66,40 +66,61 @@ impl Account {
 
     /// The limit that a request would go beyond while so much is reserved for others: of several the one that it would
     /// for the longest time. One that costs nothing is within any budget.
-    pub fn shortage(&self, limits: &Limits, reserved: PicoUsd, claim: Claim, now: Timestamp) -> Option<Shortage> {
+    pub fn shortage(
+        &self,
+        limits: &Limits,
+        reserved: PicoUsd,
+        claim: Claim,
+        now: Timestamp,
+        calendar: Calendar,
+    ) -> Option<Shortage> {
         let rates =
             [(&self.requests, 1, limits.requests_per_minute), (&self.tokens, claim.tokens.0, limits.tokens_per_minute)];
         let late = rates.into_iter().filter_map(|(minute, next, limit)| minute.room(next, limit?, now).err()).max();
         let late = late.map(|retry_at| Shortage::Rate { retry_at });
-        late.into_iter().chain(self.overdraft(limits, reserved, claim.cost, now)).max_by_key(Shortage::retry_at)
+        let broke = self.overdraft(limits, reserved, claim.cost, now, calendar);
+        late.into_iter().chain(broke).max_by_key(Shortage::retry_at)
     }
 
     #[inline(never)]
-    fn overdraft(&self, limits: &Limits, reserved: PicoUsd, cost: PicoUsd, now: Timestamp) -> Option<Shortage> {
+    fn overdraft(
+        &self,
+        limits: &Limits,
+        reserved: PicoUsd,
+        cost: PicoUsd,
+        now: Timestamp,
+        calendar: Calendar,
+    ) -> Option<Shortage> {
         if cost == PicoUsd(0) {
             return None;
         }
         let wait = |span| {
-            let (limit, spending) = (limits.budget(span)?, self.spending(span, now));
+            let (limit, spending) = (limits.budget(span)?, self.spending(span, calendar.date(now)));
             let sure = spending.spent().plus(cost);
-            let retry_at = if sure > limit { spending.resets_at(span) } else { now.after(SOON) };
+            let retry_at = if sure > limit { calendar.moment(spending.resets_at(span)) } else { now.after(SOON) };
             (sure.plus(reserved) > limit).then_some(retry_at)
         };
         Span::ALL.into_iter().filter_map(wait).max().map(|retry_at| Shortage::Budget { retry_at })
     }
 
-    /// Takes note of money spent.
+    /// Takes note of money spent at a date.
     #[inline(never)]
-    pub fn spend(&mut self, amount: PicoUsd, now: Timestamp) {
-        self.hour = self.hour.with(amount, Span::Hour, now);
-        self.day = self.day.with(amount, Span::Day, now);
+    pub fn spend(&mut self, amount: PicoUsd, date: Timestamp) {
+        self.hour = self.hour.with(amount, Span::Hour, date);
+        self.day = self.day.with(amount, Span::Day, date);
+    }
+
+    /// Takes back what was noted as spent at a date: it was not.
+    pub fn unspend(&mut self, amount: PicoUsd, date: Timestamp) {
+        self.hour = self.hour.without(amount, Span::Hour, date);
+        self.day = self.day.without(amount, Span::Day, date);
     }
 
     /// Takes note of a request, as far as the limits need it. The window that it was let into is the present one, even
     /// if another worker's clock is still in the one before.
-    pub fn admit(&mut self, limits: &Limits, claim: Claim, now: Timestamp) {
-        self.hour = self.hour.at(Span::Hour, now);
-        self.day = self.day.at(Span::Day, now);
+    pub fn admit(&mut self, limits: &Limits, claim: Claim, now: Timestamp, calendar: Calendar) {
+        self.hour = self.hour.at(Span::Hour, calendar.date(now));
+        self.day = self.day.at(Span::Day, calendar.date(now));
         if limits.requests_per_minute.is_some() {
             self.requests.add(1, now);
         }
@@ -120,8 +141,9 @@ impl Account {
     }
 
     /// Whether there is nothing in it that still counts.
-    pub fn is_idle(&self, now: Timestamp) -> bool {
-        let is_spent = Span::ALL.into_iter().any(|span| self.spending(span, now).spent() > PicoUsd(0));
+    pub fn is_idle(&self, now: Timestamp, calendar: Calendar) -> bool {
+        let date = calendar.date(now);
+        let is_spent = Span::ALL.into_iter().any(|span| self.spending(span, date).spent() > PicoUsd(0));
         !is_spent && self.requests.is_idle(now) && self.tokens.is_idle(now)
     }
 

@@ -45,6 +45,19 @@ impl Spending {
         Self { spent: at.spent.plus(amount), ..at }
     }
 
+    /// Without what counted as spent at a moment, and was not. Of a window that is over nothing can be taken back.
+    #[must_use]
+    pub fn without(self, amount: PicoUsd, span: Span, at: Timestamp) -> Self {
+        let (window, (earlier, before)) = (span.index(at), self.earlier);
+        if window == self.window {
+            Self { spent: self.spent.minus(amount), ..self }
+        } else if window == earlier {
+            Self { earlier: (earlier, before.minus(amount)), ..self }
+        } else {
+            self
+        }
+    }
+
     /// What was spent.
     pub const fn spent(self) -> PicoUsd {
         self.spent
@@ -110,6 +123,18 @@ mod tests {
         assert_eq!(spend(&mut spending, 1, 0), 8);
         assert_eq!(spending.resets_at(Span::Hour), at(HOUR));
         assert_eq!(spend(&mut spending, 1, HOUR), 1);
+    }
+
+    #[test]
+    fn what_was_not_spent_after_all_is_taken_back_where_it_counted() {
+        let mut spending = Spending::default();
+        spend(&mut spending, 5, 10);
+        spend(&mut spending, 7, HOUR);
+        let back =
+            |seconds, now| spending.without(PicoUsd(3), Span::Hour, at(seconds)).at(Span::Hour, at(now)).spent().0;
+        assert_eq!([back(HOUR + 9, HOUR + 10), back(10, HOUR + 10), back(9 * HOUR, HOUR + 10)], [4, 7, 7]);
+        // In the window before, should the clock come back to that.
+        assert_eq!([back(10, 30), back(HOUR, 30)], [7 + 2, 4 + 5]);
     }
 
     #[test]

@@ -22,4 +22,4 @@ pub use outcome::{Ending, Failure, Usage};
 pub use quota::{Allowance, QuotaReport};
 pub use rng::{Rng, SplitMix64};
 pub use thresholds::Thresholds;
-pub use units::{PerMille, PicoUsd, Price, Timestamp, Tokens};
+pub use units::{Calendar, PerMille, PicoUsd, Price, Timestamp, Tokens};

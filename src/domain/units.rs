@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-/// A moment, in microseconds since the Unix epoch. The core has no clock: whoever calls it says what time it is.
+/// A moment, in microseconds since the Unix epoch as it was when Envoy started. The core has no clock: whoever calls it
+/// says what time it is. It goes as the monotonic clock does, so that no step of the wall clock is taken for time that
+/// passed; what goes by the calendar asks [`Calendar`] for the date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(u64);
 
@@ -26,6 +28,33 @@ impl Timestamp {
     #[must_use]
     pub fn after(self, by: Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(by.as_micros()).unwrap_or(u64::MAX)))
+    }
+}
+
+/// How far the wall clock is from the moments of this process: zero until somebody sets the clock. A date is a
+/// [`Timestamp`], too, but by the wall clock; hours and days of budgets are counted in dates, everything else in moments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Calendar(i64);
+
+impl Calendar {
+    /// That of a clock that nobody has set.
+    pub const UNSET: Self = Self(0);
+
+    /// That of a moment at which the wall clock shows this date.
+    pub const fn at(moment: Timestamp, date: Timestamp) -> Self {
+        Self(date.0.wrapping_sub(moment.0).cast_signed())
+    }
+
+    /// The date of a moment.
+    #[must_use]
+    pub const fn date(self, moment: Timestamp) -> Timestamp {
+        Timestamp(moment.0.saturating_add_signed(self.0))
+    }
+
+    /// The moment of a date.
+    #[must_use]
+    pub const fn moment(self, date: Timestamp) -> Timestamp {
+        Timestamp(date.0.saturating_add_signed(self.0.saturating_neg()))
     }
 }
 
@@ -117,6 +146,21 @@ mod tests {
         assert_eq!(late.since(early), Duration::from_micros(4));
         assert_eq!(early.since(late), Duration::ZERO);
         assert_eq!(Timestamp::from_micros(u64::MAX).after(Duration::from_secs(1)).as_micros(), u64::MAX);
+    }
+
+    #[test]
+    fn a_calendar_finds_dates_and_back() {
+        let at = Timestamp::from_micros;
+        for (moment, date) in [(9, 9), (5, 3_600), (3_600, 5), (1 << 62, 1), (1, 1 << 62)] {
+            let calendar = Calendar::at(at(moment), at(date));
+            assert_eq!(
+                (calendar.date(at(moment)), calendar.moment(at(date))),
+                (at(date), at(moment)),
+                "{moment} {date}"
+            );
+        }
+        assert_eq!(Calendar::default().date(at(7)), at(7));
+        assert_eq!(Calendar::at(at(100), at(40)).date(at(160)), at(100));
     }
 
     #[test]

@@ -6,12 +6,12 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::Hasher;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, MapType, MetricType, Status};
 
-use super::root;
+use super::{clock, root};
 use crate::config::{Config, LogLevel};
 use crate::domain::{Fnv, Timestamp};
 use crate::host::{CallId, Host, Property};
@@ -109,8 +109,11 @@ impl Store for EnvoyHost {
 
 impl Host for EnvoyHost {
     fn now(&self) -> Timestamp {
-        let now = hostcalls::get_current_time().ok().and_then(|now| now.duration_since(UNIX_EPOCH).ok());
-        Timestamp::from_micros(now.map_or(0, |now| now.as_micros() as u64))
+        clock::now()
+    }
+
+    fn date(&self) -> Timestamp {
+        clock::date()
     }
 
     fn request_headers(&self) -> Vec<(String, Vec<u8>)> {

@@ -2,6 +2,7 @@
 //! [`exchange`](crate::exchange) or the [`control`](crate::control) room, and the house's wishes into host calls.
 
 mod attempt;
+mod clock;
 mod control;
 mod host;
 mod http;

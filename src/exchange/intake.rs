@@ -47,13 +47,18 @@ pub(super) struct Intake {
     pub(super) tenant: Option<Vec<u8>>,
     /// Bytes of the body that Envoy holds so far.
     pub(super) held: usize,
+    /// Whether the body is read once it is there; otherwise only its size counts.
+    pub(super) reads: bool,
     content_length: Option<u64>,
     /// Whether the body may be JSON, as far as the headers tell.
     json: bool,
-    /// Whether the request ended with its headers.
+    /// Whether all of the request is there.
     pub(super) ended: bool,
     /// Whether what follows the headers is no request body: an upgrade or a tunnel.
-    tunnel: bool,
+    pub(super) tunnel: bool,
+    /// Whether the client may wait for the backend before it sends the rest of its body: a gRPC stream, or
+    /// `expect: 100-continue` where Envoy leaves the answer to the backend (otherwise the header is gone by now).
+    interactive: bool,
 }
 
 /// What the client asks for by hints that it may give.
@@ -80,9 +85,14 @@ pub(super) enum Encoding {
 /// What to do with the body.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
+    /// Nobody may send so much.
     TooLarge,
+    /// Hold it until it is there, and read it.
     ReadBody,
-    NothingToRead,
+    /// Hold it until it is there, or until as much of it is as may be held. Only its size counts.
+    HoldBody,
+    /// Let it pass as it comes.
+    PassBody,
 }
 
 impl Intake {
@@ -106,7 +116,11 @@ impl Intake {
                     method = value;
                 }
                 "upgrade" => intake.tunnel = true,
-                "content-type" => intake.json = is_json(&value),
+                "content-type" => {
+                    intake.json = is_json(&value);
+                    intake.interactive |= is_interactive(&value);
+                }
+                "expect" => intake.interactive = true,
                 "content-length" => intake.content_length = number(&value),
                 "content-encoding" => intake.encoding = Encoding::from_bytes(&value),
                 "x-request-id" => intake.request_id = value,
@@ -158,20 +172,22 @@ impl Intake {
         }
     }
 
-    /// Bytes of the body, as far as the headers tell.
-    pub(super) fn announced_bytes(&self) -> u64 {
-        self.content_length.unwrap_or(0)
+    /// Bytes of the body: those that are there, or, where more are to come, at least as many as are announced.
+    pub(super) fn bytes(&self) -> u64 {
+        let announced = if self.ended { 0 } else { self.content_length.unwrap_or(0) };
+        announced.max(self.held as u64)
     }
 
+    /// A body that is not read is held nevertheless: what is sent to a backend takes a place there, and a client that
+    /// does not send its body would keep that place from everybody else.
     pub(super) fn verdict(&self, limit: usize) -> Verdict {
-        if self.ended || self.tunnel || !self.json {
-            return Verdict::NothingToRead;
-        }
-        match (self.api, self.content_length) {
-            // Its size is all that would be read, and to wait for that may take for ever.
-            (api, _) if !protocol::is_read(api) => Verdict::NothingToRead,
-            (_, Some(length)) if length > limit as u64 => Verdict::TooLarge,
-            _ => Verdict::ReadBody,
+        let reads = self.json && protocol::is_read(self.api);
+        match self.content_length {
+            _ if self.ended || self.tunnel => Verdict::PassBody,
+            Some(length) if reads && length > limit as u64 => Verdict::TooLarge,
+            _ if reads => Verdict::ReadBody,
+            _ if self.interactive => Verdict::PassBody,
+            _ => Verdict::HoldBody,
         }
     }
 }
@@ -193,6 +209,15 @@ impl Encoding {
 pub(super) fn is_json(content_type: &[u8]) -> bool {
     let kind = content_type.split(|&b| b == b';').next().unwrap_or_default().trim_ascii_end();
     kind.len().checked_sub(4).and_then(|n| kind.get(n..)).is_some_and(|end| end.eq_ignore_ascii_case(b"json"))
+}
+
+/// `application/grpc`, `application/grpc+proto`, `application/connect+json` …: requests and answers that are streams, in
+/// which a client may wait for an answer before it goes on. (The unary ones among them are held up by nobody but those
+/// who send them slowly.)
+fn is_interactive(content_type: &[u8]) -> bool {
+    ["application/grpc", "application/connect+"]
+        .iter()
+        .any(|kind| content_type.get(..kind.len()).is_some_and(|start| start.eq_ignore_ascii_case(kind.as_bytes())))
 }
 
 pub(super) fn number(value: &[u8]) -> Option<u64> {
@@ -231,11 +256,23 @@ mod tests {
         assert_eq!(verdict(chat()), Verdict::ReadBody);
         assert_eq!(verdict(Intake { content_length: Some(1_000), ..chat() }), Verdict::ReadBody);
         assert_eq!(verdict(Intake { content_length: Some(1_001), ..chat() }), Verdict::TooLarge);
-        assert_eq!(verdict(Intake { ended: true, ..chat() }), Verdict::NothingToRead);
-        assert_eq!(verdict(Intake { tunnel: true, ..chat() }), Verdict::NothingToRead);
-        assert_eq!(verdict(Intake { json: false, content_length: Some(9_999), ..chat() }), Verdict::NothingToRead);
-        assert_eq!(verdict(Intake { api: Api::Other, content_length: Some(9_999), ..chat() }), Verdict::NothingToRead);
-        assert_eq!(verdict(Intake { api: Api::Other, ..chat() }), Verdict::NothingToRead);
+        assert_eq!(verdict(Intake { ended: true, ..chat() }), Verdict::PassBody);
+        assert_eq!(verdict(Intake { tunnel: true, ..chat() }), Verdict::PassBody);
+        assert_eq!(verdict(Intake { json: false, content_length: Some(9_999), ..chat() }), Verdict::HoldBody);
+        assert_eq!(verdict(Intake { api: Api::Other, content_length: Some(9_999), ..chat() }), Verdict::HoldBody);
+        assert_eq!(verdict(Intake { api: Api::Other, ..chat() }), Verdict::HoldBody);
+        assert_eq!(verdict(Intake { api: Api::Other, tunnel: true, ..chat() }), Verdict::PassBody);
+        assert_eq!(verdict(Intake { json: false, interactive: true, ..chat() }), Verdict::PassBody);
+    }
+
+    #[test]
+    fn a_stream_in_both_directions_is_told_by_its_content_type() {
+        for yes in ["application/grpc", "application/grpc+proto", "Application/gRPC-web", "application/connect+json"] {
+            assert!(is_interactive(yes.as_bytes()), "{yes}");
+        }
+        for no in ["", "application/json", "application/octet-stream", "text/application/grpc", "application/gr"] {
+            assert!(!is_interactive(no.as_bytes()), "{no}");
+        }
     }
 
     #[test]

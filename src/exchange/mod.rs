@@ -95,38 +95,36 @@ pub struct Context<'a, H> {
 impl Exchange {
     /// The request's headers are there, and with `end_of_stream` that is all of it.
     pub fn request_headers<H: Host>(&mut self, cx: &mut Context<'_, H>, end_of_stream: bool) -> Flow {
-        let intake = Intake::read(cx, end_of_stream);
+        let mut intake = Intake::read(cx, end_of_stream);
         match intake.verdict(cx.router.config().body_limit_bytes) {
             intake::Verdict::TooLarge => self.refuse(cx, Refusal::too_large(cx.router.config().body_limit_bytes)),
-            intake::Verdict::ReadBody => {
+            verdict @ (intake::Verdict::ReadBody | intake::Verdict::HoldBody) => {
+                intake.reads = verdict == intake::Verdict::ReadBody;
                 self.phase = Phase::Reading(intake);
                 Flow::Hold
             }
-            intake::Verdict::NothingToRead => self.route(cx, intake, None),
+            intake::Verdict::PassBody => self.route(cx, intake),
         }
     }
 
-    /// `held` bytes of the request's body are there, and with `end_of_stream` that is all of it.
+    /// `held` bytes of the request's body are there (once it is on its way: are passing by), and with `end_of_stream`
+    /// that is all of it.
     pub fn request_body<H: Host>(&mut self, cx: &mut Context<'_, H>, held: usize, end_of_stream: bool) -> Flow {
         let limit = cx.router.config().body_limit_bytes;
         match std::mem::take(&mut self.phase) {
-            Phase::Reading(_) if held > limit => self.refuse(cx, Refusal::too_large(limit)),
-            Phase::Reading(intake) if end_of_stream => {
-                let body = cx.host.request_body(held);
-                self.route(cx, intake, body)
-            }
+            Phase::Reading(intake) if intake.reads && held > limit => self.refuse(cx, Refusal::too_large(limit)),
             Phase::Reading(mut intake) => {
                 intake.held = held;
+                intake.ended = end_of_stream;
+                if end_of_stream || (!intake.reads && held >= limit) {
+                    return self.route(cx, intake);
+                }
                 self.phase = Phase::Reading(intake);
                 Flow::Hold
             }
-            Phase::Routed(mut route) => {
-                route.asked |= end_of_stream;
-                self.phase = Phase::Routed(route);
-                Flow::Continue
-            }
             other => {
                 self.phase = other;
+                self.request_passes(held, end_of_stream);
                 Flow::Continue
             }
         }
@@ -137,20 +135,27 @@ impl Exchange {
     pub fn request_trailers<H: Host>(&mut self, cx: &mut Context<'_, H>) -> Flow {
         intake::each_own(&cx.host.request_trailers(), |name| cx.host.remove_request_trailer(name));
         match std::mem::take(&mut self.phase) {
-            Phase::Reading(intake) => {
-                let body = cx.host.request_body(intake.held);
-                self.route(cx, intake, body)
-            }
-            Phase::Routed(mut route) => {
-                route.asked = true;
-                self.phase = Phase::Routed(route);
-                Flow::Continue
+            Phase::Reading(mut intake) => {
+                intake.ended = true;
+                self.route(cx, intake)
             }
             other => {
                 self.phase = other;
+                self.request_passes(0, true);
                 Flow::Continue
             }
         }
+    }
+
+    /// So many bytes more of a request that is on its way pass by, and with `end` the rest of it.
+    fn request_passes(&mut self, bytes: usize, end: bool) {
+        let route = match &mut self.phase {
+            Phase::Routed(route) => route,
+            Phase::Answering(answer) => &mut answer.route,
+            _ => return,
+        };
+        route.sent = route.sent.saturating_add(bytes as u64);
+        route.asked |= end;
     }
 
     /// The answer's headers are there, and with `end_of_stream` that is all of it.
@@ -210,7 +215,8 @@ impl Exchange {
         matches!(self.phase, Phase::Start | Phase::Reading(_))
     }
 
-    fn route<H: Host>(&mut self, cx: &mut Context<'_, H>, intake: Intake, body: Option<Vec<u8>>) -> Flow {
+    fn route<H: Host>(&mut self, cx: &mut Context<'_, H>, intake: Intake) -> Flow {
+        let body = if intake.reads { cx.host.request_body(intake.held) } else { None };
         let began = cx.router.times_this_one().then(|| cx.host.now());
         match request::decide(cx, intake, body) {
             Decided::Refused(refusal) => self.refuse(cx, refusal),

@@ -11,7 +11,7 @@ use super::router::{Route, Router};
 use super::{Refusal, RefusalCode};
 use crate::config::{Config, OnExhausted};
 use crate::cost::{Bill, Claim, Heard, Purchase, Shortage, pacing};
-use crate::domain::{Api, Backend, BackendIndex, Ending, Failure, Limits, PicoUsd, Timestamp, Tokens};
+use crate::domain::{Api, Backend, BackendIndex, Ending, Failure, Limits, PicoUsd, Purpose, Timestamp, Tokens};
 use crate::host::Host;
 use crate::metrics::Metric;
 use crate::protocol::{AnswerFacts, StreamEnd};
@@ -27,6 +27,8 @@ pub(super) struct Customer {
     pub(super) tenant: Option<usize>,
     /// Whether there is anything to pay: nobody charges for what is only looked up.
     pub(super) pays: bool,
+    /// Whether it touches no account at all: a list of models, a count of tokens, a preflight.
+    pub(super) free: bool,
 }
 
 /// Which budgets bind a request.
@@ -58,7 +60,8 @@ impl Router {
         binding: Binding,
     ) -> Vec<Line> {
         let most = if customer.pays { most(backend, record, ask.facts, ask.text) } else { PicoUsd(0) };
-        let claim = Claim { cost: most, tokens: estimate(backend, record, ask.facts, ask.text).tokens() };
+        let tokens = || estimate(backend, record, ask.facts, ask.text).tokens();
+        let claim = Claim { cost: most, tokens: if customer.pays { tokens() } else { Tokens(0) } };
         let bound = |limits: &Limits| match binding {
             Binding::All => *limits,
             Binding::Backend => Limits { hourly_budget: None, daily_budget: None, ..*limits },
@@ -88,7 +91,7 @@ impl<H: Host> Context<'_, H> {
         binding: Binding,
         now: Timestamp,
     ) -> Vec<Result<f64, Exclusion>> {
-        if !self.router.limited {
+        if !self.router.limited || customer.free {
             return Vec::new();
         }
         let ledger = self.view.ledger();
@@ -164,7 +167,7 @@ impl<H: Host> Context<'_, H> {
         binding: Binding,
         now: Timestamp,
     ) -> Result<Result<Option<Reservation>, Shortage>, Refusal> {
-        if !self.router.limited {
+        if !self.router.limited || customer.free {
             return Ok(Ok(None));
         }
         let lines = self.lines_at(index, ask, customer, binding);
@@ -187,7 +190,7 @@ impl<H: Host> Context<'_, H> {
     /// Notes what is reserved for a request where it is, after it left the backend that it was meant for.
     #[inline(never)]
     pub(super) fn transfer(&mut self, route: &mut Route, index: BackendIndex) {
-        if !self.router.limited {
+        if !self.router.limited || route.customer.free {
             return;
         }
         let now = self.host.now();
@@ -214,7 +217,8 @@ impl<H: Host> Context<'_, H> {
         let bill = due.bill(backend, route, || self.router.estimate(self.view, route, index).input);
         if bill.cost > PicoUsd(0) {
             let well = if due.ending == Ending::Success { bill.cost } else { PicoUsd(0) };
-            self.view.auditor().pay(Purchase { spent: bill.cost, well }, now);
+            let date = self.view.calendar().date(now);
+            self.view.auditor().pay(Purchase { spent: bill.cost, well }, date);
             match self.view.bill(place, bill.cost) {
                 0 => {}
                 whole => self.host.record(Metric::Cost(index), whole),
@@ -265,7 +269,8 @@ pub(super) struct Due<'a> {
 
 impl Due<'_> {
     /// What it costs. An answer of an error costs nothing; a question that was given up before the answer began costs
-    /// what was asked; an answer that broke off costs what there was of it.
+    /// what was asked, once all of it was (nobody works on half a question); an answer that broke off costs what there
+    /// was of it. What is no prompt, such as a file, costs what is reported; what is free, nothing at all.
     fn bill(&self, backend: &Backend, route: &Route, prompt: impl FnOnce() -> Tokens) -> Bill {
         let is_answer = matches!(self.status, Some(200..=299));
         let given_up = match self.ending {
@@ -275,8 +280,10 @@ impl Due<'_> {
             Ending::Failed(Failure::Timeout | Failure::Stalled) => matches!(self.status, None | Some(504)),
             _ => false,
         };
-        let is_due = route.customer.pays && self.ending != Ending::NotSent && (is_answer || given_up);
-        if !self.sent || (!is_due && self.facts.usage.is_none()) {
+        let may_be_due =
+            route.customer.pays && self.ending != Ending::NotSent && (is_answer || (given_up && route.asked));
+        let is_due = may_be_due && route.facts.purpose == Purpose::Inference;
+        if !self.sent || route.customer.free || (!is_due && self.facts.usage.is_none()) {
             return Bill::default();
         }
         let passed = match self.facts.content_bytes {

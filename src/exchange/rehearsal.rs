@@ -76,6 +76,7 @@ impl<H: Host> Context<'_, H> {
             text,
             understood,
             whole: true,
+            sent: 0,
             wishes: intake.wishes,
             method: Method::Post,
             tenant: trusted.map(<[u8]>::to_vec).or(intake.tenant),
@@ -116,7 +117,7 @@ impl<H: Host> Context<'_, H> {
             means: &[],
             reserved: Backends::NONE,
         };
-        let customer = Customer { tenant: config.cost.tenant(None), pays: true };
+        let customer = Customer { tenant: config.cost.tenant(None), pays: true, free: false };
         self.imagined(&ask, customer, now).ok()
     }
 

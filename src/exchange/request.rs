@@ -5,7 +5,7 @@ use super::intake::{ATTEMPT_COUNT, ESTIMATED_TOKENS, Encoding, Intake, Wishes};
 use super::purse::Customer;
 use super::router::Route;
 use super::{Context, Refusal, Router};
-use crate::domain::{RequestFacts, Timestamp, Tokens};
+use crate::domain::{Purpose, RequestFacts, Timestamp, Tokens};
 use crate::host::Host;
 use crate::metrics::Method;
 use crate::protocol::{self, InflateError, Unreadable};
@@ -18,14 +18,14 @@ const SLOTS: [&str; 4] = ["x-llm-try-0", "x-llm-try-1", "x-llm-try-2", "x-llm-tr
 
 /// Reads the body, decides, and writes the headers by which Envoy routes.
 pub(super) fn decide<H: Host>(cx: &mut Context<'_, H>, intake: Intake, body: Option<Vec<u8>>) -> Decided {
-    let whole = body.is_some() || intake.ended;
+    let (whole, sent) = (intake.ended, intake.held as u64);
     let read = match read(&intake, body, cx.router.config().body_limit_bytes) {
         Ok(read) => read,
         Err(refusal) => return Decided::Refused(refusal),
     };
     let Read { facts, text, understood, .. } = read;
     let Intake { request_id, wishes, method, tenant, .. } = intake;
-    let petition = Petition { request_id, facts, text, understood, whole, wishes, method, tenant };
+    let petition = Petition { request_id, facts, text, understood, whole, sent, wishes, method, tenant };
     let now = cx.host.now();
     let reserved = cx.reserved(now);
     petition.decide(cx, reserved, false, now)
@@ -52,6 +52,8 @@ pub(super) struct Petition {
     pub(super) understood: bool,
     /// Whether the client has sent all of it.
     pub(super) whole: bool,
+    /// How much of its body that is, in bytes.
+    pub(super) sent: u64,
     pub(super) wishes: Wishes,
     pub(super) method: Method,
     /// Who pays for it, by name; none unless the operator lets that be said.
@@ -75,7 +77,8 @@ impl Petition {
     /// Who pays for it.
     pub(super) fn customer(&self, router: &Router) -> Customer {
         let tenant = router.config().cost.tenant(self.tenant.as_deref());
-        Customer { tenant, pays: self.method == Method::Post }
+        let free = self.facts.purpose == Purpose::Free;
+        Customer { tenant, free, pays: self.method == Method::Post && !free }
     }
 
     /// Whose turn it takes where it waits.
@@ -116,6 +119,7 @@ impl Petition {
             understood: self.understood,
             asked: self.whole,
             whole: self.whole,
+            sent: self.sent,
             departed: now,
             held,
             customer,
@@ -177,16 +181,24 @@ pub(super) struct Read {
     pub(super) fault: Option<Unreadable>,
 }
 
+/// The most tokens that a guess is worth: of a body that is not all there, since its client may announce what it never
+/// sends, and of one that is no prompt, such as a file. What such a request has taken is known at its end.
+pub(super) const GUESS: Tokens = Tokens(16_384);
+
 /// What the body says, and the estimate of its text. What cannot be understood counts by its size.
 pub(super) fn read(intake: &Intake, body: Option<Vec<u8>>, limit: usize) -> Result<Read, Refusal> {
-    let by_size = |bytes: u64| Read {
-        facts: RequestFacts { api: intake.api, purpose: intake.purpose, ..RequestFacts::default() },
-        text: tokens::by_size(bytes),
-        understood: false,
-        fault: None,
+    let is_guess = !intake.ended || intake.purpose != Purpose::Inference;
+    let by_size = |bytes: u64| {
+        let text = tokens::by_size(bytes);
+        Read {
+            facts: RequestFacts { api: intake.api, purpose: intake.purpose, ..RequestFacts::default() },
+            text: if is_guess { text.min(GUESS) } else { text },
+            understood: false,
+            fault: None,
+        }
     };
     let Some(mut body) = body else {
-        return Ok(by_size(intake.announced_bytes()));
+        return Ok(by_size(intake.bytes()));
     };
     match intake.encoding {
         Encoding::Identity => {}

@@ -142,7 +142,8 @@ impl Answer {
             answer.charge(cx, slot(n), now);
             if slot(n + 1) != slot(n) {
                 cx.host.record(Metric::Failovers(slot(n)), 1);
-                cx.host.record(Metric::LastFailover(slot(n)), now.as_micros() / 1_000_000);
+                let date = cx.view.calendar().date(now);
+                cx.host.record(Metric::LastFailover(slot(n)), date.as_micros() / 1_000_000);
                 answer.left = Some((slot(n), now.since(answer.route.departed)));
             }
         }
@@ -239,6 +240,10 @@ impl Answer {
         let ending = self.ending(cx.host, &facts);
         let (status, sent, passed, complete) = (self.status, self.attempts.is_some(), self.passed, self.complete);
         let due = Due { ending, status, facts: &facts, sent, passed, complete };
+        if !self.route.whole {
+            // It was decided by a guess; now it is known how much there was.
+            self.route.text = tokens::by_size(self.route.sent);
+        }
         // Before anything is learned from it: what is told is what was known.
         let bill = cx.bill(&self.route, self.backend, &due, now);
         self.report(cx, ending, &facts, now.since(self.route.departed));

@@ -57,6 +57,8 @@ pub(super) struct Route {
     pub(super) asked: bool,
     /// Whether the client had done so when it was decided: otherwise part of the wait is for the client.
     pub(super) whole: bool,
+    /// Bytes of its body that were let go so far.
+    pub(super) sent: u64,
     /// When it was decided.
     pub(super) departed: Timestamp,
     /// What the quota of each planned backend knew to have ended by then. Those that Envoy goes to later departed later,

@@ -12,6 +12,7 @@ use crate::host::fake::{self, World};
 use crate::host::{Host, Property};
 use crate::state::{Place, Record, View};
 
+mod announced;
 mod answers;
 mod audit;
 mod breakers;

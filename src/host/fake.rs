@@ -45,6 +45,8 @@ pub(crate) struct World {
     pub(crate) contended: Cell<Option<&'static str>>,
     /// Microseconds.
     pub(crate) now: Cell<u64>,
+    /// By how many microseconds the wall clock was set ahead.
+    pub(crate) ahead: Cell<i64>,
     pub(crate) request: RefCell<Headers>,
     pub(crate) request_body: RefCell<Vec<u8>>,
     pub(crate) response: RefCell<Headers>,
@@ -85,6 +87,7 @@ impl World {
             unwritable: Cell::default(),
             contended: Cell::default(),
             now: Cell::new(Self::START.as_micros()),
+            ahead: Cell::default(),
             request: RefCell::default(),
             request_body: RefCell::default(),
             response: RefCell::default(),
@@ -196,6 +199,10 @@ impl Store for World {
 impl Host for World {
     fn now(&self) -> Timestamp {
         Timestamp::from_micros(self.now.get())
+    }
+
+    fn date(&self) -> Timestamp {
+        Timestamp::from_micros(self.now.get().saturating_add_signed(self.ahead.get()))
     }
 
     fn request_headers(&self) -> Headers {

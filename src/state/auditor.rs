@@ -10,7 +10,7 @@ use super::outcome::Counted;
 use super::store::{Store, StoreError, update};
 use super::view::Place;
 use crate::cost::{Drift, Purchase, Purchases};
-use crate::domain::{Decoder, Encoder, Model, ModelTag, Timestamp};
+use crate::domain::{Calendar, Decoder, Encoder, Model, ModelTag, Timestamp};
 
 /// The layout's version.
 const VERSION: u8 = 1;
@@ -73,10 +73,10 @@ impl Auditor {
         }
     }
 
-    /// Takes note of what an answer cost.
-    pub fn pay(&mut self, purchase: Purchase, now: Timestamp) {
+    /// Takes note of what an answer cost at a date.
+    pub fn pay(&mut self, purchase: Purchase, date: Timestamp) {
         if purchase != Purchase::default() {
-            self.purchases.add(purchase, now);
+            self.purchases.add(purchase, date);
         }
     }
 
@@ -86,6 +86,7 @@ impl Auditor {
         store: &impl Store,
         id: impl Fn(Place) -> &'a str,
         now: Timestamp,
+        calendar: Calendar,
     ) -> Result<(), StoreError> {
         let waits = self.written <= now && now.since(self.written) < INTERVAL;
         if waits || (self.samples.is_empty() && self.purchases.is_empty()) {
@@ -95,7 +96,7 @@ impl Auditor {
         let mine = &self.purchases;
         let add = &mut |bytes: &[u8]| {
             let mut all = Purchases::decode(bytes);
-            all.merge(mine, now);
+            all.merge(mine, calendar.date(now));
             all.encode()
         };
         if !mine.is_empty() && change(store, PURCHASES, add)? {

@@ -2,13 +2,17 @@
 //!
 //! It is one value, so that one compare-and-swap takes a request into all of its accounts, or into none. What is
 //! reserved is noted by member (`Members`), and written by that member alone, as a whole: so a lost write is made good
-//! by the next one. A member that died is written off: what it had reserved was most likely spent, and counts so.
+//! by the next one. A member that died is written off: what it had reserved was most likely spent, and counts so. Should
+//! it come back, since it was only held up, that is undone, and it goes on where it was.
 
 use crate::cost::{Account, Claim, Demand, Shortage, pacing};
-use crate::domain::{Decoder, Encoder, Limits, PicoUsd, Timestamp, Tokens};
+use crate::domain::{Calendar, Decoder, Encoder, Limits, PicoUsd, Timestamp, Tokens};
 
 /// The layout's version: its first byte and part of its key.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+
+/// So much of what was written off can be undone: where VMs die again and again, the ledger must not grow.
+const MOST_WRITTEN_OFF: usize = 64;
 
 /// Whose account it is; the same in every configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,6 +63,14 @@ struct Reserved {
     amount: PicoUsd,
 }
 
+/// What counts as spent, since the member that had reserved it was taken for dead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct WrittenOff {
+    entry: Reserved,
+    /// The date at which it counts.
+    date: Timestamp,
+}
+
 /// All accounts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ledger {
@@ -66,17 +78,26 @@ pub struct Ledger {
     /// The names of those who may have something reserved.
     members: Vec<u64>,
     reserved: Vec<Reserved>,
+    written_off: Vec<WrittenOff>,
     /// What all requests ask for, by the hour of the day.
     demand: Demand,
+    /// What date it is, as this VM knows; it is not shared.
+    pub(super) calendar: Calendar,
 }
 
 impl Ledger {
     /// Without anything in it.
-    pub(super) const EMPTY: Self =
-        Self { accounts: Vec::new(), members: Vec::new(), reserved: Vec::new(), demand: Demand::NONE };
+    pub(super) const EMPTY: Self = Self {
+        accounts: Vec::new(),
+        members: Vec::new(),
+        reserved: Vec::new(),
+        written_off: Vec::new(),
+        demand: Demand::NONE,
+        calendar: Calendar::UNSET,
+    };
 
     /// The key that it lies at.
-    pub const KEY: &str = "llm-router/2/ledger";
+    pub const KEY: &str = "llm-router/3/ledger";
 
     /// An account, if anything was ever noted in it.
     pub fn account(&self, key: AccountKey) -> Option<&Account> {
@@ -94,22 +115,24 @@ impl Ledger {
     pub fn shortage(&self, line: &Line, now: Timestamp) -> Option<Shortage> {
         let empty = Account::default();
         let account = self.account(line.account).unwrap_or(&empty);
-        account.shortage(&line.limits, self.reserved(line.account), line.claim, now)
+        account.shortage(&line.limits, self.reserved(line.account), line.claim, now, self.calendar)
     }
 
     /// How much costs are to weigh, for the budget of this account to last as long as its window.
     pub fn thrift(&self, line: &Line, now: Timestamp) -> f64 {
         let reserved = self.reserved(line.account);
         let account = self.account(line.account);
-        account.map_or(0.0, |account| pacing::thrift(account, &line.limits, reserved, &self.demand, now))
+        let date = self.calendar.date(now);
+        account.map_or(0.0, |account| pacing::thrift(account, &line.limits, reserved, &self.demand, date))
     }
 
     /// Takes note of a request and of its tokens.
     #[inline(never)]
     pub(super) fn admit(&mut self, line: &Line, now: Timestamp) {
-        self.change(line.account, now, &|account| account.admit(&line.limits, line.claim, now));
+        let calendar = self.calendar;
+        self.change(line.account, now, &|account| account.admit(&line.limits, line.claim, now, calendar));
         if line.paces && line.account == AccountKey::ALL {
-            self.demand.add(line.claim.tokens, now);
+            self.demand.add(line.claim.tokens, calendar.date(now));
         }
     }
 
@@ -117,7 +140,8 @@ impl Ledger {
     #[inline(never)]
     pub(super) fn spend(&mut self, key: AccountKey, amount: PicoUsd, now: Timestamp) {
         if amount > PicoUsd(0) {
-            self.change(key, now, &|account| account.spend(amount, now));
+            let date = self.calendar.date(now);
+            self.change(key, now, &|account| account.spend(amount, date));
         }
     }
 
@@ -181,20 +205,44 @@ impl Ledger {
         }
     }
 
-    /// What those who are not among the living had reserved is spent. Says whether there was anybody.
+    /// What those who are not among the living had reserved counts as spent, until they come back. Says whether anything
+    /// changed.
     #[inline(never)]
     pub(super) fn write_off(&mut self, living: &[u64], now: Timestamp) -> bool {
         let known = self.members.len();
         self.members.retain(|member| living.contains(member));
-        let reserved = std::mem::take(&mut self.reserved);
-        for entry in reserved {
+        let date = self.calendar.date(now);
+        for entry in std::mem::take(&mut self.reserved) {
             if living.contains(&entry.member) {
                 self.reserved.push(entry);
             } else {
                 self.spend(entry.account, entry.amount, now);
+                self.written_off.push(WrittenOff { entry, date });
             }
         }
+        // Those who will hardly come back make room, each with all that it had.
+        while let Some(oldest) = self.written_off.first().filter(|_| self.written_off.len() > MOST_WRITTEN_OFF) {
+            let gone = oldest.entry.member;
+            self.written_off.retain(|it| it.entry.member != gone);
+        }
         self.members.len() < known
+    }
+
+    /// A member that was taken for dead is back: what was spent in its name is not spent, and it says itself what is
+    /// reserved. False where nothing is known of it any more.
+    #[inline(never)]
+    pub(super) fn restore(&mut self, member: u64) -> bool {
+        let Self { accounts, written_off, .. } = self;
+        let before = written_off.len();
+        written_off.retain(|WrittenOff { entry, date }| {
+            let is_its = entry.member == member;
+            let account = accounts.iter_mut().find(|(key, _)| is_its && *key == entry.account);
+            if let Some((_, account)) = account {
+                account.unspend(entry.amount, *date);
+            }
+            !is_its
+        });
+        written_off.len() < before
     }
 
     /// Changes an account. Where a new one is opened, those in which nothing counts any more are closed, so that there
@@ -205,9 +253,9 @@ impl Ledger {
             change(account);
             return;
         }
-        let Self { accounts, reserved, .. } = self;
+        let Self { accounts, reserved, calendar, .. } = self;
         let is_held = |key| reserved.iter().any(|reserved| reserved.account == key);
-        accounts.retain(|(key, account)| !account.is_idle(now) || is_held(*key));
+        accounts.retain(|(key, account)| !account.is_idle(now, *calendar) || is_held(*key));
         let mut account = Account::default();
         change(&mut account);
         accounts.push((key, account));
@@ -229,9 +277,12 @@ impl Ledger {
         for &member in &self.members {
             out.u64(member);
         }
-        for Reserved { member, account, amount } in &self.reserved {
-            out.u64(*member).u64(account.0).u64(amount.0);
+        out.u16(self.written_off.len() as u16);
+        for WrittenOff { entry, date } in &self.written_off {
+            entry.encode(&mut out);
+            out.time(*date);
         }
+        self.reserved.iter().for_each(|entry| entry.encode(&mut out));
         out.finish()
     }
 
@@ -243,20 +294,31 @@ impl Ledger {
             return None;
         }
         let demand = Demand::decode(&mut from)?;
-        let (mut accounts, mut members, mut reserved) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut accounts, mut members) = (Vec::new(), Vec::new());
+        let (mut written_off, mut reserved) = (Vec::new(), Vec::new());
         for _ in 0..from.u16()? {
             accounts.push((AccountKey(from.u64()?), Account::decode(&mut from)?));
         }
         for _ in 0..from.u16()? {
             members.push(from.u64()?);
         }
-        while !from.is_empty() {
-            reserved.push(Reserved {
-                member: from.u64()?,
-                account: AccountKey(from.u64()?),
-                amount: PicoUsd(from.u64()?),
-            });
+        for _ in 0..from.u16()? {
+            let entry = Reserved::decode(&mut from)?;
+            written_off.push(WrittenOff { entry, date: from.time()? });
         }
-        Some(Self { accounts, members, reserved, demand })
+        while !from.is_empty() {
+            reserved.push(Reserved::decode(&mut from)?);
+        }
+        Some(Self { accounts, members, reserved, written_off, demand, calendar: Calendar::UNSET })
+    }
+}
+
+impl Reserved {
+    fn encode(&self, out: &mut Encoder) {
+        out.u64(self.member).u64(self.account.0).u64(self.amount.0);
+    }
+
+    fn decode(from: &mut Decoder<'_>) -> Option<Self> {
+        Some(Self { member: from.u64()?, account: AccountKey(from.u64()?), amount: PicoUsd(from.u64()?) })
     }
 }

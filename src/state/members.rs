@@ -18,6 +18,10 @@ const EXPIRY: Duration = Duration::from_secs(15);
 /// knew (Envoy's picture holds for three looks) does not age out in between; two leaders for a moment do no harm.
 const LEASE: Duration = Duration::from_millis(1_200);
 
+/// A member that did not show for so long that it lives stood still, and perhaps all others did: it judges nobody until
+/// it has been there for [`EXPIRY`] again, in which time they have shown that they live if they do.
+pub(super) const STANDSTILL: Duration = Duration::from_secs(3);
+
 /// One place in the shared list; a free one has name 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Seat {
@@ -33,12 +37,17 @@ pub struct Members {
     seat: Option<usize>,
     leads: bool,
     alone: bool,
+    /// When it last showed that it lives, and since when it has done so without standing still.
+    shown: Timestamp,
+    awake: Timestamp,
 }
 
 impl Members {
     /// A VM that has not joined yet, by a name that no other has.
     pub const fn new(name: u64) -> Self {
-        Self { name: if name == 0 { 1 } else { name }, seat: None, leads: false, alone: true }
+        let never = Timestamp::from_micros(0);
+        let name = if name == 0 { 1 } else { name };
+        Self { name, seat: None, leads: false, alone: true, shown: never, awake: never }
     }
 
     /// Creates the shared list unless it exists.
@@ -67,8 +76,11 @@ impl Members {
     }
 
     /// Joins, or shows that it is still there. Returns the seats whose members died: their columns must be cleared,
-    /// and then their seats be [freed](Self::free).
+    /// and then their seats be [freed](Self::free). Whoever stood still itself finds nobody dead.
     pub fn heartbeat(&mut self, store: &impl Store, now: Timestamp) -> Result<Vec<usize>, StoreError> {
+        let stood_still = now < self.shown || now.since(self.shown) > STANDSTILL;
+        let awake = if stood_still { now } else { self.awake };
+        let judges = now.since(awake) >= EXPIRY;
         let name = self.name;
         let (seat, leads, alone, dead) = update(store, KEY, |bytes| {
             let mut seats = decode(bytes.unwrap_or_default());
@@ -86,12 +98,13 @@ impl Members {
                 None => seats.push(mine),
             }
             let expired = |seat: &Seat| seat.name != 0 && now.since(seat.heartbeat) > EXPIRY;
-            let dead = (0..seats.len()).filter(|&n| seats.get(n).is_some_and(expired)).collect();
+            let dead = (0..seats.len()).filter(|&n| judges && seats.get(n).is_some_and(expired)).collect();
             let lapsed = |seat: &Seat| now.since(seat.heartbeat) > LEASE;
             let leads = seats.iter().position(|seat| seat.name != 0 && !lapsed(seat)) == Some(place);
             let alone = seats.iter().filter(|seat| seat.name != 0 && !expired(seat)).count() < 2;
             (Some(encode(&seats)), (place, leads, alone, dead))
         })?;
+        (self.shown, self.awake) = (now, awake);
         self.seat = Some(seat);
         self.leads = leads;
         self.alone = alone;
@@ -156,6 +169,45 @@ mod tests {
         Timestamp::from_micros(1_000_000_000 + seconds * 1_000_000)
     }
 
+    /// A member shows that it lives at each of these seconds. Returns who it finds dead at the last of them.
+    fn watch(member: &mut Members, store: &MemoryStore, seconds: std::ops::Range<u64>) -> Vec<usize> {
+        seconds.map(|second| member.heartbeat(store, at(second)).expect("there")).last().expect("some")
+    }
+
+    #[test]
+    fn after_a_standstill_of_all_nobody_is_taken_for_dead_whoever_comes_first() {
+        for standstill in [16, 18, 60, 4_000] {
+            let store = MemoryStore::default();
+            let mut all: Vec<_> = [7, 8, 9, 10].map(Members::new).into();
+            for second in 0..20 {
+                for member in &mut all {
+                    assert_eq!(member.heartbeat(&store, at(second)), Ok(vec![]));
+                }
+            }
+            // They come back one after the other, some of them late; one that is new knows nobody.
+            let back = 20 + standstill;
+            let mut new = Members::new(11);
+            assert_eq!(new.heartbeat(&store, at(back)), Ok(vec![]));
+            for second in back..back + 60 {
+                for (n, member) in all.iter_mut().enumerate().filter(|&(n, _)| second >= back + 3 * n as u64) {
+                    assert_eq!(member.heartbeat(&store, at(second)), Ok(vec![]), "{n} after {standstill}");
+                }
+                assert_eq!(new.heartbeat(&store, at(second)), Ok(vec![]));
+            }
+            assert_eq!(all.iter().map(Members::seat).collect::<Vec<_>>(), [Some(0), Some(1), Some(2), Some(3)]);
+        }
+    }
+
+    #[test]
+    fn who_died_before_a_standstill_of_the_others_is_found_after_it() {
+        let store = MemoryStore::default();
+        let (mut gone, mut one) = (Members::new(1), Members::new(2));
+        gone.heartbeat(&store, at(0)).expect("joined");
+        assert!(watch(&mut one, &store, 0..5).is_empty());
+        assert!(watch(&mut one, &store, 30..45).is_empty());
+        assert_eq!(one.heartbeat(&store, at(45)), Ok(vec![0]));
+    }
+
     #[test]
     fn each_has_a_seat_of_its_own_and_the_first_leads() {
         let store = MemoryStore::default();
@@ -175,9 +227,9 @@ mod tests {
         let (mut first, mut second) = (Members::new(1), Members::new(2));
         first.heartbeat(&store, at(0)).expect("joined");
         second.heartbeat(&store, at(0)).expect("joined");
-        assert_eq!(second.heartbeat(&store, at(20)), Ok(vec![0]));
+        assert_eq!(watch(&mut second, &store, 1..20), vec![0]);
         assert!(second.leads());
-        assert_eq!(Members::present(&store, at(20)), Ok(vec![1]));
+        assert_eq!(Members::present(&store, at(19)), Ok(vec![1]));
         second.free(&store, &[0], at(20)).expect("freed");
         let mut third = Members::new(3);
         third.heartbeat(&store, at(21)).expect("joined");
@@ -191,7 +243,7 @@ mod tests {
         let store = MemoryStore::default();
         let (mut late, mut other) = (Members::new(1), Members::new(2));
         late.heartbeat(&store, at(0)).expect("joined");
-        assert_eq!(other.heartbeat(&store, at(20)), Ok(vec![0]));
+        assert_eq!(watch(&mut other, &store, 1..20), vec![0]);
         late.heartbeat(&store, at(20)).expect("still there");
         other.free(&store, &[0], at(20)).expect("nothing to free");
         late.heartbeat(&store, at(21)).expect("still there");

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::auditor::Auditor;
 use super::books::Books;
 use super::journal::{self, Journal, Page};
-use super::members::Members;
+use super::members::{Members, STANDSTILL};
 use super::notice::{Notice, Signal};
 use super::outcome::Outcome;
 use super::record::{Load, Record};
@@ -371,7 +371,7 @@ impl View {
         }
         WaitingList::clear(store, &dead, now)?;
         if self.books.is_open() {
-            Books::write_off(store, &Members::living(store, now)?, now)?;
+            self.books.write_off(store, &Members::living(store, now)?, now)?;
         }
         self.members.free(store, &dead, now)
     }
@@ -381,9 +381,10 @@ impl View {
         self.change(store, place, now, |_| ())
     }
 
-    /// This member's column; a request may come before the first tick.
+    /// This member's column; a request may come before the first tick. One that stood still for long may have been taken
+    /// for dead, and its column be another's by now: it asks before it writes.
     pub fn seat(&mut self, store: &impl Store, now: Timestamp) -> Result<usize, StoreError> {
-        if self.members.seat().is_none() {
+        if self.members.seat().is_none() || now.since(self.heartbeat) > STANDSTILL {
             self.beat(store, now)?;
         }
         self.members.seat().ok_or(StoreError::Host)

@@ -64,7 +64,8 @@ impl Alarms {
         let audits: Vec<_> =
             cx.router.places().map(|(_, backend, _)| (backend, audited(cx.host, &backend.id))).collect();
         let mut readings = readings(cx, lookout);
-        spending(cx.router.config(), cx.view.ledger(), now, &mut readings);
+        let date = cx.view.calendar().date(now);
+        spending(cx.router.config(), cx.view.ledger(), date, &mut readings);
         for (backend, models) in &audits {
             readings.extend(models.iter().filter_map(|model| drift(backend, model, now)));
         }
@@ -160,7 +161,7 @@ impl Alarms {
 }
 
 /// What is spent of each budget, as far as somebody is to know.
-fn spending<'a>(config: &'a Config, ledger: &Ledger, now: Timestamp, readings: &mut Vec<Reading<'a>>) {
+fn spending<'a>(config: &'a Config, ledger: &Ledger, date: Timestamp, readings: &mut Vec<Reading<'a>>) {
     let cost = &config.cost;
     let all = std::iter::once((AccountKey::ALL, Payer::default(), &cost.limits));
     let backends = config.backends.iter().map(|Backend { id, limits, .. }| {
@@ -173,7 +174,7 @@ fn spending<'a>(config: &'a Config, ledger: &Ledger, now: Timestamp, readings: &
     });
     for (key, payer, limits) in all.chain(backends).chain(tenants) {
         if let Some(account) = ledger.account(key) {
-            budgets(payer, account, limits, &cost.alert_thresholds, now, readings);
+            budgets(payer, account, limits, &cost.alert_thresholds, date, readings);
         }
     }
 }

@@ -29,7 +29,7 @@ pub use answer::Answer;
 use std::sync::Arc;
 
 use crate::config::{Config, LogLevel, Tenant};
-use crate::domain::{Backend, BackendIndex, PerMille, Span, Timestamp, Tokens};
+use crate::domain::{Backend, BackendIndex, Calendar, PerMille, Span, Timestamp, Tokens};
 use crate::exchange::Router;
 use crate::health::BreakerPhase;
 use crate::host::Host;
@@ -79,6 +79,7 @@ impl Upkeep {
     /// To be called every 50 ms or so.
     pub fn tick(&mut self, router: &Router, view: &mut View, host: &impl Host) {
         let now = host.now();
+        view.set_calendar(Calendar::at(now, host.date()));
         self.follow(router);
         for (.., place) in router.places() {
             view.has(place, now);
@@ -145,7 +146,7 @@ fn show(router: &Router, view: &View, host: &impl Host, now: Timestamp) {
     if let Ok(Some(depth)) = WaitingList::depth(host, now) {
         host.record(Metric::QueueDepth, depth as u64);
     }
-    show_spending(router.config(), view.ledger(), host, now);
+    show_spending(router.config(), view.ledger(), host, view.calendar().date(now));
     for (index, backend, place) in router.places() {
         let record = view.record(place);
         host.record(Metric::InFlight(index), record.in_flight().into());
@@ -165,23 +166,23 @@ fn show(router: &Router, view: &View, host: &impl Host, now: Timestamp) {
 }
 
 /// Of each account what it spent, once it has spent anything.
-fn show_spending(config: &Config, ledger: &Ledger, host: &impl Host, now: Timestamp) {
-    show_account(ledger, AccountKey::ALL, Span::ALL.map(Metric::BudgetSpent), host, now);
+fn show_spending(config: &Config, ledger: &Ledger, host: &impl Host, date: Timestamp) {
+    show_account(ledger, AccountKey::ALL, Span::ALL.map(Metric::BudgetSpent), host, date);
     for (backend, index) in config.backends.iter().zip((0..).map(BackendIndex)) {
         let metrics = Span::ALL.map(|span| Metric::BackendSpent(index, span));
-        show_account(ledger, AccountKey::of_backend(&backend.id), metrics, host, now);
+        show_account(ledger, AccountKey::of_backend(&backend.id), metrics, host, date);
     }
     for (tenant, index) in config.cost.tenants.iter().zip((0..).map(TenantIndex)) {
         let metrics = Span::ALL.map(|span| Metric::TenantSpent(index, span));
-        show_account(ledger, AccountKey::of_tenant(&tenant.name), metrics, host, now);
+        show_account(ledger, AccountKey::of_tenant(&tenant.name), metrics, host, date);
     }
 }
 
 #[inline(never)]
-fn show_account(ledger: &Ledger, key: AccountKey, metrics: [Metric; 2], host: &impl Host, now: Timestamp) {
+fn show_account(ledger: &Ledger, key: AccountKey, metrics: [Metric; 2], host: &impl Host, date: Timestamp) {
     let Some(account) = ledger.account(key) else { return };
     for (span, metric) in Span::ALL.into_iter().zip(metrics) {
-        host.record(metric, account.spending(span, now).spent().micro_usd());
+        host.record(metric, account.spending(span, date).spent().micro_usd());
     }
 }
 

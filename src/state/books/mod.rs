@@ -7,7 +7,7 @@
 use super::ledger::{AccountKey, Ledger, Line};
 use super::store::{Store, StoreError, update};
 use crate::cost::Shortage;
-use crate::domain::{PicoUsd, Timestamp, Tokens};
+use crate::domain::{Calendar, PicoUsd, Timestamp, Tokens};
 
 /// Accounts that one request touches at most: that of all requests, its tenant's, its backend's.
 const LINES: usize = 3;
@@ -74,7 +74,7 @@ impl Mine {
         capped(self.reserved)
     }
 
-    /// What is still to be spent after this VM was taken for dead: all that is owed and reserved, but for what was spent
+    /// What is still to be spent after this VM was taken for dead and forgotten: all that is owed and reserved, but for what was spent
     /// in its name.
     fn left_over(&self) -> PicoUsd {
         capped(self.reserved.saturating_add(self.owed.0.into()).saturating_sub(self.written.0.into()))
@@ -94,14 +94,25 @@ pub struct Books {
     /// Whether any configuration of this VM has limits: otherwise nobody reads or writes the ledger.
     open: bool,
     joined: bool,
-    /// How often this VM was taken for dead. What it had reserved then was written off as spent.
+    /// How often this VM was taken for dead, and came back when nobody remembered it. What it had reserved then stays
+    /// spent.
     life: u32,
+    /// What date it is.
+    calendar: Calendar,
 }
 
 impl Books {
     /// Those of a member with that name.
     pub(super) const fn new(member: u64) -> Self {
-        Self { member, ledger: Ledger::EMPTY, mine: Vec::new(), open: false, joined: false, life: 0 }
+        Self {
+            member,
+            ledger: Ledger::EMPTY,
+            mine: Vec::new(),
+            open: false,
+            joined: false,
+            life: 0,
+            calendar: Calendar::UNSET,
+        }
     }
 
     /// Creates the shared ledger unless it exists.
@@ -116,6 +127,23 @@ impl Books {
     /// Whether anything is limited.
     pub(super) const fn is_open(&self) -> bool {
         self.open
+    }
+
+    /// Takes note of what date it is.
+    pub(super) const fn set_calendar(&mut self, calendar: Calendar) {
+        self.calendar = calendar;
+        self.ledger.calendar = calendar;
+    }
+
+    /// What date it is.
+    pub(super) const fn calendar(&self) -> Calendar {
+        self.calendar
+    }
+
+    fn read(&self, bytes: Option<&[u8]>) -> Ledger {
+        let mut ledger = bytes.and_then(Ledger::decode).unwrap_or_default();
+        ledger.calendar = self.calendar;
+        ledger
     }
 
     /// As last seen.
@@ -227,10 +255,13 @@ impl Books {
     /// Reads what others wrote, and writes what could not be written before.
     pub(super) fn refresh(&mut self, store: &impl Store, now: Timestamp) -> Result<(), StoreError> {
         if let Some((bytes, _)) = store.get(Ledger::KEY)? {
-            self.ledger = Ledger::decode(&bytes).unwrap_or_default();
+            self.ledger = self.read(Some(&bytes));
         }
+        let is_known = self.ledger.knows(self.member);
         let is_written = |mine: &Mine| {
-            mine.owed == PicoUsd(0) && self.ledger.reserved_by(self.member, mine.account) == mine.reserved()
+            mine.owed == PicoUsd(0)
+                && self.ledger.reserved_by(self.member, mine.account) == mine.reserved()
+                && (is_known || mine.written == PicoUsd(0))
         };
         if self.mine.iter().all(is_written) {
             return Ok(());
@@ -239,9 +270,9 @@ impl Books {
     }
 
     /// Counts what those who died had reserved as spent.
-    pub(super) fn write_off(store: &impl Store, living: &[u64], now: Timestamp) -> Result<(), StoreError> {
+    pub(super) fn write_off(&self, store: &impl Store, living: &[u64], now: Timestamp) -> Result<(), StoreError> {
         update(store, Ledger::KEY, |bytes| {
-            let mut ledger = bytes.and_then(Ledger::decode).unwrap_or_default();
+            let mut ledger = self.read(bytes);
             let is_changed = ledger.write_off(living, now);
             (is_changed.then(|| ledger.encode()), ())
         })
@@ -289,7 +320,7 @@ impl Books {
     }
 
     /// Writes all that this VM knows, and what `change` makes of it, if that agrees. That is told this VM's name in the
-    /// ledger, and whether it was taken for dead.
+    /// ledger, and whether it was taken for dead and is forgotten.
     #[inline(never)]
     fn write(
         &mut self,
@@ -298,8 +329,10 @@ impl Books {
         change: &mut dyn FnMut(&mut Ledger, u64, bool) -> Result<(), Shortage>,
     ) -> Result<Result<(), Shortage>, StoreError> {
         let (ledger, is_dead, result) = update(store, Ledger::KEY, |bytes| {
-            let mut ledger = bytes.and_then(Ledger::decode).unwrap_or_default();
-            let is_dead = self.joined && !ledger.knows(self.member);
+            let mut ledger = self.read(bytes);
+            let was_dead = self.joined && !ledger.knows(self.member);
+            let has_lost = || self.mine.iter().any(|mine| mine.written > PicoUsd(0));
+            let is_dead = was_dead && !ledger.restore(self.member) && has_lost();
             ledger.join(self.member);
             for mine in &self.mine {
                 let (spent, reserved) =

@@ -2,7 +2,7 @@
 
 use super::{Place, View};
 use crate::cost::Shortage;
-use crate::domain::{PicoUsd, Timestamp};
+use crate::domain::{Calendar, PicoUsd, Timestamp};
 use crate::state::auditor::Auditor;
 use crate::state::books::{Reservation, Spent};
 use crate::state::ledger::{Ledger, Line};
@@ -14,6 +14,16 @@ impl View {
     pub fn open_books(&mut self, store: &impl Store) -> Result<(), StoreError> {
         Members::create(store)?;
         self.books.open(store)
+    }
+
+    /// Takes note of what date it is. To be called at every tick: the clock may be set.
+    pub const fn set_calendar(&mut self, calendar: Calendar) {
+        self.books.set_calendar(calendar);
+    }
+
+    /// What date it is, as of the last tick.
+    pub const fn calendar(&self) -> Calendar {
+        self.books.calendar()
     }
 
     /// All accounts, as last seen.
@@ -81,6 +91,6 @@ impl View {
     /// Adds what this VM saw of money to what all know. To be called at every tick.
     pub fn write_audit(&mut self, store: &impl Store, now: Timestamp) -> Result<(), StoreError> {
         let id = |place: Place| self.entries.get(place.0).map_or("", |entry| &entry.id);
-        self.auditor.tick(store, id, now)
+        self.auditor.tick(store, id, now, self.books.calendar())
     }
 }
