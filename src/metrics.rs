@@ -5,7 +5,7 @@
 
 use crate::alerts::AlertKind;
 use crate::config::{Strategy, Tenant};
-use crate::domain::{Backend, BackendIndex, Ending, Span};
+use crate::domain::{Backend, BackendIndex, Ending, Misrouting, Span};
 use crate::health::{BreakerPhase, TripReason};
 
 /// One metric with its labels. What each means is told in `docs/metrics.md`.
@@ -110,6 +110,8 @@ pub enum Metric {
     },
     /// What became of calls to the webhook, or of news for it: `loadbalancer_alert_deliveries_total{result}`.
     AlertDeliveries(DeliveryResult),
+    /// Requests that showed that Envoy's configuration does not fit: `loadbalancer_configuration_warnings{kind}`.
+    ConfigurationWarnings(Misrouting),
     /// What went wrong in the router itself: `loadbalancer_internal_errors_total{kind}`.
     InternalErrors(Internal),
 }
@@ -313,6 +315,7 @@ impl Metric {
             | Self::BackendSpent(..)
             | Self::TenantSpent(..)
             | Self::RequestsPerMinute
+            | Self::ConfigurationWarnings(_)
             | Self::Memory => Kind::Gauge,
             Self::Duration { .. }
             | Self::Decision(_)
@@ -361,6 +364,7 @@ impl Metric {
             Self::Memory => "wasm_memory_bytes",
             Self::Alerts { .. } => "alerts_total",
             Self::AlertDeliveries(_) => "alert_deliveries_total",
+            Self::ConfigurationWarnings(_) => "configuration_warnings",
             Self::InternalErrors(_) => "internal_errors_total",
         }
     }
@@ -403,6 +407,7 @@ impl Metric {
             | Self::Memory
             | Self::Alerts { .. }
             | Self::AlertDeliveries(_)
+            | Self::ConfigurationWarnings(_)
             | Self::InternalErrors(_) => None,
         }
     }
@@ -448,6 +453,7 @@ impl Metric {
                 label("state", if raised { "raised" } else { "cleared" });
             }
             Self::AlertDeliveries(result) => label("result", result.name()),
+            Self::ConfigurationWarnings(kind) => label("kind", kind.name()),
             Self::InternalErrors(kind) => label("kind", kind.name()),
             _ => {}
         }

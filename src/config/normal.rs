@@ -62,6 +62,7 @@ fn backend(backend: &Backend) -> Value {
         "quality_score": backend.quality.ratio(),
         "reliability_score": backend.reliability.ratio(),
         "max_concurrent_requests": backend.max_concurrent_requests,
+        "timeout_seconds": backend.timeout.map(seconds),
         "max_requests_per_minute": backend.limits.requests_per_minute,
         "max_tokens_per_minute": backend.limits.tokens_per_minute,
         "hourly_budget_usd": backend.limits.hourly_budget.map(usd),

@@ -194,6 +194,7 @@ pub(super) fn backend(reader: &mut Reader<'_, '_>, id: &str) -> Backend {
     let quality = reader.number("quality_score", 0.0..=1.0, 1.0);
     let reliability = reader.number("reliability_score", 0.0..=1.0, 0.95);
     let max_concurrent_requests = reader.optional_integer("max_concurrent_requests", 1..=1_000_000);
+    let timeout = reader.optional_number("timeout_seconds", 0.05..=3_600.0).map(milliseconds);
     let limits = cost::limits(reader);
     let breaker = reader.object("circuit_breaker", |reader| breaker(reader, expected_ms));
     let probe = reader.object("health_check", |reader| probe(reader, cluster));
@@ -211,6 +212,7 @@ pub(super) fn backend(reader: &mut Reader<'_, '_>, id: &str) -> Backend {
         quality: PerMille::from_ratio(quality),
         reliability: PerMille::from_ratio(reliability),
         max_concurrent_requests: max_concurrent_requests.map(|most| most as u32),
+        timeout,
         limits,
         breaker,
         probe,

@@ -42,6 +42,7 @@ pub(super) fn health(router: &Router, view: &View, store: &impl Store, now: Time
         o.set("healthy_backends", healthy as u64).set("degraded_backends", degraded as u64);
         o.set("unhealthy_backends", unhealthy as u64);
         o.object("queue", |o| queue(o, router, store, now));
+        warnings(o, router, store, now);
     })
 }
 
@@ -106,6 +107,14 @@ fn queue(o: &mut Object<'_>, router: &Router, store: &impl Store, now: Timestamp
         o.set("depth", list.tickets().len() as u64);
         o.set("oldest_wait_ms", list.longest_wait(now).as_millis() as u64);
     }
+}
+
+/// Signs that Envoy's configuration does not fit; none where shared data cannot be read.
+fn warnings(o: &mut Object<'_>, router: &Router, store: &impl Store, now: Timestamp) {
+    o.list("configuration_warnings", router.warnings(store, now).unwrap_or_default(), |o, warning| {
+        o.set("kind", warning.kind.name()).set("message", &*warning.message()).set("cure", warning.kind.cure());
+        o.set("count", warning.count).set("first_seen", warning.first_seen).set("last_seen", warning.last_seen);
+    });
 }
 
 /// How a backend is in a word: unhealthy is one that may not be asked because it is ill.

@@ -150,6 +150,8 @@ pub struct Backend {
     pub reliability: PerMille,
     /// Requests it may have under way at once, over all workers.
     pub max_concurrent_requests: Option<u32>,
+    /// How long a request may wait there until its answer begins, before the next backend is tried.
+    pub timeout: Option<Duration>,
     /// What may be spent there, and asked of it.
     pub limits: Limits,
     /// Its circuit breaker, unless switched off.

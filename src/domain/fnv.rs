@@ -1,5 +1,6 @@
 //! A hash that is the same in every VM, as the standard library's is not.
 
+use std::fmt;
 use std::hash::Hasher;
 
 /// FNV-1a, 64 bits.
@@ -9,6 +10,13 @@ pub struct Fnv(u64);
 impl Default for Fnv {
     fn default() -> Self {
         Self(0xCBF2_9CE4_8422_2325)
+    }
+}
+
+impl fmt::Write for Fnv {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.write(text.as_bytes());
+        Ok(())
     }
 }
 

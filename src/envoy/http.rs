@@ -8,6 +8,7 @@ use proxy_wasm::types::Action;
 use super::host::EnvoyHost;
 use super::line::{Active, Line};
 use super::queue::{self, Entered, Held};
+use super::unseen;
 use crate::exchange::{self, Exchange, Flow, Refusal};
 
 /// One stream.
@@ -75,11 +76,26 @@ impl Http {
     }
 
     pub(super) fn request_headers(&mut self, end_of_stream: bool) -> Action {
-        self.request(|exchange, cx| exchange.request_headers(cx, end_of_stream))
+        let action = self.request(|exchange, cx| exchange.request_headers(cx, end_of_stream));
+        if let Some(active) = self.active.as_ref().filter(|active| !active.shows_bodies.get())
+            && let Some(header_bytes) = self.exchange.held_header_bytes()
+        {
+            unseen::begin(active, self.id, header_bytes);
+        }
+        action
     }
 
     pub(super) fn request_body(&mut self, held: usize, end_of_stream: bool) -> Action {
+        self.shows_bodies();
         self.request(|exchange, cx| exchange.request_body(cx, held, end_of_stream))
+    }
+
+    /// A body has come to a request that is held for it: then all bodies come.
+    fn shows_bodies(&self) {
+        let is_held = self.exchange.held_header_bytes().is_some();
+        if is_held && self.active.as_ref().is_some_and(|active| !active.shows_bodies.replace(true)) {
+            unseen::end(self.id);
+        }
     }
 
     pub(super) fn request_trailers(&mut self) -> Action {
@@ -99,6 +115,10 @@ impl Http {
     }
 
     pub(super) fn log(&mut self) {
+        // A request whose body was never shown is noted once.
+        if self.exchange.held_header_bytes().is_some() && unseen::end(self.id) {
+            return;
+        }
         let position = self.exchange.waiting().and_then(|waiting| waiting.position());
         self.response(Exchange::log);
         if let Some(active) = &self.active {

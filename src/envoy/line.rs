@@ -1,7 +1,7 @@
 //! One configuration of Envoy's on this thread, and the line of what was in effect of it: operators change backends, and
 //! each change makes a router anew. What was decided by an earlier one ends with that.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -25,6 +25,8 @@ pub(super) struct Active {
     router: RefCell<Router>,
     pub(super) host: EnvoyHost,
     pub(super) config: Arc<Config>,
+    /// Whether Envoy has shown the body of a request that was held: then it shows all of them.
+    pub(super) shows_bodies: Cell<bool>,
 }
 
 /// A configuration at work on this thread.
@@ -39,7 +41,7 @@ pub(super) struct Line {
 impl Active {
     fn new(router: Router) -> Self {
         let config = Arc::clone(router.config());
-        Self { host: EnvoyHost::new(Arc::clone(&config)), router: RefCell::new(router), config }
+        Self { host: EnvoyHost::new(Arc::clone(&config)), router: RefCell::new(router), config, shows_bodies: Cell::default() }
     }
 
     /// Lets `work` have the router and the view. None only if they are in use already, which Envoy never causes; it is
@@ -65,6 +67,12 @@ impl Active {
         if let Some(backend) = self.config.backends.get(self.config.default_backend.get()) {
             self.host.remove_request_header("x-llm-cluster");
             self.host.add_request_header("x-llm-cluster", backend.cluster.as_bytes());
+            if self.config.retry.max_attempts > 1 {
+                for (name, value) in [("x-llm-try-0", backend.cluster.as_bytes()), ("x-envoy-attempt-count", b"0")] {
+                    self.host.remove_request_header(name);
+                    self.host.add_request_header(name, value);
+                }
+            }
         }
     }
 

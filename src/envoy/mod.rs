@@ -10,6 +10,7 @@ mod line;
 mod queue;
 mod root;
 mod stream;
+mod unseen;
 
 /// A host call that brings bytes in allocates, so the allocator is on every request's path. TLSF takes the same short
 /// time for each (benchmarks/2026-11-21.md).

@@ -17,6 +17,7 @@ use super::http::Http;
 use super::line::Line;
 use super::queue;
 use super::stream::Stream;
+use super::unseen;
 use crate::config::{LogLevel, Parsed};
 use crate::control::Guard;
 use crate::host::{CallId, Host as _};
@@ -134,6 +135,7 @@ impl RootContext for Root {
             }
             line.tick();
             queue::tick(&line.newest(), self.id);
+            unseen::tick();
         }
     }
 

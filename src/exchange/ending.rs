@@ -29,6 +29,11 @@ impl Flags {
         self.0 & bits != 0
     }
 
+    /// Whether Envoy has no such cluster.
+    pub(super) const fn has_no_cluster(self) -> bool {
+        self.any(Self::NO_CLUSTER_FOUND)
+    }
+
     /// Whether the client went away.
     const fn client_left(self) -> bool {
         self.any(Self::DOWNSTREAM_CONNECTION_TERMINATION | Self::DOWNSTREAM_REMOTE_RESET)

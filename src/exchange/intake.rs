@@ -23,6 +23,18 @@ pub(super) fn each_own(fields: &[(String, Vec<u8>)], remove: impl Fn(&str)) {
     }
 }
 
+/// Whether a header of the request tells Envoy how to retry, how long to wait, or what to call its statistics. Envoy
+/// believes those that come from an address which it is told is internal; the router's plan must not depend on it.
+fn steers_envoy(header: &str) -> bool {
+    let Some(name) = header.strip_prefix("x-envoy-") else { return false };
+    let prefixes = ["upstream-", "max-retries", "retry-", "retriable-", "hedge-", "expected-rq-"];
+    prefixes.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// How long Envoy lets an attempt take before it tries the next one, in milliseconds. It holds for each attempt, and only
+/// until the answer has begun.
+pub(super) const ATTEMPT_TIMEOUT: &str = "x-envoy-upstream-rq-per-try-timeout-ms";
+
 /// What the matcher route reads at each attempt. Envoy counts it up from the router's `0`.
 pub(super) const ATTEMPT_COUNT: &str = "x-envoy-attempt-count";
 
@@ -49,6 +61,8 @@ pub(super) struct Intake {
     pub(super) held: usize,
     /// Whether the body is read once it is there; otherwise only its size counts.
     pub(super) reads: bool,
+    /// Bytes of the headers, without those that were removed.
+    pub(super) header_bytes: u64,
     content_length: Option<u64>,
     /// Whether the body may be JSON, as far as the headers tell.
     json: bool,
@@ -105,6 +119,8 @@ impl Intake {
         let mut method = Vec::new();
         let mut removed: Option<String> = None;
         for (name, value) in cx.host.request_headers() {
+            let bytes = (name.len() + value.len()) as u64;
+            intake.header_bytes += bytes;
             match name.as_str() {
                 ":path" => {
                     intake.api = protocol::api_of(&value);
@@ -124,7 +140,8 @@ impl Intake {
                 "content-length" => intake.content_length = number(&value),
                 "content-encoding" => intake.encoding = Encoding::from_bytes(&value),
                 "x-request-id" => intake.request_id = value,
-                name if is_own(name) => {
+                name if is_own(name) || steers_envoy(name) => {
+                    intake.header_bytes -= bytes;
                     intake.note_hint(hints, name, &value);
                     // Copies of one header follow each other; one call removes them all.
                     if removed.as_deref() != Some(name) {

@@ -13,6 +13,7 @@ mod attempt;
 mod decision;
 mod ending;
 mod intake;
+mod misrouting;
 mod purse;
 mod refusal;
 mod rehearsal;
@@ -189,7 +190,20 @@ impl Exchange {
             Phase::Routed(route) => Answer::none(cx, route).finish(cx),
             Phase::Answering(answer) => answer.finish(cx),
             Phase::Waiting(waiting) => waiting.leave(cx),
-            Phase::Start | Phase::Reading(_) | Phase::Over => {}
+            Phase::Reading(intake) => {
+                if let Some(header_bytes) = intake.bytes_without_body() {
+                    cx.note_unseen_body(header_bytes);
+                }
+            }
+            Phase::Start | Phase::Over => {}
+        }
+    }
+
+    /// Bytes of the headers, as long as they are held and nothing of the body was seen.
+    pub const fn held_header_bytes(&self) -> Option<u64> {
+        match &self.phase {
+            Phase::Reading(intake) => intake.bytes_without_body(),
+            _ => None,
         }
     }
 

@@ -52,7 +52,8 @@ impl Answer {
         usage: Option<(Usage, PicoUsd)>,
         duration: Duration,
     ) {
-        let name = cx.router.backend(self.backend).map_or("", |backend| &backend.id).to_owned();
+        let name = cx.router.backend(self.backend).filter(|_| !self.is_stray);
+        let name = name.map_or("", |backend| &backend.id).to_owned();
         if logs || leaves_words {
             let mut fields = self.fields(cx, &name, usage);
             if leaves_words {

@@ -1,7 +1,7 @@
 //! From what the client sent to where it goes.
 
 use super::decision::{Decision, Finding, Trace};
-use super::intake::{ATTEMPT_COUNT, ESTIMATED_TOKENS, Encoding, Intake, Wishes};
+use super::intake::{ATTEMPT_COUNT, ATTEMPT_TIMEOUT, ESTIMATED_TOKENS, Encoding, Intake, Wishes};
 use super::purse::Customer;
 use super::router::Route;
 use super::{Context, Refusal, Router};
@@ -114,6 +114,7 @@ impl Petition {
             trace,
             strategy,
             departed_after: cx.ended(&attempts),
+            timeout: cx.router.timeout(&attempts),
             attempts,
             text: self.text,
             understood: self.understood,
@@ -230,6 +231,9 @@ fn write_headers<H: Host>(cx: &Context<'_, H>, route: &Route) {
     if cx.router.config().forward_estimate {
         let tokens = cx.router.estimate(cx.view, route, route.attempts.first()).input;
         cx.host.add_request_header(ESTIMATED_TOKENS, tokens.0.to_string().as_bytes());
+    }
+    if let Some(timeout) = route.timeout {
+        cx.host.add_request_header(ATTEMPT_TIMEOUT, timeout.as_millis().to_string().as_bytes());
     }
     if cx.router.config().retry.max_attempts < 2 {
         return;

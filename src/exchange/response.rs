@@ -8,6 +8,7 @@ use super::ending::{Details, Evidence, Flags, verdict};
 use super::intake::{ESTIMATED_TOKENS, EXPLAIN, Encoding, is_own};
 use super::purse::Due;
 use super::router::{Held, Route};
+use crate::cost::Bill;
 use crate::domain::{Api, BackendIndex, Ending, Failure, Timestamp, Tokens, Usage};
 use crate::health::Verdict;
 use crate::host::{Host, Property};
@@ -91,6 +92,8 @@ pub(super) struct Answer {
     /// Bytes of its body so far.
     passed: u64,
     complete: bool,
+    /// Whether it comes from a cluster that is no backend's.
+    pub(super) is_stray: bool,
 }
 
 impl Answer {
@@ -129,50 +132,68 @@ impl Answer {
             first_token: None,
             passed: 0,
             complete: false,
+            is_stray: false,
         };
-        let failed = attempts.unwrap_or(1).saturating_sub(1) as usize;
-        if failed == 0 {
+        let Some(made) = attempts else { return answer };
+        let failed = made.saturating_sub(1) as usize;
+        let is_odd = failed > 0 || status.is_some_and(|status| status >= 400);
+        let trail = cx.trail(&answer.route, failed, is_odd);
+        if failed == 0 && trail.answering == Some(first) {
             return answer;
         }
         let now = cx.host.now();
-        let slots = answer.slots(cx, failed);
-        // A route that retries more often than there are slots is not the one that the configuration is for.
-        let slot = |n: usize| slots.get(n).or(slots.last()).copied().unwrap_or(first);
+        let failure = answer.failure_of_attempts(cx.host, failed, now);
+        let plan = answer.route.attempts;
         for n in 0..failed {
-            answer.charge(cx, slot(n), now);
-            if slot(n + 1) != slot(n) {
-                cx.host.record(Metric::Failovers(slot(n)), 1);
+            let Some(at) = trail.attempt(plan.as_slice(), n) else { continue };
+            answer.charge(cx, at, failure, now);
+            let next = if n + 1 < failed { trail.attempt(plan.as_slice(), n + 1) } else { trail.answering };
+            if next != Some(at) {
+                cx.host.record(Metric::Failovers(at), 1);
                 let date = cx.view.calendar().date(now);
-                cx.host.record(Metric::LastFailover(slot(n)), date.as_micros() / 1_000_000);
-                answer.left = Some((slot(n), now.since(answer.route.departed)));
+                cx.host.record(Metric::LastFailover(at), date.as_micros() / 1_000_000);
+                answer.left = Some((at, now.since(answer.route.departed)));
             }
         }
-        let answering = slot(failed);
-        answer.backend = answering;
-        answer.held = cx.enter_unasked(answering, &answer.route.facts, answer.route.text);
-        if answering != first {
-            cx.transfer(&mut answer.route, answering);
-        }
+        answer.move_to(cx, trail.answering, now);
         answer
     }
 
-    /// Where the attempts went, in order. On a route that cannot change its cluster all of them went to the first.
-    fn slots<H: Host>(&self, cx: &Context<'_, H>, failed: usize) -> Vec<BackendIndex> {
-        let planned = self.route.attempts.as_slice();
-        let cluster_of = |index| cx.router.backend(index).map(|backend| backend.cluster.as_bytes());
-        let last = planned.get(failed.min(planned.len().saturating_sub(1))).copied();
-        let stayed = cx.host.property(Property::ClusterName).is_some_and(|cluster| {
-            last.and_then(cluster_of) != Some(&cluster) && cluster_of(self.route.attempts.first()) == Some(&cluster)
-        });
-        if stayed { vec![self.route.attempts.first()] } else { planned.to_vec() }
+    /// It is another backend's than the one that it was counted at, or no backend's.
+    fn move_to<H: Host>(&mut self, cx: &mut Context<'_, H>, answering: Option<BackendIndex>, now: Timestamp) {
+        if let Some(held) = self.held.take()
+            && let Some(backend) = cx.router.backend(held.backend)
+        {
+            cx.learn(held.backend, Some(held), &Outcome::new(backend, Some(held.pass), Verdict::Unknown, now));
+        }
+        self.is_stray = answering.is_none();
+        let Some(answering) = answering else { return };
+        let was = std::mem::replace(&mut self.backend, answering);
+        self.held = cx.enter_unasked(answering, &self.route.facts, self.route.text);
+        if answering != was {
+            cx.transfer(&mut self.route, answering);
+        }
+    }
+
+    /// Why the attempts failed that were retried. Envoy does not say. But where they took as long as all of them may
+    /// together, each of them ran into its timeout.
+    fn failure_of_attempts<H: Host>(&self, host: &H, failed: usize, now: Timestamp) -> Failure {
+        let Some(timeout) = self.route.timeout.filter(|_| self.route.whole) else { return Failure::Retried };
+        let (limit, took) = (timeout.saturating_mul(failed as u32), now.since(self.route.departed));
+        if failed == 0 || took < limit {
+            return Failure::Retried;
+        }
+        // The attempt that was answered took some of it; one that was not, at most as long as it may.
+        let own = host.number(Property::BackendLatency).map_or(timeout, Duration::from_nanos);
+        if took.saturating_sub(own) >= limit { Failure::Timeout } else { Failure::Retried }
     }
 
     /// One attempt failed at `backend`.
-    fn charge<H: Host>(&mut self, cx: &mut Context<'_, H>, index: BackendIndex, now: Timestamp) {
+    fn charge<H: Host>(&mut self, cx: &mut Context<'_, H>, index: BackendIndex, failure: Failure, now: Timestamp) {
         let Some(backend) = cx.router.backend(index) else { return };
         let held = self.held.take_if(|held| held.backend == index);
         // Where the last attempt was refused for a quota, the ones before it were most likely, too.
-        let ending = if self.status == Some(429) { Ending::RateLimited } else { Ending::Failed(Failure::Retried) };
+        let ending = if self.status == Some(429) { Ending::RateLimited } else { Ending::Failed(failure) };
         let verdict = verdict(ending);
         if verdict.is_ill() {
             cx.host.record(Metric::BreakerFailures(index), 1);
@@ -187,7 +208,7 @@ impl Answer {
     /// left Envoy is not the backend's.
     fn notice<H: Host>(&mut self, cx: &mut Context<'_, H>, head: &Head) {
         let signal = head.signal();
-        if self.attempts.is_none() || (head.quota.is_empty() && signal == Signal::None) {
+        if self.attempts.is_none() || self.is_stray || (head.quota.is_empty() && signal == Signal::None) {
             return;
         }
         let report = head.quota.report(head.date.as_deref(), cx.host.now());
@@ -202,7 +223,7 @@ impl Answer {
             cx.host.add_response_header(EXPLAIN, decision.header().as_bytes());
         }
         let Some((backend, attempts)) = cx.router.backend(self.backend).zip(self.attempts) else { return };
-        if !cx.router.config().response_headers {
+        if self.is_stray || !cx.router.config().response_headers {
             return;
         }
         let estimate = cx.router.estimate(cx.view, &self.route, self.backend).input;
@@ -239,6 +260,15 @@ impl Answer {
         let facts = self.observer.finish(self.complete);
         let ending = self.ending(cx.host, &facts);
         let (status, sent, passed, complete) = (self.status, self.attempts.is_some(), self.passed, self.complete);
+        if self.is_stray {
+            self.report(cx, ending, &facts, now.since(self.route.departed));
+            return cx.settle(&mut self.route, &Bill::default(), now);
+        }
+        match ending {
+            Ending::Failed(Failure::Connect) if self.attempts.is_none() => cx.note_unknown_cluster(self.backend),
+            Ending::Failed(Failure::Timeout) => cx.note_timeout(&self.route, self.attempts),
+            _ => {}
+        }
         let due = Due { ending, status, facts: &facts, sent, passed, complete };
         if !self.route.whole {
             // It was decided by a guess; now it is known how much there was.

@@ -2,8 +2,10 @@
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::decision::{Finding, Trace, findings};
+use super::misrouting::RouteCheck;
 use super::purse::{Binding, Customer, is_limited};
 use super::turns::{SharedTurns, Turnstile};
 use super::{Context, Refusal, RefusalCode};
@@ -18,7 +20,7 @@ use crate::routing::{Ask, Attempts, Fleet, MAX_ATTEMPTS, Nobody, Strategy, admit
 use crate::routing::{Estimate, estimate};
 use crate::state::{
     Backends, Cursor, Leaving, Notice, Outcome, Place, Record, Reservation, Signal, Smooth, Store, StoreError, View,
-    WaitingList,
+    WaitingList, create_warnings,
 };
 use crate::steering::Steering;
 
@@ -39,6 +41,9 @@ pub struct Router {
     pub(super) limited: bool,
     /// Decisions so far, round and round.
     decisions: u32,
+    /// Tells what Envoy gave from any other configuration.
+    pub(super) configuration: u64,
+    pub(super) route_check: RouteCheck,
 }
 
 /// A request on its way.
@@ -49,6 +54,8 @@ pub(super) struct Route {
     pub(super) method: Method,
     pub(super) strategy: Strategy,
     pub(super) attempts: Attempts,
+    /// How long Envoy lets each attempt wait for its answer to begin, where that is configured.
+    pub(super) timeout: Option<Duration>,
     /// The estimate of its text, before any backend's calibration.
     pub(super) text: Tokens,
     /// Whether that comes from its text rather than from its size.
@@ -139,8 +146,22 @@ impl Router {
         if limited {
             view.open_books(store)?;
         }
+        create_warnings(store)?;
+        let (configuration, route_check) = (steering.fingerprint(), RouteCheck::default());
         let rng = SplitMix64::new(seed);
-        Ok(Self { config, steering, strategy, places, cursor, smooth, rng, limited, decisions: 0 })
+        Ok(Self {
+            config,
+            steering,
+            strategy,
+            places,
+            cursor,
+            smooth,
+            rng,
+            limited,
+            decisions: 0,
+            configuration,
+            route_check,
+        })
     }
 
     /// Whether the next decision is one of those that are timed: the first, and every sixteenth from there on.
@@ -170,6 +191,12 @@ impl Router {
             (Some(backend), Some(place)) => estimate(backend, view.record(place), &route.facts, route.text),
             _ => Estimate::default(),
         }
+    }
+
+    /// How long an attempt may wait for its answer to begin. Envoy takes one figure for all attempts of a request, so it
+    /// is that of the most patient: a short one would cut the answers of those that may take longer.
+    pub(super) fn timeout(&self, attempts: &Attempts) -> Option<Duration> {
+        attempts.as_slice().iter().filter_map(|&index| self.backend(index)?.timeout).max()
     }
 
     /// Every backend with where its record lies.

@@ -23,9 +23,11 @@ mod days;
 mod decisions;
 mod exhausted;
 mod figures;
+mod misrouting;
 mod pacing;
 mod quota;
 mod routing;
+mod timeouts;
 mod waiting;
 
 /// One worker in a world.

@@ -23,6 +23,7 @@ pub(crate) fn backend(id: &str) -> Backend {
         quality: PerMille::ONE,
         reliability: PerMille::new(950),
         max_concurrent_requests: None,
+        timeout: None,
         limits: Limits::default(),
         breaker: Some(BreakerSettings {
             failure_threshold: 5,

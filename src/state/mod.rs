@@ -19,6 +19,7 @@ mod rotation;
 mod store;
 mod view;
 mod waiting;
+mod warnings;
 
 pub use auditor::{Audited, Auditor, audited, purchases};
 pub use books::{Books, Reservation, Spent};
@@ -34,3 +35,4 @@ pub use rotation::{Cursor, Smooth};
 pub use store::{Cas, Store, StoreError, update};
 pub use view::{Leaving, Place, View};
 pub use waiting::{Backends, Departure, Lane, Newcomer, Position, Ticket, WaitingList};
+pub use warnings::{Sightings, Warning, create_warnings, warnings};

@@ -15,6 +15,7 @@ use super::outcome::Outcome;
 use super::record::{Load, Record};
 use super::store::{Store, StoreError, update};
 use super::waiting::WaitingList;
+use super::warnings::{Sightings, Warning};
 use crate::domain::{PicoUsd, Timestamp, Tokens};
 use crate::health::{Pass, Transition};
 use entry::Entry;
@@ -65,6 +66,7 @@ pub struct View {
     books: Books,
     journal: Journal,
     auditor: Auditor,
+    sightings: Sightings,
     /// Which of them watches for alerts.
     watch: Keeper,
 }
@@ -83,6 +85,7 @@ impl View {
             configurations: 0,
             journal: Journal::new(name),
             auditor: Auditor::default(),
+            sightings: Sightings::default(),
             watch: Keeper::default(),
         }
     }
@@ -144,6 +147,17 @@ impl View {
     /// Whether this VM is the only one so far.
     pub const fn is_alone(&self) -> bool {
         self.members.is_alone()
+    }
+
+    /// The signs of a wrong configuration that this VM saw and has not written yet.
+    pub const fn sightings(&mut self) -> &mut Sightings {
+        &mut self.sightings
+    }
+
+    /// Shows others what this VM saw of a wrong configuration; returns what nobody had seen before. To be called at
+    /// every tick.
+    pub fn write_sightings(&mut self, store: &impl Store) -> Result<Vec<Warning>, StoreError> {
+        self.sightings.write(store)
     }
 
     /// The last decisions of this VM.

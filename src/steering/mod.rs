@@ -20,6 +20,8 @@ mod document;
 #[cfg(test)]
 mod tests;
 
+use std::fmt::Write as _;
+use std::hash::Hasher as _;
 use std::sync::Arc;
 
 pub(crate) use change::{Change, Refused};
@@ -27,7 +29,7 @@ pub(crate) use discovered::Fate;
 pub(crate) use document::{Drain, Source};
 
 use crate::config::{Config, Found, Strategy};
-use crate::domain::Backend;
+use crate::domain::{Backend, Fnv};
 use crate::state::{Cas, Store, StoreError, update};
 use document::Document;
 
@@ -104,6 +106,14 @@ impl Steering {
     /// The paths of the changes that the configuration ended: known to the one VM that ended them.
     pub(crate) fn ended(&self) -> &[String] {
         &self.ended
+    }
+
+    /// A number that tells what Envoy gave from any other configuration, the same in every VM.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        let mut fnv = Fnv::default();
+        // It never fails: there is nothing to run out of.
+        let _ = write!(fnv, "{:?}", self.configured);
+        fnv.finish()
     }
 
     /// The configuration in effect.

@@ -16,6 +16,7 @@ mod alerts;
 mod answer;
 mod discovery;
 mod lookout;
+mod misrouting;
 mod pace;
 mod rate;
 mod rounds;
@@ -91,9 +92,11 @@ impl Upkeep {
         if view.write_journal(host).is_err() || view.write_audit(host, now).is_err() {
             host.record(Metric::InternalErrors(Internal::SharedData), 1);
         }
+        misrouting::tell(router, view, host);
         if !view.leads() {
             return;
         }
+        misrouting::show(router, host, now);
         show(router, view, host, now);
         self.scaling.tick(router, view, host, now);
         if let Some(a_minute) = self.rate.look(|| requests(router, host), now) {
