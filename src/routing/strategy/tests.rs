@@ -41,10 +41,11 @@ fn three() -> Vec<Backend> {
 }
 
 #[test]
-fn round_robin_takes_each_in_turn_and_tries_the_next_ones_after_it() {
+fn round_robin_takes_each_in_turn_and_tries_the_others_after_it_in_every_order() {
     let mut rig = Rig::new(three());
-    let orders: Vec<_> = (0..4).map(|_| rig.order(Strategy::RoundRobin, 3)).collect();
-    assert_eq!(orders, [vec![0, 1, 2], vec![1, 2, 0], vec![2, 0, 1], vec![0, 1, 2]]);
+    let orders: Vec<_> = (0..7).map(|_| rig.order(Strategy::RoundRobin, 3)).collect();
+    let turns = [[0, 1, 2], [1, 2, 0], [2, 0, 1], [0, 2, 1], [1, 0, 2], [2, 1, 0], [0, 1, 2]];
+    assert_eq!(orders, turns.map(Vec::from));
 }
 
 #[test]
