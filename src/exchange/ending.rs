@@ -29,9 +29,11 @@ impl Flags {
         self.0 & bits != 0
     }
 
-    /// Whether the client went away.
+    /// Whether the client went away, or broke its own protocol.
     const fn client_left(self) -> bool {
-        self.any(Self::DOWNSTREAM_CONNECTION_TERMINATION | Self::DOWNSTREAM_REMOTE_RESET)
+        self.any(
+            Self::DOWNSTREAM_CONNECTION_TERMINATION | Self::DOWNSTREAM_REMOTE_RESET | Self::DOWNSTREAM_PROTOCOL_ERROR,
+        )
     }
 
     /// Why the last attempt failed, if Envoy says that it did.
@@ -101,15 +103,24 @@ pub(super) struct Evidence<'a> {
     pub(super) flags: Flags,
     /// Envoy's words, of a good answer that broke off.
     pub(super) details: Details,
+    /// Whether what followed the headers was a tunnel: an upgrade that was granted, or a CONNECT.
+    pub(super) tunnel: bool,
     /// What the answer's body said.
     pub(super) facts: &'a AnswerFacts,
 }
 
 impl Evidence<'_> {
     /// How the exchange ended.
+    ///
+    /// Blame needs evidence: a response flag that names the upstream side, a status that is the backend's own fault, an
+    /// error inside an answer, or a complete answer that is wrong. Whatever else is incomplete is the client's doing,
+    /// and so is all that a client can bring about alone: Envoy does not flag each way to leave.
     pub(super) fn ending(&self) -> Ending {
-        if !self.complete && self.flags.client_left() {
-            return Ending::ClientAbort;
+        if self.tunnel {
+            return Ending::Success;
+        }
+        if self.flags.client_left() && (!self.complete || self.status == Some(400)) {
+            return if self.sent { Ending::ClientAbort } else { Ending::NotSent };
         }
         if let Some(failure) = self.halted() {
             // On which side nothing moved, Envoy does not say. It is the backend's where the client had nothing left to
@@ -118,18 +129,24 @@ impl Evidence<'_> {
             return if is_backend { Ending::Failed(failure) } else { Ending::ClientAbort };
         }
         if let Some(failure) = self.flags.failure() {
-            return Ending::Failed(failure);
+            // A backend that waits for the rest of a request in vain gives up at last, as it should. Only a connection
+            // that was never made has nothing to do with that.
+            let is_backend = self.asked || failure == Failure::Connect;
+            return if is_backend { Ending::Failed(failure) } else { Ending::ClientAbort };
         }
-        if !self.sent || self.flags.any(Flags::UPSTREAM_OVERFLOW | Flags::DOWNSTREAM_PROTOCOL_ERROR) {
+        if !self.sent || self.flags.any(Flags::UPSTREAM_OVERFLOW) {
             return Ending::NotSent;
         }
         match self.status {
-            None => Ending::Failed(Failure::Reset),
+            None => Ending::ClientAbort,
             Some(429) => Ending::RateLimited,
-            Some(500..) => Ending::Failed(Failure::ServerError),
+            // A gateway says by 502 to 504, too, that the rest of the request did not come.
+            Some(502..=504) if !self.asked => Ending::ClientAbort,
+            Some(status) if is_server_fault(status) => Ending::Failed(Failure::ServerError),
             Some(400..) => Ending::ClientError,
             Some(_) if self.facts.in_band_error => Ending::Failed(Failure::InBandError),
-            Some(_) if self.facts.end == StreamEnd::Truncated || !self.complete => Ending::Failed(Failure::Truncated),
+            Some(_) if !self.complete => Ending::ClientAbort,
+            Some(_) if self.facts.end == StreamEnd::Truncated => Ending::Failed(Failure::Truncated),
             Some(_) => Ending::Success,
         }
     }
@@ -149,6 +166,14 @@ impl Evidence<'_> {
         let too_long = matches!(self.details, Details::ResponseTimeout | Details::MaxDuration);
         (self.flags.any(Flags::DURATION_TIMEOUT) || (midway && too_long)).then_some(Failure::Timeout)
     }
+}
+
+/// Whether a status says that the backend is at fault, rather than the request. A client can have each of the others at
+/// will: by a method or an expectation that the server does not know (501), a version of HTTP (505), by asking for a
+/// variant, a loop or an extension (506, 508, 510), or without being signed in to the network (511). A number that nobody
+/// has given a meaning is as good as 500 (RFC 9110, 15).
+pub(super) const fn is_server_fault(status: u16) -> bool {
+    status >= 500 && !matches!(status, 501 | 505 | 506 | 508 | 510 | 511)
 }
 
 /// What an ending says of the backend's health.
@@ -183,6 +208,7 @@ mod tests {
         asked: true,
         flags: Flags(0),
         details: Details::Other,
+        tunnel: false,
         facts: &FACTS,
     };
 
@@ -211,6 +237,7 @@ mod tests {
         let idle = Details::PerTryIdle;
         let local = |evidence| Evidence { sent: false, ..evidence };
         let slow_sender = |evidence| Evidence { asked: false, ..evidence };
+        let tunnel = |evidence| Evidence { status: Some(101), tunnel: true, ..evidence };
         let table: &[(&str, Evidence<'_>, Ending, u32)] = &[
             ("200, whole", WHOLE, Success, 0),
             ("200, a stream to its last mark", Evidence { facts: &DONE, ..WHOLE }, Success, 0),
@@ -228,7 +255,12 @@ mod tests {
             ("529, overloaded", status(529), Failed(ServerError), 1),
             ("200 with an error inside", Evidence { facts: &ERROR, ..WHOLE }, Failed(InBandError), 1),
             ("200, a stream without its last mark", Evidence { facts: &CUT, ..WHOLE }, Failed(Truncated), 1),
-            ("200, cut off", BROKEN, Failed(Truncated), 1),
+            ("200, cut off, and no flag (RST_STREAM with NO_ERROR)", BROKEN, ClientAbort, 0),
+            ("200, cut off after an error inside", Evidence { facts: &ERROR, ..BROKEN }, Failed(InBandError), 1),
+            ("200, the client breaks HTTP/2 (DPE)", flagged(BROKEN, 18), ClientAbort, 0),
+            ("200 and whole, then the client breaks HTTP/2", flagged(WHOLE, 18), Success, 0),
+            ("404, cut off", Evidence { complete: false, ..status(404) }, ClientError, 0),
+            ("500, cut off, and no flag", Evidence { complete: false, ..status(500) }, Failed(ServerError), 1),
             ("200, cut off by a reset (UR)", flagged(BROKEN, 4), Failed(Reset), 1),
             ("200, cut off within a chunk (UPE)", flagged(BROKEN, 23), Failed(Reset), 1),
             ("200, the backend closed (UC)", flagged(BROKEN, 6), Failed(Reset), 1),
@@ -261,9 +293,22 @@ mod tests {
             ("503, reset by Envoy (LR)", flagged(status(503), 3), Failed(Reset), 1),
             ("503, too many at once for Envoy (UO)", flagged(status(503), 7), NotSent, 0),
             ("401 of another filter", local(status(401)), NotSent, 0),
-            ("400, a broken request (DPE)", flagged(status(400), 18), NotSent, 0),
+            ("400, a broken request (DPE)", local(flagged(status(400), 18)), NotSent, 0),
+            ("400, a request that broke on its way (DPE)", flagged(status(400), 18), ClientAbort, 0),
             ("no answer, the client closed (DC)", flagged(none, 14), ClientAbort, 0),
-            ("no answer at all", none, Failed(Reset), 1),
+            ("no answer, the client reset its stream (DR)", flagged(none, 28), ClientAbort, 0),
+            ("no answer, the backend reset it (UR)", flagged(none, 4), Failed(Reset), 1),
+            ("no answer, and no flag", none, ClientAbort, 0),
+            ("503, half of a request, the backend gave up (UC)", slow_sender(flagged(status(503), 6)), ClientAbort, 0),
+            ("503, half of a request, reset (UR)", slow_sender(flagged(status(503), 4)), ClientAbort, 0),
+            ("504, half of a request, the timeout (UT)", slow_sender(flagged(status(504), 2)), ClientAbort, 0),
+            ("503, half of a request, refused (UF)", slow_sender(flagged(status(503), 5)), Failed(Connect), 2),
+            ("408, half of a request", slow_sender(status(408)), ClientError, 0),
+            ("502, half of a request", slow_sender(status(502)), ClientAbort, 0),
+            ("500, half of a request", slow_sender(status(500)), Failed(ServerError), 1),
+            ("101, a tunnel that the backend cut (UC)", tunnel(flagged(BROKEN, 6)), Success, 0),
+            ("101, a tunnel that the client cut (DC)", tunnel(flagged(BROKEN, 14)), Success, 0),
+            ("101, a tunnel that stood still (SI)", tunnel(flagged(BROKEN, 16)), Success, 0),
         ];
         for (name, evidence, expected, expected_weight) in table {
             let ending = evidence.ending();
@@ -273,6 +318,16 @@ mod tests {
                 Verdict::Well | Verdict::Slow | Verdict::Unknown => 0,
             };
             assert_eq!(weight, *expected_weight, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_status_counts_where_it_is_the_backends_own_fault() {
+        let counts = |status: &u16| matches!(self::status(*status).ending(), Ending::Failed(Failure::ServerError));
+        let spared: Vec<_> = (400..=999).filter(|status| !counts(status)).filter(|status| *status >= 500).collect();
+        assert_eq!(spared, [501, 505, 506, 508, 510, 511]);
+        for status in [405, 408, 411, 413, 414, 415, 416, 417, 421, 422, 426, 428, 431, 451] {
+            assert_eq!(self::status(status).ending(), Ending::ClientError, "{status}");
         }
     }
 

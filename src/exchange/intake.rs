@@ -41,8 +41,27 @@ pub(super) struct Intake {
     json: bool,
     /// Whether the request ended with its headers.
     pub(super) ended: bool,
-    /// Whether what follows the headers is no request body: an upgrade or a tunnel.
-    tunnel: bool,
+    /// Whether what follows the headers is no request body.
+    pub(super) tunnel: Tunnel,
+}
+
+/// What the client wants instead of an answer: bytes both ways, until either side ends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Tunnel {
+    /// An answer.
+    #[default]
+    None,
+    /// Another protocol, such as WebSocket. Envoy shows an HTTP/2 one like that of HTTP/1.
+    Upgrade,
+    /// A connection to somewhere else.
+    Connect,
+}
+
+impl Tunnel {
+    /// Whether the answer's status grants it.
+    pub(super) const fn is_granted(self, status: Option<u16>) -> bool {
+        matches!((self, status), (Self::Upgrade, Some(101)) | (Self::Connect, Some(200..=299)))
+    }
 }
 
 /// What the client asks for by hints that it may give.
@@ -90,11 +109,13 @@ impl Intake {
                     intake.path = value;
                 }
                 ":method" => {
-                    intake.tunnel |= value == b"CONNECT";
+                    if value == b"CONNECT" {
+                        intake.tunnel = Tunnel::Connect;
+                    }
                     intake.method = Method::from_bytes(&value);
                     method = value;
                 }
-                "upgrade" => intake.tunnel = true,
+                "upgrade" if intake.tunnel == Tunnel::None => intake.tunnel = Tunnel::Upgrade,
                 "content-type" => intake.json = is_json(&value),
                 "content-length" => intake.content_length = number(&value),
                 "content-encoding" => intake.encoding = Encoding::from_bytes(&value),
@@ -153,7 +174,7 @@ impl Intake {
     }
 
     pub(super) fn verdict(&self, limit: usize) -> Verdict {
-        if self.ended || self.tunnel || !self.json {
+        if self.ended || self.tunnel != Tunnel::None || !self.json {
             return Verdict::NothingToRead;
         }
         match (self.api, self.content_length) {
@@ -221,7 +242,7 @@ mod tests {
         assert_eq!(verdict(Intake { content_length: Some(1_000), ..chat() }), Verdict::ReadBody);
         assert_eq!(verdict(Intake { content_length: Some(1_001), ..chat() }), Verdict::TooLarge);
         assert_eq!(verdict(Intake { ended: true, ..chat() }), Verdict::NothingToRead);
-        assert_eq!(verdict(Intake { tunnel: true, ..chat() }), Verdict::NothingToRead);
+        assert_eq!(verdict(Intake { tunnel: Tunnel::Upgrade, ..chat() }), Verdict::NothingToRead);
         assert_eq!(verdict(Intake { json: false, content_length: Some(9_999), ..chat() }), Verdict::NothingToRead);
         assert_eq!(verdict(Intake { api: Api::Other, content_length: Some(9_999), ..chat() }), Verdict::NothingToRead);
         assert_eq!(verdict(Intake { api: Api::Other, ..chat() }), Verdict::NothingToRead);

@@ -125,6 +125,11 @@ impl Exchange {
                 self.phase = Phase::Routed(route);
                 Flow::Continue
             }
+            Phase::Answering(mut answer) => {
+                answer.route.asked |= end_of_stream;
+                self.phase = Phase::Answering(answer);
+                Flow::Continue
+            }
             other => {
                 self.phase = other;
                 Flow::Continue
@@ -142,6 +147,11 @@ impl Exchange {
             Phase::Routed(mut route) => {
                 route.asked = true;
                 self.phase = Phase::Routed(route);
+                Flow::Continue
+            }
+            Phase::Answering(mut answer) => {
+                answer.route.asked = true;
+                self.phase = Phase::Answering(answer);
                 Flow::Continue
             }
             other => {

@@ -78,6 +78,7 @@ impl<H: Host> Context<'_, H> {
             whole: true,
             wishes: intake.wishes,
             method: Method::Post,
+            tunnel: intake.tunnel,
             tenant: trusted.map(<[u8]>::to_vec).or(intake.tenant),
         };
         let ask = petition.ask(self.router, self.reserved(now));

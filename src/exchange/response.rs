@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::Context;
 use super::attempt::{UNASKED, USAGE};
-use super::ending::{Details, Evidence, Flags, verdict};
+use super::ending::{Details, Evidence, Flags, is_server_fault, verdict};
 use super::intake::{ESTIMATED_TOKENS, EXPLAIN, Encoding, is_own};
 use super::purse::Due;
 use super::router::{Held, Route};
-use crate::domain::{Api, BackendIndex, Ending, Failure, Timestamp, Tokens, Usage};
+use crate::domain::{Api, BackendIndex, Ending, Failure, Purpose, Timestamp, Tokens, Usage};
 use crate::health::Verdict;
 use crate::host::{Host, Property};
 use crate::learning::Length;
@@ -170,9 +170,7 @@ impl Answer {
     fn charge<H: Host>(&mut self, cx: &mut Context<'_, H>, index: BackendIndex, now: Timestamp) {
         let Some(backend) = cx.router.backend(index) else { return };
         let held = self.held.take_if(|held| held.backend == index);
-        // Where the last attempt was refused for a quota, the ones before it were most likely, too.
-        let ending = if self.status == Some(429) { Ending::RateLimited } else { Ending::Failed(Failure::Retried) };
-        let verdict = verdict(ending);
+        let verdict = self.verdict(self.ending_of_a_try());
         if verdict.is_ill() {
             cx.host.record(Metric::BreakerFailures(index), 1);
         }
@@ -180,6 +178,17 @@ impl Answer {
         // Its answer, if there was one, is lost: it may have used some of a quota.
         outcome.unreported = Some(held.map_or(self.route.text, |held| held.tokens));
         cx.learn(index, held, &outcome);
+    }
+
+    /// How an attempt ended that Envoy tried again elsewhere: it says that it failed, not why. So the one that ended it
+    /// all speaks for those before it: refused for a quota, or at odds with the request, they were most likely, too.
+    const fn ending_of_a_try(&self) -> Ending {
+        match self.status {
+            Some(429) => Ending::RateLimited,
+            Some(status) if status >= 500 && !is_server_fault(status) => Ending::ClientError,
+            _ if !self.route.asked => Ending::ClientAbort,
+            _ => Ending::Failed(Failure::Retried),
+        }
     }
 
     /// Takes note of what the headers say of the backend's quota; most say nothing. An answer to a request that never
@@ -256,18 +265,21 @@ impl Answer {
         let details = details.map_or(Details::Other, |details| Details::from_bytes(&details));
         let sent = self.attempts.is_some();
         let (status, complete, passed, asked) = (self.status, self.complete, self.passed, self.route.asked);
-        Evidence { status, complete, passed, sent, asked, flags, details, facts }.ending()
+        let tunnel = self.is_tunnel();
+        Evidence { status, complete, passed, sent, asked, flags, details, tunnel, facts }.ending()
     }
 
     fn learn<H: Host>(&mut self, cx: &mut Context<'_, H>, ending: Ending, facts: &AnswerFacts, now: Timestamp) {
         let Some(backend) = cx.router.backend(self.backend) else { return };
         let held = self.held.take();
-        let mut outcome = Outcome::new(backend, held.map(|held| held.pass), verdict(ending), now);
+        let mut outcome = Outcome::new(backend, held.map(|held| held.pass), self.verdict(ending), now);
         outcome.answered = (ending == Ending::Success).then_some(self.route.departed);
         outcome.unreported = held.filter(|held| !held.reported && ending != Ending::NotSent).map(|held| held.tokens);
         outcome.at_capacity = held.filter(|_| ending == Ending::Success).and_then(|held| cx.at_capacity(&held, now));
         let facts_of = &self.route.facts;
-        let answered = ending == Ending::Success && facts_of.api != Api::Other;
+        let answered = ending == Ending::Success && facts_of.purpose != Purpose::Free && !self.is_tunnel();
+        // Of an API that is not known, what looks like usage may be anything.
+        let counts_tokens = answered && facts_of.api != Api::Other;
         // How long the attempts before this one took is not known, so its own time is not either.
         if answered && self.attempts == Some(1) {
             outcome.response_time = Some(now.since(self.route.departed));
@@ -276,17 +288,34 @@ impl Answer {
                 outcome.verdict = Verdict::Slow;
             }
         }
-        if let Some(Usage { input, .. }) = facts.usage.filter(|_| answered) {
+        if let Some(Usage { input, .. }) = facts.usage.filter(|_| counts_tokens) {
             let reported = Tokens(input.0.saturating_sub(facts_of.exact_tokens.0));
             outcome.prompt = self.route.understood.then_some(Counted { estimated: self.estimated(), reported });
         }
-        if let Some(output) = self.length(facts).filter(|_| answered && facts_of.api != Api::Embeddings) {
+        let is_told = facts_of.purpose == Purpose::Inference || facts.usage.is_some();
+        let has_length = counts_tokens && is_told && facts_of.api != Api::Embeddings;
+        if let Some(output) = self.length(facts).filter(|_| has_length) {
             outcome.length = Some(Length::new(facts_of, self.route.text, output, facts.usage.as_ref()));
         }
         if let Some((counted, place)) = outcome.prompt.zip(cx.router.place(self.backend)) {
             cx.view.auditor().count(place, self.route.facts.model.take(), counted);
         }
         cx.learn(self.backend, held, &outcome);
+    }
+
+    /// What it says of the backend. Only what a backend is there for is evidence of how it does that: a list of models or
+    /// a preflight may be answered by something in front of it.
+    const fn verdict(&self, ending: Ending) -> Verdict {
+        match self.route.facts.purpose {
+            Purpose::Inference | Purpose::Other => verdict(ending),
+            Purpose::Free => Verdict::Unknown,
+        }
+    }
+
+    /// Whether the backend granted what the client asked for instead of an answer: an upgrade, or a tunnel. From there on
+    /// either side may end it, in whatever way, and how long it lasts says nothing.
+    const fn is_tunnel(&self) -> bool {
+        self.attempts.is_some() && self.route.tunnel.is_granted(self.status)
     }
 
     /// Tokens of the answer: as reported, or, as in a bill, as seen.

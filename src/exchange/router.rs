@@ -4,6 +4,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use super::decision::{Finding, Trace, findings};
+use super::intake::Tunnel;
 use super::purse::{Binding, Customer, is_limited};
 use super::turns::{SharedTurns, Turnstile};
 use super::{Context, Refusal, RefusalCode};
@@ -57,6 +58,8 @@ pub(super) struct Route {
     pub(super) asked: bool,
     /// Whether the client had done so when it was decided: otherwise part of the wait is for the client.
     pub(super) whole: bool,
+    /// Whether it asked for a tunnel.
+    pub(super) tunnel: Tunnel,
     /// When it was decided.
     pub(super) departed: Timestamp,
     /// What the quota of each planned backend knew to have ended by then. Those that Envoy goes to later departed later,
