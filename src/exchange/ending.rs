@@ -123,12 +123,14 @@ impl Evidence<'_> {
         if !self.sent || self.flags.any(Flags::UPSTREAM_OVERFLOW | Flags::DOWNSTREAM_PROTOCOL_ERROR) {
             return Ending::NotSent;
         }
-        match self.status {
+        // An error inside is what its status would have been.
+        let inner = self.facts.in_band_error.filter(|_| matches!(self.status, Some(200..=299)));
+        match inner.map(|error| error.status).or(self.status) {
             None => Ending::Failed(Failure::Reset),
             Some(429) => Ending::RateLimited,
+            Some(500..) if inner.is_some() => Ending::Failed(Failure::InBandError),
             Some(500..) => Ending::Failed(Failure::ServerError),
             Some(400..) => Ending::ClientError,
-            Some(_) if self.facts.in_band_error => Ending::Failed(Failure::InBandError),
             Some(_) if self.facts.end == StreamEnd::Truncated || !self.complete => Ending::Failed(Failure::Truncated),
             Some(_) => Ending::Success,
         }
@@ -165,10 +167,13 @@ pub(super) const fn verdict(ending: Ending) -> Verdict {
 mod tests {
     use super::*;
     use crate::health::weight;
+    use crate::protocol::{Form, InBandError};
 
     const FACTS: AnswerFacts = AnswerFacts {
         usage: None,
-        in_band_error: false,
+        in_band_error: None,
+        fallback: false,
+        form: Form::Json,
         end: StreamEnd::Unknown,
         content_events: 0,
         content_bytes: None,
@@ -191,7 +196,9 @@ mod tests {
 
     const CUT: AnswerFacts = AnswerFacts { end: StreamEnd::Truncated, ..FACTS };
     const DONE: AnswerFacts = AnswerFacts { end: StreamEnd::Complete, ..FACTS };
-    const ERROR: AnswerFacts = AnswerFacts { in_band_error: true, ..DONE };
+    const ERROR: AnswerFacts = AnswerFacts { in_band_error: Some(InBandError::UNKNOWN), ..DONE };
+    const TOO_LONG: AnswerFacts = AnswerFacts { in_band_error: Some(InBandError { status: 400 }), ..DONE };
+    const TOO_MANY: AnswerFacts = AnswerFacts { in_band_error: Some(InBandError { status: 429 }), ..DONE };
 
     fn status(status: u16) -> Evidence<'static> {
         Evidence { status: Some(status), ..WHOLE }
@@ -227,6 +234,8 @@ mod tests {
             ("503", status(503), Failed(ServerError), 1),
             ("529, overloaded", status(529), Failed(ServerError), 1),
             ("200 with an error inside", Evidence { facts: &ERROR, ..WHOLE }, Failed(InBandError), 1),
+            ("200 with an inner 400", Evidence { facts: &TOO_LONG, ..WHOLE }, ClientError, 0),
+            ("200 with an inner 429", Evidence { facts: &TOO_MANY, ..WHOLE }, RateLimited, 0),
             ("200, a stream without its last mark", Evidence { facts: &CUT, ..WHOLE }, Failed(Truncated), 1),
             ("200, cut off", BROKEN, Failed(Truncated), 1),
             ("200, cut off by a reset (UR)", flagged(BROKEN, 4), Failed(Reset), 1),

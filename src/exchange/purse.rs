@@ -288,7 +288,7 @@ impl Due<'_> {
         // A client may leave once it has heard the last mark; and a stream that ends by an error says nothing more of
         // what it cost.
         let complete = match self.facts.end {
-            StreamEnd::Complete => !self.facts.in_band_error,
+            StreamEnd::Complete => self.facts.in_band_error.is_none(),
             StreamEnd::Truncated => false,
             StreamEnd::Unknown => self.complete,
         };
