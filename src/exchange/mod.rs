@@ -173,7 +173,7 @@ impl Exchange {
     /// A chunk of the answer is passing by.
     pub fn response_body<H: Host>(&mut self, cx: &mut Context<'_, H>, len: usize, end_of_stream: bool) {
         if let Phase::Answering(answer) = &mut self.phase {
-            answer.chunk(cx.host, len, end_of_stream);
+            answer.chunk(cx, len, end_of_stream);
         }
     }
 

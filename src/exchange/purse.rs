@@ -267,7 +267,8 @@ impl Due<'_> {
     /// What it costs. An answer of an error costs nothing; a question that was given up before the answer began costs
     /// what was asked; an answer that broke off costs what there was of it.
     fn bill(&self, backend: &Backend, route: &Route, prompt: impl FnOnce() -> Tokens) -> Bill {
-        let is_answer = matches!(self.status, Some(200..=299));
+        let is_usable = !matches!(self.ending, Ending::Misconfigured(_));
+        let is_answer = is_usable && matches!(self.status, Some(200..=299));
         let given_up = match self.ending {
             // An error is one, even if nobody waits for its end.
             Ending::ClientAbort => !matches!(self.status, Some(400..)),
@@ -288,7 +289,7 @@ impl Due<'_> {
         // A client may leave once it has heard the last mark; and a stream that ends by an error says nothing more of
         // what it cost.
         let complete = match self.facts.end {
-            StreamEnd::Complete => !self.facts.in_band_error,
+            StreamEnd::Complete => self.facts.in_band_error.is_none(),
             StreamEnd::Truncated => false,
             StreamEnd::Unknown => self.complete,
         };

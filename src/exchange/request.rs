@@ -122,6 +122,7 @@ impl Petition {
             departed: now,
             held,
             customer,
+            tenant: self.tenant,
             reservation: reservation.map(Box::new),
             method: self.method,
             facts: self.facts,
