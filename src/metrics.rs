@@ -5,7 +5,7 @@
 
 use crate::alerts::AlertKind;
 use crate::config::{Strategy, Tenant};
-use crate::domain::{Backend, BackendIndex, Ending, Misrouting, Span};
+use crate::domain::{Backend, BackendIndex, Ending, Misconfiguration, Misrouting, Span};
 use crate::health::{BreakerPhase, TripReason};
 
 /// One metric with its labels. What each means is told in `docs/metrics.md`.
@@ -137,13 +137,22 @@ pub struct Status(&'static str);
 
 impl Status {
     /// Every way to end, in the order of the documentation.
-    pub const ALL: [Self; 6] =
-        [Self::SUCCESS, Self::CLIENT_ERROR, Self::RATE_LIMITED, Self::CLIENT_ABORT, Self::FAILURE, Self::NOT_SENT];
+    pub const ALL: [Self; 7] = [
+        Self::SUCCESS,
+        Self::CLIENT_ERROR,
+        Self::MISCONFIGURED,
+        Self::RATE_LIMITED,
+        Self::CLIENT_ABORT,
+        Self::FAILURE,
+        Self::NOT_SENT,
+    ];
 
     /// Answered in full.
     pub const SUCCESS: Self = Self("success");
-    /// Answered 4xx.
+    /// The request was at fault.
     pub const CLIENT_ERROR: Self = Self("client_error");
+    /// Answered as a backend answers that can serve nobody: 401 to 405 and the like, a redirect, a page.
+    pub const MISCONFIGURED: Self = Self("misconfigured");
     /// Answered 429.
     pub const RATE_LIMITED: Self = Self("rate_limited");
     /// The client went away.
@@ -163,7 +172,9 @@ impl From<Ending> for Status {
     fn from(ending: Ending) -> Self {
         match ending {
             Ending::Success => Self::SUCCESS,
-            Ending::ClientError => Self::CLIENT_ERROR,
+            // Of requests that cannot be understood one alone is the client's, as a rule.
+            Ending::ClientError | Ending::Misconfigured(Misconfiguration::Unprocessable) => Self::CLIENT_ERROR,
+            Ending::Misconfigured(_) => Self::MISCONFIGURED,
             Ending::RateLimited => Self::RATE_LIMITED,
             Ending::ClientAbort => Self::CLIENT_ABORT,
             Ending::Failed(_) => Self::FAILURE,

@@ -20,9 +20,6 @@ use crate::domain::{
 /// Backends that a router may have: a decision looks at each of them.
 pub(crate) const MOST_BACKENDS: usize = 256;
 
-/// An answer that takes so many times the expected time is slow, unless the operator says what is.
-const SLOW_TIMES: u64 = 5;
-
 /// Where clusters say in their metadata that they are backends.
 pub(super) const NAMESPACE: &str = "llm_router";
 
@@ -79,7 +76,7 @@ fn router(reader: &mut Reader<'_, '_>) -> Option<Config> {
     if discovery.is_some() && envoy_admin.is_none() {
         reader.problem("discovery.enabled", "needs envoy_admin.cluster: that is where Envoy tells of its clusters");
     }
-    let panic_threshold = reader.number("panic_threshold", 0.0..=1.0, 0.0);
+    let panic_threshold = reader.number("panic_threshold", 0.0..=1.0, 0.5);
     let queue = reader.object("queue", queue);
     let logging = reader.object("logging", logging);
     let seed = reader.optional_integer("seed", 0..=u64::MAX);
@@ -196,7 +193,7 @@ pub(super) fn backend(reader: &mut Reader<'_, '_>, id: &str) -> Backend {
     let max_concurrent_requests = reader.optional_integer("max_concurrent_requests", 1..=1_000_000);
     let timeout = reader.optional_number("timeout_seconds", 0.05..=3_600.0).map(milliseconds);
     let limits = cost::limits(reader);
-    let breaker = reader.object("circuit_breaker", |reader| breaker(reader, expected_ms));
+    let breaker = reader.object("circuit_breaker", breaker);
     let probe = reader.object("health_check", |reader| probe(reader, cluster));
     let failure_domain = reader.text("failure_domain").unwrap_or(cluster);
     reader.refuse(elsewhere::BACKEND);
@@ -265,7 +262,7 @@ fn prices(reader: &mut Reader<'_, '_>) -> Prices {
     Prices { input: price(input), output: price(output.or(flat)), cached_input: price(cached.or(input)) }
 }
 
-fn breaker(reader: &mut Reader<'_, '_>, expected_ms: u64) -> Option<BreakerSettings> {
+fn breaker(reader: &mut Reader<'_, '_>) -> Option<BreakerSettings> {
     let enabled = reader.boolean("enabled", true);
     let failure_threshold = reader.integer("failure_threshold", 1..=1_000, 5) as u32;
     let failure_rate = reader.number("failure_rate_threshold", 0.01..=1.0, 0.5);
@@ -276,6 +273,7 @@ fn breaker(reader: &mut Reader<'_, '_>, expected_ms: u64) -> Option<BreakerSetti
     }
     let slow_response = reader.optional_integer("slow_response_ms", 1..=3_600_000);
     let slow_rate = reader.number("slow_rate_threshold", 0.01..=1.0, 0.8);
+    let misconfigured_threshold = reader.integer("misconfigured_threshold", 0..=1_000, 5) as u16;
     let recovery_seconds = reader.number("recovery_timeout_seconds", 0.05..=3_600.0, 60.0);
     let half_open_max_requests = reader.integer("half_open_max_requests", 1..=1_000, 3) as u32;
     let adaptive = reader.boolean("adaptive", true);
@@ -285,8 +283,9 @@ fn breaker(reader: &mut Reader<'_, '_>, expected_ms: u64) -> Option<BreakerSetti
         failure_rate_threshold: PerMille::from_ratio(failure_rate),
         window: window as u8,
         min_requests: min_requests as u8,
-        slow_response: Duration::from_millis(slow_response.unwrap_or(SLOW_TIMES * expected_ms)),
+        slow_response: slow_response.map(Duration::from_millis),
         slow_rate_threshold: PerMille::from_ratio(slow_rate),
+        misconfigured_threshold,
         recovery_timeout: milliseconds(recovery_seconds),
         half_open_max_requests,
         adaptive,

@@ -98,7 +98,7 @@ impl Rehearsed {
             // Whoever else is trying it now.
             breaker.probes = 0;
             let pass = breaker.enter(settings, Tokens(0), *now).unwrap_or_else(|_| breaker.unasked());
-            breaker.leave(pass, Verdict::Ill(Failure::ServerError), settings, *now);
+            breaker.leave(pass, Verdict::Ill(Failure::ServerError), None, settings, *now);
             failures += 1;
         }
         failures
@@ -110,7 +110,7 @@ impl Rehearsed {
         let at = breaker.retry_at.max(*now);
         for _ in 0..settings.half_open_max_requests {
             if let Ok(pass) = breaker.enter(settings, Tokens(0), at) {
-                breaker.leave(pass, Verdict::Well, settings, at);
+                breaker.leave(pass, Verdict::Well, None, settings, at);
             }
         }
         breaker.phase == BreakerPhase::Closed

@@ -96,10 +96,13 @@ pub struct BreakerSettings {
     pub window: u8,
     /// Answers there must be before a share opens it.
     pub min_requests: u8,
-    /// An answer that takes longer is slow.
-    pub slow_response: Duration,
+    /// An answer that takes longer is slow; where none is given, one that takes much longer than is usual for the
+    /// backend.
+    pub slow_response: Option<Duration>,
     /// The share of slow ones among the last 50 answers that opens it.
     pub slow_rate_threshold: PerMille,
+    /// Answers in a row that nobody can use, after which the backend is misconfigured; 0: never.
+    pub misconfigured_threshold: u16,
     /// How long it stays open before probes are let through; doubled at each reopening.
     pub recovery_timeout: Duration,
     /// Probes under way at once while it is half-open, and successes that close it.

@@ -20,7 +20,7 @@ pub use fnv::Fnv;
 pub use limits::{Limits, MOST_TRACKED_HOURS, Span};
 pub use misrouting::Misrouting;
 pub use model::{Model, ModelTag};
-pub use outcome::{Ending, Failure, Usage};
+pub use outcome::{Ending, Failure, Misconfiguration, Usage};
 pub use quota::{Allowance, QuotaReport};
 pub use rng::{Rng, SplitMix64};
 pub use thresholds::Thresholds;

@@ -34,13 +34,60 @@ pub enum Failure {
     Retried,
 }
 
+/// What is wrong with a backend that can serve nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Misconfiguration {
+    /// It does not know the key, or forbids all there is to do with it.
+    Credentials,
+    /// It is not paid for.
+    Payment,
+    /// It does not know the path or the model.
+    NotFound,
+    /// It sends everybody elsewhere.
+    Redirect,
+    /// It answers in a form that its API does not have, such as a page of HTML.
+    ContentType,
+    /// It understands none of the requests.
+    Unprocessable,
+}
+
+impl Misconfiguration {
+    /// Every one; its place is its code in the record.
+    pub const ALL: [Self; 6] =
+        [Self::Credentials, Self::Payment, Self::NotFound, Self::Redirect, Self::ContentType, Self::Unprocessable];
+
+    /// Its name, for operators.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Credentials => "credentials",
+            Self::Payment => "payment",
+            Self::NotFound => "not_found",
+            Self::Redirect => "redirect",
+            Self::ContentType => "content_type",
+            Self::Unprocessable => "unprocessable",
+        }
+    }
+
+    /// Its code in the record.
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The one of that code.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(code)).copied()
+    }
+}
+
 /// How an exchange with a backend ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Ending {
     /// Answered.
     Success,
-    /// Answered 4xx: the client's mistake, not the backend's.
+    /// The request was at fault, not the backend.
     ClientError,
+    /// Answered in a way that nobody can use: if it goes on like that, the backend is misconfigured.
+    Misconfigured(Misconfiguration),
     /// Answered 429: the backend is well, its quota is not.
     RateLimited,
     /// The client went away first.
@@ -57,6 +104,7 @@ impl Ending {
         match self {
             Self::Success => "success",
             Self::ClientError => "client_error",
+            Self::Misconfigured(why) => why.name(),
             Self::RateLimited => "rate_limited",
             Self::ClientAbort => "client_abort",
             Self::NotSent => "not_sent",

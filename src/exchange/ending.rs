@@ -1,6 +1,6 @@
 //! What became of an exchange, told from the answer and Envoy's response flags.
 
-use crate::domain::{Ending, Failure};
+use crate::domain::{Ending, Failure, Misconfiguration, Purpose};
 use crate::health::Verdict;
 use crate::protocol::{AnswerFacts, StreamEnd};
 
@@ -34,9 +34,11 @@ impl Flags {
         self.any(Self::NO_CLUSTER_FOUND)
     }
 
-    /// Whether the client went away.
+    /// Whether the client went away, or broke its own protocol.
     const fn client_left(self) -> bool {
-        self.any(Self::DOWNSTREAM_CONNECTION_TERMINATION | Self::DOWNSTREAM_REMOTE_RESET)
+        self.any(
+            Self::DOWNSTREAM_CONNECTION_TERMINATION | Self::DOWNSTREAM_REMOTE_RESET | Self::DOWNSTREAM_PROTOCOL_ERROR,
+        )
     }
 
     /// Why the last attempt failed, if Envoy says that it did.
@@ -106,15 +108,26 @@ pub(super) struct Evidence<'a> {
     pub(super) flags: Flags,
     /// Envoy's words, of a good answer that broke off.
     pub(super) details: Details,
+    /// Whether what followed the headers was a tunnel: an upgrade that was granted, or a CONNECT.
+    pub(super) tunnel: bool,
+    /// What the request was for.
+    pub(super) purpose: Purpose,
     /// What the answer's body said.
     pub(super) facts: &'a AnswerFacts,
 }
 
 impl Evidence<'_> {
     /// How the exchange ended.
+    ///
+    /// Blame needs evidence: a response flag that names the upstream side, a status that is the backend's own fault, an
+    /// error inside an answer, or a complete answer that is wrong. Whatever else is incomplete is the client's doing,
+    /// and so is all that a client can bring about alone: Envoy does not flag each way to leave.
     pub(super) fn ending(&self) -> Ending {
-        if !self.complete && self.flags.client_left() {
-            return Ending::ClientAbort;
+        if self.tunnel {
+            return Ending::Success;
+        }
+        if self.flags.client_left() && (!self.complete || self.status == Some(400)) {
+            return if self.sent { Ending::ClientAbort } else { Ending::NotSent };
         }
         if let Some(failure) = self.halted() {
             // On which side nothing moved, Envoy does not say. It is the backend's where the client had nothing left to
@@ -123,18 +136,31 @@ impl Evidence<'_> {
             return if is_backend { Ending::Failed(failure) } else { Ending::ClientAbort };
         }
         if let Some(failure) = self.flags.failure() {
-            return Ending::Failed(failure);
+            // A backend that waits for the rest of a request in vain gives up at last, as it should. Only a connection
+            // that was never made has nothing to do with that.
+            let is_backend = self.asked || failure == Failure::Connect;
+            return if is_backend { Ending::Failed(failure) } else { Ending::ClientAbort };
         }
-        if !self.sent || self.flags.any(Flags::UPSTREAM_OVERFLOW | Flags::DOWNSTREAM_PROTOCOL_ERROR) {
+        if !self.sent || self.flags.any(Flags::UPSTREAM_OVERFLOW) {
             return Ending::NotSent;
         }
-        match self.status {
-            None => Ending::Failed(Failure::Reset),
+        // An error inside is what its status would have been.
+        let inner = self.facts.in_band_error.filter(|_| self.is_answering());
+        let failed = |failure| Ending::Failed(if inner.is_some() { Failure::InBandError } else { failure });
+        match inner.map(|error| error.status).or(self.status) {
+            None => Ending::ClientAbort,
             Some(429) => Ending::RateLimited,
-            Some(500..) => Ending::Failed(Failure::ServerError),
+            // A gateway says by 502 to 504, too, that the rest of the request did not come.
+            Some(502..=504) if !self.asked => Ending::ClientAbort,
+            Some(status) if is_server_fault(status) => failed(Failure::ServerError),
+            Some(status) if let Some(why) = misconfiguration(status, self.purpose) => Ending::Misconfigured(why),
             Some(400..) => Ending::ClientError,
-            Some(_) if self.facts.in_band_error => Ending::Failed(Failure::InBandError),
-            Some(_) if self.facts.end == StreamEnd::Truncated || !self.complete => Ending::Failed(Failure::Truncated),
+            Some(_) if !self.complete => Ending::ClientAbort,
+            Some(_) if self.purpose == Purpose::Inference && self.facts.form.is_foreign() => {
+                Ending::Misconfigured(Misconfiguration::ContentType)
+            }
+            Some(_) if self.facts.fallback => Ending::Failed(Failure::InBandError),
+            Some(_) if self.facts.end == StreamEnd::Truncated => Ending::Failed(Failure::Truncated),
             Some(_) => Ending::Success,
         }
     }
@@ -156,12 +182,38 @@ impl Evidence<'_> {
     }
 }
 
+/// Whether a status says that the backend is at fault, rather than the request. A client can have each of the others at
+/// will: by a method or an expectation that the server does not know (501), a version of HTTP (505), by asking for a
+/// variant, a loop or an extension (506, 508, 510), or without being signed in to the network (511). A number that nobody
+/// has given a meaning is as good as 500 (RFC 9110, 15).
+pub(super) const fn is_server_fault(status: u16) -> bool {
+    status >= 500 && !matches!(status, 501 | 505 | 506 | 508 | 510 | 511)
+}
+
+/// What a status says is wrong with the backend's configuration, if every request were to get it. One alone may be the
+/// client's fault, its own key or a model that nobody has; so it is counted how many there are in a row
+/// ([`Setup`](crate::health::Setup)). 400 and 413 are about one request always. Files, batches and whatever else is
+/// not inference may well be absent or somewhere else: of those only the status of the account itself says anything.
+const fn misconfiguration(status: u16, purpose: Purpose) -> Option<Misconfiguration> {
+    match (status, purpose) {
+        (_, Purpose::Free) => None,
+        (401 | 407, _) => Some(Misconfiguration::Credentials),
+        (402, _) => Some(Misconfiguration::Payment),
+        (_, Purpose::Other) => None,
+        (403, Purpose::Inference) => Some(Misconfiguration::Credentials),
+        (404 | 405 | 410 | 421, Purpose::Inference) => Some(Misconfiguration::NotFound),
+        (422, Purpose::Inference) => Some(Misconfiguration::Unprocessable),
+        (300..=399, Purpose::Inference) => Some(Misconfiguration::Redirect),
+        (_, Purpose::Inference) => None,
+    }
+}
+
 /// What an ending says of the backend's health.
 pub(super) const fn verdict(ending: Ending) -> Verdict {
     match ending {
         Ending::Success => Verdict::Well,
         Ending::Failed(failure) => Verdict::Ill(failure),
-        // A 4xx may come from anything on the way, for a key that was revoked as for a question that was wrong.
+        Ending::Misconfigured(why) => Verdict::Misfit(why),
         Ending::ClientError | Ending::RateLimited | Ending::ClientAbort | Ending::NotSent => Verdict::Unknown,
     }
 }
@@ -170,10 +222,13 @@ pub(super) const fn verdict(ending: Ending) -> Verdict {
 mod tests {
     use super::*;
     use crate::health::weight;
+    use crate::protocol::{Form, InBandError};
 
     const FACTS: AnswerFacts = AnswerFacts {
         usage: None,
-        in_band_error: false,
+        in_band_error: None,
+        fallback: false,
+        form: Form::Json,
         end: StreamEnd::Unknown,
         content_events: 0,
         content_bytes: None,
@@ -188,6 +243,8 @@ mod tests {
         asked: true,
         flags: Flags(0),
         details: Details::Other,
+        tunnel: false,
+        purpose: Purpose::Inference,
         facts: &FACTS,
     };
 
@@ -196,7 +253,13 @@ mod tests {
 
     const CUT: AnswerFacts = AnswerFacts { end: StreamEnd::Truncated, ..FACTS };
     const DONE: AnswerFacts = AnswerFacts { end: StreamEnd::Complete, ..FACTS };
-    const ERROR: AnswerFacts = AnswerFacts { in_band_error: true, ..DONE };
+    const ERROR: AnswerFacts = AnswerFacts { in_band_error: Some(InBandError::UNKNOWN), ..DONE };
+    const PAGE: AnswerFacts = AnswerFacts { form: Form::Html, ..FACTS };
+    const TEXT: AnswerFacts = AnswerFacts { form: Form::Other, ..FACTS };
+    const STOCK: AnswerFacts = AnswerFacts { fallback: true, ..DONE };
+    const REVOKED: AnswerFacts = AnswerFacts { in_band_error: Some(InBandError { status: 401 }), ..DONE };
+    const TOO_LONG: AnswerFacts = AnswerFacts { in_band_error: Some(InBandError { status: 400 }), ..DONE };
+    const TOO_MANY: AnswerFacts = AnswerFacts { in_band_error: Some(InBandError { status: 429 }), ..DONE };
 
     fn status(status: u16) -> Evidence<'static> {
         Evidence { status: Some(status), ..WHOLE }
@@ -209,21 +272,43 @@ mod tests {
     /// Each way to end, how it is called, and what it weighs; 0: it does not count.
     #[test]
     fn each_way_to_end_has_its_class_and_its_weight() {
-        use Ending::{ClientAbort, ClientError, Failed, NotSent, RateLimited, Success};
+        use Ending::{ClientAbort, ClientError, Failed, Misconfigured, NotSent, RateLimited, Success};
         use Failure::{Connect, InBandError, Reset, ServerError, Stalled, Timeout, Truncated};
+        use Misconfiguration::{ContentType, Credentials, NotFound, Payment, Redirect, Unprocessable};
         let none = Evidence { status: None, complete: false, passed: 0, ..WHOLE };
         let long = Evidence { passed: ROOM, ..BROKEN };
         let idle = Details::PerTryIdle;
         let local = |evidence| Evidence { sent: false, ..evidence };
         let slow_sender = |evidence| Evidence { asked: false, ..evidence };
+        let tunnel = |evidence| Evidence { status: Some(101), tunnel: true, ..evidence };
+        let page_of_a_file = Evidence { facts: &PAGE, purpose: Purpose::Other, ..WHOLE };
         let table: &[(&str, Evidence<'_>, Ending, u32)] = &[
             ("200, whole", WHOLE, Success, 0),
             ("200, a stream to its last mark", Evidence { facts: &DONE, ..WHOLE }, Success, 0),
             ("204", status(204), Success, 0),
-            ("302", status(302), Success, 0),
+            ("302 to inference", status(302), Misconfigured(Redirect), 0),
+            ("307 to inference", status(307), Misconfigured(Redirect), 0),
+            ("302 of a file", Evidence { purpose: Purpose::Other, ..status(302) }, Success, 0),
             ("400", status(400), ClientError, 0),
-            ("401", status(401), ClientError, 0),
-            ("404", status(404), ClientError, 0),
+            ("401", status(401), Misconfigured(Credentials), 0),
+            ("402", status(402), Misconfigured(Payment), 0),
+            ("403", status(403), Misconfigured(Credentials), 0),
+            ("404 to inference", status(404), Misconfigured(NotFound), 0),
+            ("404 of a file", Evidence { purpose: Purpose::Other, ..status(404) }, ClientError, 0),
+            ("401 of a file", Evidence { purpose: Purpose::Other, ..status(401) }, Misconfigured(Credentials), 0),
+            ("401 of a list of models", Evidence { purpose: Purpose::Free, ..status(401) }, ClientError, 0),
+            ("405", status(405), Misconfigured(NotFound), 0),
+            ("407", status(407), Misconfigured(Credentials), 0),
+            ("410", status(410), Misconfigured(NotFound), 0),
+            ("421", status(421), Misconfigured(NotFound), 0),
+            ("422", status(422), Misconfigured(Unprocessable), 0),
+            ("200, a page of HTML", Evidence { facts: &PAGE, ..WHOLE }, Misconfigured(ContentType), 0),
+            ("200, a text", Evidence { facts: &TEXT, ..WHOLE }, Misconfigured(ContentType), 0),
+            ("200, a text, cut off", Evidence { facts: &TEXT, ..BROKEN }, ClientAbort, 0),
+            ("200, a page of HTML where nobody says what there is", page_of_a_file, Success, 0),
+            ("200 with an inner 401", Evidence { facts: &REVOKED, ..WHOLE }, Misconfigured(Credentials), 0),
+            ("200, a stock sentence", Evidence { facts: &STOCK, ..WHOLE }, Failed(InBandError), 1),
+            ("501", status(501), ClientError, 0),
             ("408", status(408), ClientError, 0),
             ("413", status(413), ClientError, 0),
             ("429", status(429), RateLimited, 0),
@@ -232,8 +317,15 @@ mod tests {
             ("503", status(503), Failed(ServerError), 1),
             ("529, overloaded", status(529), Failed(ServerError), 1),
             ("200 with an error inside", Evidence { facts: &ERROR, ..WHOLE }, Failed(InBandError), 1),
+            ("200 with an inner 400", Evidence { facts: &TOO_LONG, ..WHOLE }, ClientError, 0),
+            ("200 with an inner 429", Evidence { facts: &TOO_MANY, ..WHOLE }, RateLimited, 0),
             ("200, a stream without its last mark", Evidence { facts: &CUT, ..WHOLE }, Failed(Truncated), 1),
-            ("200, cut off", BROKEN, Failed(Truncated), 1),
+            ("200, cut off, and no flag (RST_STREAM with NO_ERROR)", BROKEN, ClientAbort, 0),
+            ("200, cut off after an error inside", Evidence { facts: &ERROR, ..BROKEN }, Failed(InBandError), 1),
+            ("200, the client breaks HTTP/2 (DPE)", flagged(BROKEN, 18), ClientAbort, 0),
+            ("200 and whole, then the client breaks HTTP/2", flagged(WHOLE, 18), Success, 0),
+            ("400, cut off", Evidence { complete: false, ..status(400) }, ClientError, 0),
+            ("500, cut off, and no flag", Evidence { complete: false, ..status(500) }, Failed(ServerError), 1),
             ("200, cut off by a reset (UR)", flagged(BROKEN, 4), Failed(Reset), 1),
             ("200, cut off within a chunk (UPE)", flagged(BROKEN, 23), Failed(Reset), 1),
             ("200, the backend closed (UC)", flagged(BROKEN, 6), Failed(Reset), 1),
@@ -266,18 +358,41 @@ mod tests {
             ("503, reset by Envoy (LR)", flagged(status(503), 3), Failed(Reset), 1),
             ("503, too many at once for Envoy (UO)", flagged(status(503), 7), NotSent, 0),
             ("401 of another filter", local(status(401)), NotSent, 0),
-            ("400, a broken request (DPE)", flagged(status(400), 18), NotSent, 0),
+            ("400, a broken request (DPE)", local(flagged(status(400), 18)), NotSent, 0),
+            ("400, a request that broke on its way (DPE)", flagged(status(400), 18), ClientAbort, 0),
             ("no answer, the client closed (DC)", flagged(none, 14), ClientAbort, 0),
-            ("no answer at all", none, Failed(Reset), 1),
+            ("no answer, the client reset its stream (DR)", flagged(none, 28), ClientAbort, 0),
+            ("no answer, the backend reset it (UR)", flagged(none, 4), Failed(Reset), 1),
+            ("no answer, and no flag", none, ClientAbort, 0),
+            ("503, half of a request, the backend gave up (UC)", slow_sender(flagged(status(503), 6)), ClientAbort, 0),
+            ("503, half of a request, reset (UR)", slow_sender(flagged(status(503), 4)), ClientAbort, 0),
+            ("504, half of a request, the timeout (UT)", slow_sender(flagged(status(504), 2)), ClientAbort, 0),
+            ("503, half of a request, refused (UF)", slow_sender(flagged(status(503), 5)), Failed(Connect), 2),
+            ("408, half of a request", slow_sender(status(408)), ClientError, 0),
+            ("502, half of a request", slow_sender(status(502)), ClientAbort, 0),
+            ("500, half of a request", slow_sender(status(500)), Failed(ServerError), 1),
+            ("101, a tunnel that the backend cut (UC)", tunnel(flagged(BROKEN, 6)), Success, 0),
+            ("101, a tunnel that the client cut (DC)", tunnel(flagged(BROKEN, 14)), Success, 0),
+            ("101, a tunnel that stood still (SI)", tunnel(flagged(BROKEN, 16)), Success, 0),
         ];
         for (name, evidence, expected, expected_weight) in table {
             let ending = evidence.ending();
             assert_eq!(ending, *expected, "{name}");
             let weight = match verdict(ending) {
                 Verdict::Ill(failure) => weight(failure),
-                Verdict::Well | Verdict::Slow | Verdict::Unknown => 0,
+                Verdict::Well | Verdict::Slow | Verdict::Misfit(_) | Verdict::Unknown => 0,
             };
             assert_eq!(weight, *expected_weight, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_status_counts_where_it_is_the_backends_own_fault() {
+        let counts = |status: &u16| matches!(self::status(*status).ending(), Ending::Failed(Failure::ServerError));
+        let spared: Vec<_> = (400..=999).filter(|status| !counts(status)).filter(|status| *status >= 500).collect();
+        assert_eq!(spared, [501, 505, 506, 508, 510, 511]);
+        for status in [400, 406, 408, 409, 411, 413, 414, 415, 416, 417, 418, 426, 428, 431, 451] {
+            assert_eq!(self::status(status).ending(), Ending::ClientError, "{status}");
         }
     }
 

@@ -68,11 +68,30 @@ pub(super) struct Intake {
     json: bool,
     /// Whether all of the request is there.
     pub(super) ended: bool,
-    /// Whether what follows the headers is no request body: an upgrade or a tunnel.
-    pub(super) tunnel: bool,
+    /// Whether what follows the headers is no request body.
+    pub(super) tunnel: Tunnel,
     /// Whether the client may wait for the backend before it sends the rest of its body: a gRPC stream, or
     /// `expect: 100-continue` where Envoy leaves the answer to the backend (otherwise the header is gone by now).
     interactive: bool,
+}
+
+/// What the client wants instead of an answer: bytes both ways, until either side ends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Tunnel {
+    /// An answer.
+    #[default]
+    None,
+    /// Another protocol, such as WebSocket. Envoy shows an HTTP/2 one like that of HTTP/1.
+    Upgrade,
+    /// A connection to somewhere else.
+    Connect,
+}
+
+impl Tunnel {
+    /// Whether the answer's status grants it.
+    pub(super) const fn is_granted(self, status: Option<u16>) -> bool {
+        matches!((self, status), (Self::Upgrade, Some(101)) | (Self::Connect, Some(200..=299)))
+    }
 }
 
 /// What the client asks for by hints that it may give.
@@ -127,11 +146,13 @@ impl Intake {
                     intake.path = value;
                 }
                 ":method" => {
-                    intake.tunnel |= value == b"CONNECT";
+                    if value == b"CONNECT" {
+                        intake.tunnel = Tunnel::Connect;
+                    }
                     intake.method = Method::from_bytes(&value);
                     method = value;
                 }
-                "upgrade" => intake.tunnel = true,
+                "upgrade" if intake.tunnel == Tunnel::None => intake.tunnel = Tunnel::Upgrade,
                 "content-type" => {
                     intake.json = is_json(&value);
                     intake.interactive |= is_interactive(&value);
@@ -200,7 +221,7 @@ impl Intake {
     pub(super) fn verdict(&self, limit: usize) -> Verdict {
         let reads = self.json && protocol::is_read(self.api);
         match self.content_length {
-            _ if self.ended || self.tunnel => Verdict::PassBody,
+            _ if self.ended || self.tunnel != Tunnel::None => Verdict::PassBody,
             Some(length) if reads && length > limit as u64 => Verdict::TooLarge,
             _ if reads => Verdict::ReadBody,
             _ if self.interactive => Verdict::PassBody,
@@ -274,11 +295,11 @@ mod tests {
         assert_eq!(verdict(Intake { content_length: Some(1_000), ..chat() }), Verdict::ReadBody);
         assert_eq!(verdict(Intake { content_length: Some(1_001), ..chat() }), Verdict::TooLarge);
         assert_eq!(verdict(Intake { ended: true, ..chat() }), Verdict::PassBody);
-        assert_eq!(verdict(Intake { tunnel: true, ..chat() }), Verdict::PassBody);
+        assert_eq!(verdict(Intake { tunnel: Tunnel::Upgrade, ..chat() }), Verdict::PassBody);
         assert_eq!(verdict(Intake { json: false, content_length: Some(9_999), ..chat() }), Verdict::HoldBody);
         assert_eq!(verdict(Intake { api: Api::Other, content_length: Some(9_999), ..chat() }), Verdict::HoldBody);
         assert_eq!(verdict(Intake { api: Api::Other, ..chat() }), Verdict::HoldBody);
-        assert_eq!(verdict(Intake { api: Api::Other, tunnel: true, ..chat() }), Verdict::PassBody);
+        assert_eq!(verdict(Intake { api: Api::Other, tunnel: Tunnel::Upgrade, ..chat() }), Verdict::PassBody);
         assert_eq!(verdict(Intake { json: false, interactive: true, ..chat() }), Verdict::PassBody);
     }
 

@@ -140,6 +140,11 @@ impl Exchange {
                 intake.ended = true;
                 self.route(cx, intake)
             }
+            Phase::Answering(mut answer) => {
+                answer.route.asked = true;
+                self.phase = Phase::Answering(answer);
+                Flow::Continue
+            }
             other => {
                 self.phase = other;
                 self.request_passes(0, true);
@@ -171,7 +176,7 @@ impl Exchange {
     /// A chunk of the answer is passing by.
     pub fn response_body<H: Host>(&mut self, cx: &mut Context<'_, H>, len: usize, end_of_stream: bool) {
         if let Phase::Answering(answer) = &mut self.phase {
-            answer.chunk(cx.host, len, end_of_stream);
+            answer.chunk(cx, len, end_of_stream);
         }
     }
 

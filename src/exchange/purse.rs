@@ -272,7 +272,8 @@ impl Due<'_> {
     /// what was asked, once all of it was (nobody works on half a question); an answer that broke off costs what there
     /// was of it. What is no prompt, such as a file, costs what is reported; what is free, nothing at all.
     fn bill(&self, backend: &Backend, route: &Route, prompt: impl FnOnce() -> Tokens) -> Bill {
-        let is_answer = matches!(self.status, Some(200..=299));
+        let is_usable = !matches!(self.ending, Ending::Misconfigured(_));
+        let is_answer = is_usable && matches!(self.status, Some(200..=299));
         let given_up = match self.ending {
             // An error is one, even if nobody waits for its end.
             Ending::ClientAbort => !matches!(self.status, Some(400..)),
@@ -295,7 +296,7 @@ impl Due<'_> {
         // A client may leave once it has heard the last mark; and a stream that ends by an error says nothing more of
         // what it cost.
         let complete = match self.facts.end {
-            StreamEnd::Complete => !self.facts.in_band_error,
+            StreamEnd::Complete => self.facts.in_band_error.is_none(),
             StreamEnd::Truncated => false,
             StreamEnd::Unknown => self.complete,
         };

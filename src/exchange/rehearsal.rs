@@ -79,6 +79,7 @@ impl<H: Host> Context<'_, H> {
             sent: 0,
             wishes: intake.wishes,
             method: Method::Post,
+            tunnel: intake.tunnel,
             tenant: trusted.map(<[u8]>::to_vec).or(intake.tenant),
         };
         let ask = petition.ask(self.router, self.reserved(now));

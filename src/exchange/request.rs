@@ -1,7 +1,7 @@
 //! From what the client sent to where it goes.
 
 use super::decision::{Decision, Finding, Trace};
-use super::intake::{ATTEMPT_COUNT, ATTEMPT_TIMEOUT, ESTIMATED_TOKENS, Encoding, Intake, Wishes};
+use super::intake::{ATTEMPT_COUNT, ATTEMPT_TIMEOUT, ESTIMATED_TOKENS, Encoding, Intake, Tunnel, Wishes};
 use super::purse::Customer;
 use super::router::Route;
 use super::{Context, Refusal, Router};
@@ -24,8 +24,8 @@ pub(super) fn decide<H: Host>(cx: &mut Context<'_, H>, intake: Intake, body: Opt
         Err(refusal) => return Decided::Refused(refusal),
     };
     let Read { facts, text, understood, .. } = read;
-    let Intake { request_id, wishes, method, tenant, .. } = intake;
-    let petition = Petition { request_id, facts, text, understood, whole, sent, wishes, method, tenant };
+    let Intake { request_id, wishes, method, tenant, tunnel, .. } = intake;
+    let petition = Petition { request_id, facts, text, understood, whole, sent, wishes, method, tenant, tunnel };
     let now = cx.host.now();
     let reserved = cx.reserved(now);
     petition.decide(cx, reserved, false, now)
@@ -58,6 +58,7 @@ pub(super) struct Petition {
     pub(super) method: Method,
     /// Who pays for it, by name; none unless the operator lets that be said.
     pub(super) tenant: Option<Vec<u8>>,
+    pub(super) tunnel: Tunnel,
 }
 
 impl Petition {
@@ -118,12 +119,15 @@ impl Petition {
             attempts,
             text: self.text,
             understood: self.understood,
-            asked: self.whole,
+            // Who wants a tunnel says no more until it is granted.
+            asked: self.whole || self.tunnel != Tunnel::None,
             whole: self.whole,
             sent: self.sent,
+            tunnel: self.tunnel,
             departed: now,
             held,
             customer,
+            tenant: self.tenant,
             reservation: reservation.map(Box::new),
             method: self.method,
             facts: self.facts,

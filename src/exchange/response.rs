@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use super::Context;
 use super::attempt::{UNASKED, USAGE};
-use super::ending::{Details, Evidence, Flags, verdict};
+use super::ending::{Details, Evidence, Flags, is_server_fault, verdict};
 use super::intake::{ESTIMATED_TOKENS, EXPLAIN, Encoding, is_own};
 use super::purse::Due;
 use super::router::{Held, Route};
 use crate::cost::Bill;
-use crate::domain::{Api, BackendIndex, Ending, Failure, Timestamp, Tokens, Usage};
-use crate::health::Verdict;
+use crate::domain::{Api, BackendIndex, Ending, Failure, Purpose, Timestamp, Tokens, Usage};
+use crate::health::{Unusable, Verdict};
 use crate::host::{Host, Property};
-use crate::learning::Length;
+use crate::learning::{Awaited, Length, Wait};
 use crate::metrics::{Method, Metric, Status, TokenKind};
 use crate::protocol::{AnswerFacts, Observer, QuotaHeaders};
 use crate::state::{Counted, Outcome, Signal};
@@ -105,6 +105,9 @@ impl Answer {
         answer.complete = end_of_stream;
         answer.headed = (answer.route.whole && !answer.route.facts.stream).then(|| cx.host.now());
         answer.notice(cx, &head);
+        if answer.is_tunnel() {
+            answer.begins(cx);
+        }
         answer.write_headers(cx);
         answer
     }
@@ -192,16 +195,28 @@ impl Answer {
     fn charge<H: Host>(&mut self, cx: &mut Context<'_, H>, index: BackendIndex, failure: Failure, now: Timestamp) {
         let Some(backend) = cx.router.backend(index) else { return };
         let held = self.held.take_if(|held| held.backend == index);
-        // Where the last attempt was refused for a quota, the ones before it were most likely, too.
-        let ending = if self.status == Some(429) { Ending::RateLimited } else { Ending::Failed(failure) };
-        let verdict = verdict(ending);
+        let ending = self.ending_of_a_try(failure);
+        let verdict = self.verdict(ending);
         if verdict.is_ill() {
             cx.host.record(Metric::BreakerFailures(index), 1);
         }
         let mut outcome = Outcome::new(backend, held.map(|held| held.pass), verdict, now);
+        outcome.source = cx.source(index, self.route.tenant.as_deref(), verdict, now);
+        outcome.failed_after = self.failed_after(ending, now);
         // Its answer, if there was one, is lost: it may have used some of a quota.
         outcome.unreported = Some(held.map_or(self.route.text, |held| held.tokens));
         cx.learn(index, held, &outcome);
+    }
+
+    /// How an attempt ended that Envoy tried again elsewhere: it says that it failed, not why. So the one that ended it
+    /// all speaks for those before it: refused for a quota, or at odds with the request, they were most likely, too.
+    const fn ending_of_a_try(&self, failure: Failure) -> Ending {
+        match self.status {
+            Some(429) => Ending::RateLimited,
+            Some(status) if status >= 500 && !is_server_fault(status) => Ending::ClientError,
+            _ if !self.route.asked => Ending::ClientAbort,
+            _ => Ending::Failed(failure),
+        }
     }
 
     /// Takes note of what the headers say of the backend's quota; most say nothing. An answer to a request that never
@@ -234,19 +249,39 @@ impl Answer {
     }
 
     /// A chunk passes by.
-    pub(super) fn chunk<H: Host>(&mut self, host: &H, len: usize, end_of_stream: bool) {
+    pub(super) fn chunk<H: Host>(&mut self, cx: &mut Context<'_, H>, len: usize, end_of_stream: bool) {
+        let host = cx.host;
+        // What is not read shows its first content in its first bytes.
+        let mut begins = len > 0 && self.passed == 0 && !self.observer.is_watching();
         if self.observer.is_watching()
             && len > 0
             && let Some(chunk) = host.response_body(len)
             && self.observer.push(&chunk)
         {
             self.first_token.get_or_insert_with(|| host.now());
+            begins = true;
+        }
+        if begins && !end_of_stream {
+            self.begins(cx);
         }
         if let Some(body) = self.observer.passing(end_of_stream) {
             host.replace_response_body(len, &body);
         }
         self.passed = self.passed.saturating_add(len as u64);
         self.complete |= end_of_stream;
+    }
+
+    /// The first content is there, or a tunnel: to those who wait to see whether the backend is well, that is an answer.
+    fn begins<H: Host>(&mut self, cx: &mut Context<'_, H>) {
+        let is_good = self.is_tunnel() || matches!(self.status, Some(200..=299));
+        let Some(mut held) = self.held.filter(|held| is_good && cx.awaits(held)) else { return };
+        if self.verdict(Ending::Success) != Verdict::Well {
+            return;
+        }
+        let now = cx.host.now();
+        let slow = self.wait(cx, None, Ending::Success).is_some_and(|(_, slow)| slow);
+        cx.begin(&mut held, slow, now);
+        self.held = Some(held);
     }
 
     /// The answer was seen to its end.
@@ -291,37 +326,110 @@ impl Answer {
         let details = details.map_or(Details::Other, |details| Details::from_bytes(&details));
         let sent = self.attempts.is_some();
         let (status, complete, passed, asked) = (self.status, self.complete, self.passed, self.route.asked);
-        Evidence { status, complete, passed, sent, asked, flags, details, facts }.ending()
+        let (tunnel, purpose) = (self.is_tunnel(), self.route.facts.purpose);
+        Evidence { status, complete, passed, sent, asked, flags, details, tunnel, purpose, facts }.ending()
     }
 
     fn learn<H: Host>(&mut self, cx: &mut Context<'_, H>, ending: Ending, facts: &AnswerFacts, now: Timestamp) {
         let Some(backend) = cx.router.backend(self.backend) else { return };
         let held = self.held.take();
-        let mut outcome = Outcome::new(backend, held.map(|held| held.pass), verdict(ending), now);
+        let mut outcome = Outcome::new(backend, held.map(|held| held.pass), self.verdict(ending), now);
         outcome.answered = (ending == Ending::Success).then_some(self.route.departed);
         outcome.unreported = held.filter(|held| !held.reported && ending != Ending::NotSent).map(|held| held.tokens);
         outcome.at_capacity = held.filter(|_| ending == Ending::Success).and_then(|held| cx.at_capacity(&held, now));
         let facts_of = &self.route.facts;
-        let answered = ending == Ending::Success && facts_of.api != Api::Other;
+        let answered = ending == Ending::Success && facts_of.purpose != Purpose::Free && !self.is_tunnel();
+        // Of an API that is not known, what looks like usage may be anything.
+        let counts_tokens = answered && facts_of.api != Api::Other;
         // How long the attempts before this one took is not known, so its own time is not either.
         if answered && self.attempts == Some(1) {
             outcome.response_time = Some(now.since(self.route.departed));
             outcome.first_token = self.first_token.map(|at| at.since(self.route.departed));
-            if backend.breaker.zip(self.waited()).is_some_and(|(breaker, waited)| waited > breaker.slow_response) {
+            let (wait, slow) = self.wait(cx, Some(facts), ending).unzip();
+            outcome.wait = wait.flatten().zip(slow);
+            if slow == Some(true) {
                 outcome.verdict = Verdict::Slow;
             }
         }
-        if let Some(Usage { input, .. }) = facts.usage.filter(|_| answered) {
+        outcome.failed_after = self.failed_after(ending, now);
+        outcome.source = cx.source(self.backend, self.route.tenant.as_deref(), outcome.verdict, now);
+        outcome.unusable = self.unusable(cx, &outcome);
+        // A file that it gives out says nothing of whether it can answer a question; only where files are all there is.
+        let is_purpose = facts_of.purpose == Purpose::Inference || facts_of.api == Api::Other;
+        outcome.serves = is_purpose && matches!(outcome.verdict, Verdict::Well | Verdict::Slow);
+        if let Some(Usage { input, .. }) = facts.usage.filter(|_| counts_tokens) {
             let reported = Tokens(input.0.saturating_sub(facts_of.exact_tokens.0));
             outcome.prompt = self.route.understood.then_some(Counted { estimated: self.estimated(), reported });
         }
-        if let Some(output) = self.length(facts).filter(|_| answered && facts_of.api != Api::Embeddings) {
+        let is_told = facts_of.purpose == Purpose::Inference || facts.usage.is_some();
+        let has_length = counts_tokens && is_told && facts_of.api != Api::Embeddings;
+        if let Some(output) = self.length(facts).filter(|_| has_length) {
             outcome.length = Some(Length::new(facts_of, self.route.text, output, facts.usage.as_ref()));
         }
         if let Some((counted, place)) = outcome.prompt.zip(cx.router.place(self.backend)) {
             cx.view.auditor().count(place, self.route.facts.model.take(), counted);
         }
         cx.learn(self.backend, held, &outcome);
+    }
+
+    /// What it says of the backend. Only what a backend is there for is evidence of how it does that: a list of models or
+    /// a preflight may be answered by something in front of it.
+    const fn verdict(&self, ending: Ending) -> Verdict {
+        match self.route.facts.purpose {
+            Purpose::Inference | Purpose::Other => verdict(ending),
+            Purpose::Free => Verdict::Unknown,
+        }
+    }
+
+    /// Whether the backend granted what the client asked for instead of an answer: an upgrade, or a tunnel. From there on
+    /// either side may end it, in whatever way, and how long it lasts says nothing.
+    const fn is_tunnel(&self) -> bool {
+        self.attempts.is_some() && self.route.tunnel.is_granted(self.status)
+    }
+
+    /// How long the client waited, as far as that is held against what is usual, and whether it was too long. Nothing
+    /// where nobody knows for whom it waited.
+    fn wait<H: Host>(
+        &self,
+        cx: &Context<'_, H>,
+        facts: Option<&AnswerFacts>,
+        ending: Ending,
+    ) -> Option<(Option<Wait>, bool)> {
+        let took = self.waited().filter(|_| ending == Ending::Success && !self.is_tunnel())?;
+        let (backend, place) = cx.router.backend(self.backend).zip(cx.router.place(self.backend))?;
+        if let Some(slow) = backend.breaker?.slow_response {
+            return Some((None, took > slow));
+        }
+        // Of other services one request may be a thousand times the work of another.
+        let facts_of = &self.route.facts;
+        if facts_of.purpose != Purpose::Inference {
+            return Some((None, false));
+        }
+        let awaited = if self.first_token.is_some() {
+            Awaited::FirstContent
+        } else if facts_of.api == Api::Embeddings {
+            Awaited::Embeddings
+        } else {
+            let reported = facts.and_then(|facts| facts.usage).map(|usage| usage.output);
+            Awaited::Answer(reported.unwrap_or_else(|| tokens::by_size(self.passed)))
+        };
+        let wait = Wait { awaited, prompt: facts_of.prompt_tokens(self.route.text), took };
+        let slow = cx.view.record(place).usual.is_slow(&wait, backend.expected_response_time);
+        Some((Some(wait), slow))
+    }
+
+    /// How long it took to fail, if it did. The attempts before it took their part of that.
+    fn failed_after(&self, ending: Ending, now: Timestamp) -> Option<Duration> {
+        let failed = matches!(ending, Ending::Failed(_) | Ending::Misconfigured(_) | Ending::RateLimited);
+        failed.then(|| now.since(self.route.departed) / self.attempts.unwrap_or(1).max(1))
+    }
+
+    /// What was wrong with an answer that nobody can use.
+    fn unusable<H: Host>(&self, cx: &Context<'_, H>, outcome: &Outcome) -> Option<Unusable> {
+        let Verdict::Misfit(why) = outcome.verdict else { return None };
+        let source = outcome.source;
+        let served_elsewhere = source.is_some_and(|source| cx.is_served_elsewhere(self.backend, source, outcome.at));
+        Some(Unusable { why, source, served_elsewhere })
     }
 
     /// Tokens of the answer: as reported, or, as in a bill, as seen.

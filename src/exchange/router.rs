@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::decision::{Finding, Trace, findings};
+use super::intake::Tunnel;
 use super::misrouting::RouteCheck;
 use super::purse::{Binding, Customer, is_limited};
 use super::turns::{SharedTurns, Turnstile};
@@ -13,8 +14,8 @@ use crate::config::Config;
 use crate::domain::{
     Backend, BackendIndex, Fnv, PerMille, QuotaReport, RequestFacts, Rng, SplitMix64, Timestamp, Tokens,
 };
-use crate::health::{BreakerPhase, Ended, Pass};
-use crate::host::Host;
+use crate::health::{BreakerPhase, Ended, Pass, Source, Verdict};
+use crate::host::{Host, Property};
 use crate::metrics::{Internal, Method, Metric};
 use crate::routing::{Ask, Attempts, Fleet, MAX_ATTEMPTS, Nobody, Strategy, admits, limits, plan};
 use crate::routing::{Estimate, estimate};
@@ -66,6 +67,8 @@ pub(super) struct Route {
     pub(super) whole: bool,
     /// Bytes of its body that were let go so far.
     pub(super) sent: u64,
+    /// Whether it asked for a tunnel.
+    pub(super) tunnel: Tunnel,
     /// When it was decided.
     pub(super) departed: Timestamp,
     /// What the quota of each planned backend knew to have ended by then. Those that Envoy goes to later departed later,
@@ -74,6 +77,8 @@ pub(super) struct Route {
     /// Where it is counted as in flight, if it could be.
     pub(super) held: Option<Held>,
     pub(super) customer: Customer,
+    /// Who it is for, by name, where the operator lets that be said.
+    pub(super) tenant: Option<Vec<u8>>,
     /// What is reserved for it, where anything is limited.
     pub(super) reservation: Option<Box<Reservation>>,
 }
@@ -301,6 +306,9 @@ impl<H: Host> Context<'_, H> {
                 return limits(backend, record, ask, now).map(|_| unasked).map_err(drop);
             }
             admits(backend, record, ask, now).map_err(drop)?;
+            if let Some(breaker) = &backend.breaker {
+                record.setup.tried(breaker.misconfigured_threshold, breaker.recovery_timeout, now);
+            }
             backend.breaker.map_or(Ok(unasked), |breaker| record.breaker.enter(&breaker, tokens, now).map_err(drop))
         })?;
         self.router.announce(self.view, self.host);
@@ -364,6 +372,57 @@ impl<H: Host> Context<'_, H> {
         (is_known && is_nearly_full()).then_some(held.tokens)
     }
 
+    /// Whose request it is, if the end of it makes that worth a look.
+    pub(super) fn source(
+        &self,
+        index: BackendIndex,
+        tenant: Option<&[u8]>,
+        verdict: Verdict,
+        now: Timestamp,
+    ) -> Option<Source> {
+        let asks = match verdict {
+            Verdict::Well | Verdict::Slow => {
+                let place = self.router.place(index)?;
+                self.view.record(place).breaker.asks_who(now)
+            }
+            Verdict::Ill(_) | Verdict::Misfit(_) => true,
+            Verdict::Unknown => false,
+        };
+        if !asks {
+            return None;
+        }
+        let by_address = || self.host.property(Property::SourceAddress).map(|address| Source::of_address(&address));
+        tenant.map(Source::of_tenant).or_else(by_address)
+    }
+
+    /// Whether a backend other than this one is known to have served that source.
+    pub(super) fn is_served_elsewhere(&self, index: BackendIndex, source: Source, now: Timestamp) -> bool {
+        let mut others = self.router.places().filter(|&(other, ..)| other != index);
+        others.any(|(.., place)| self.view.record(place).breaker.has_served(source, now))
+    }
+
+    /// The first content of an answer is there. Where the breaker waits for that, all workers are told at once.
+    pub(super) fn begin(&mut self, held: &mut Held, slow: bool, now: Timestamp) {
+        let Some((backend, place)) = self.router.backend(held.backend).zip(self.router.place(held.backend)) else {
+            return;
+        };
+        let Some(settings) = backend.breaker else { return };
+        let mut pass = held.pass;
+        let begun = self.view.change(self.host, place, now, |record| {
+            pass = record.breaker.begin(held.pass, slow, &settings, now);
+        });
+        match begun {
+            Ok(()) => held.pass = pass,
+            Err(error) => self.note(error),
+        }
+        self.router.announce(self.view, self.host);
+    }
+
+    /// Whether [`begin`](Self::begin) would change anything.
+    pub(super) fn awaits(&self, held: &Held) -> bool {
+        self.router.place(held.backend).is_some_and(|place| self.view.record(place).breaker.awaits(held.pass))
+    }
+
     /// Lets a backend learn from an attempt, and counts it out where it was counted in.
     pub(super) fn learn(&mut self, index: BackendIndex, held: Option<Held>, outcome: &Outcome) {
         let Some(place) = self.router.place(index) else { return };
@@ -392,6 +451,7 @@ fn is_awaited(backend: &Backend, record: &Record, strategy: Strategy, tokens: To
     backend.max_concurrent_requests.is_some()
         || (backend.breaker.is_some() && record.breaker.phase != BreakerPhase::Closed)
         || matches!(strategy, Strategy::LeastConnections | Strategy::PerformanceBased)
+        || record.is_misconfigured(backend)
         || record.window.is_empty()
         || record.capacity.tokens(now).is_some()
         || (record.quota.is_known(now) && record.quota.is_tight(&record.demand(tokens), now))

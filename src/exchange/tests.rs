@@ -58,6 +58,7 @@ impl Rig {
             serde_json::json!({ "circuit_breaker": { "failure_threshold": 2, "recovery_timeout_seconds": 10 } });
         Self::new(&serde_json::json!({
             "strategy": "round_robin",
+            "panic_threshold": 0,
             "backend_instances": { "a": breaker, "b": breaker, "c": breaker },
         }))
     }

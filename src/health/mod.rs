@@ -1,8 +1,8 @@
 //! Who is well enough to be asked.
 //!
-//! Four sources say so, each with a file of its own: how its answers ended ([`Breaker`]), what its provider says of its
-//! quota ([`Quota`], [`Capacity`]), how Envoy sees its hosts ([`Hosts`]), and what the router's own checks found
-//! ([`Probes`]).
+//! Five sources say so, each with a file of its own: how its answers ended ([`Breaker`]), whether anybody could use them
+//! ([`Setup`]), what its provider says of its quota ([`Quota`], [`Capacity`]), how Envoy sees its hosts ([`Hosts`]), and
+//! what the router's own checks found ([`Probes`]).
 
 mod breaker;
 mod capacity;
@@ -14,8 +14,9 @@ mod hosts;
 mod probe;
 mod quota;
 mod said;
+mod setup;
 
-pub use breaker::{Breaker, BreakerPhase, Pass, Refused, Transition, TripReason, Verdict, weight};
+pub use breaker::{Breaker, BreakerPhase, Pass, Refused, Source, Transition, TripReason, Verdict, weight};
 pub use capacity::Capacity;
 pub use census::{Census, NotTheList, take_census};
 pub use checkup::{Checkup, Component, Components, Condition, Form};
@@ -23,3 +24,4 @@ pub use details::Details;
 pub use hosts::Hosts;
 pub use probe::Probes;
 pub use quota::{Demand, Ended, Quota};
+pub use setup::{Setup, Unusable};

@@ -35,6 +35,12 @@ impl Median {
         self.0 & 0xFF
     }
 
+    /// The same, as if there had been no more than so many samples: the next steps are larger.
+    #[must_use]
+    pub const fn with_samples(self, most: u32) -> Self {
+        if self.samples() <= most { self } else { Self::new(self.parts(), most) }
+    }
+
     /// The median; none as long as there is no sample.
     pub const fn read(self) -> Option<u32> {
         if self.samples() == 0 { None } else { Some((self.parts() + PARTS / 2) / PARTS) }

@@ -13,7 +13,7 @@ mod quota;
 mod request;
 mod time;
 
-pub use answer::{AnswerFacts, Observer, StreamEnd};
+pub use answer::{AnswerFacts, Form, InBandError, Observer, StreamEnd};
 pub use gzip::{InflateError, inflate};
 pub use quota::QuotaHeaders;
 pub use request::{Unreadable, api_of, ask_for_usage, is_read, purpose_of, read_request};

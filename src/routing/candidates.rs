@@ -39,6 +39,11 @@ pub enum Exclusion {
     NoHealthyHost,
     /// The router's own checks failed.
     Unhealthy,
+    /// Its last answers could be used by nobody, and another backend may serve the request.
+    Misconfigured {
+        /// When it is tried again.
+        retry_at: Timestamp,
+    },
     /// Its provider refused for want of quota.
     QuotaExhausted {
         /// When that may change.
@@ -118,6 +123,9 @@ pub(crate) fn wellness(
         return Err(Exclusion::Unhealthy);
     }
     let Some(settings) = &backend.breaker else { return Ok((false, 1.0)) };
+    if let Some(retry_at) = record.setup.out_until(settings.misconfigured_threshold, settings.recovery_timeout, now) {
+        return Err(Exclusion::Misconfigured { retry_at });
+    }
     let tokens = || estimate(backend, record, ask.facts, ask.text).tokens();
     let entered = record.breaker.would_enter(settings, tokens, now);
     let probe = entered.map_err(|refused| Exclusion::Breaker { retry_at: refused.retry_at })?;

@@ -14,6 +14,9 @@ pub const MAX_ATTEMPTS: usize = 4;
 /// of them will be the first good one.
 const NEXT_CHECK: Duration = Duration::from_secs(5);
 
+/// The least health that a backend is given where only ill ones are left.
+const LEAST_HEALTH: f64 = 0.01;
+
 /// Backends in the order in which they are tried; never empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attempts {
@@ -86,7 +89,8 @@ pub struct Nobody {
 /// request that has failed already. A failure domain is tried a second time only when there is no other left.
 ///
 /// Where fewer backends are well than the panic threshold asks for, those that are merely ill (an open breaker, a
-/// failed check) or on probation come after them, the least ill first.
+/// failed check) or on probation come after them, in the order of their health, by lot. Those that are misconfigured are
+/// asked only where there is nobody else: all that they have to say is no, and that is an answer.
 pub fn plan(
     fleet: &Fleet<'_>,
     ask: &Ask<'_>,
@@ -98,7 +102,7 @@ pub fn plan(
     let wanted = wanted.clamp(1, MAX_ATTEMPTS);
     let mut nobody = Nobody::default();
     let mut eligible = Vec::with_capacity(fleet.backends.len());
-    let mut ill = Vec::new();
+    let (mut ill, mut misconfigured) = (Vec::new(), Vec::new());
     let mut serving = fleet.backends.len();
     for verdict in candidates(fleet, ask, now) {
         match verdict {
@@ -112,8 +116,10 @@ pub fn plan(
             Err((index, why)) => {
                 nobody.hear(why, now);
                 let is_kept = || fleet.backends.get(index.get()).is_some_and(|backend| ask.reserved.has(backend));
-                if matches!(why, Exclusion::Breaker { .. } | Exclusion::Unhealthy) && !is_kept() {
-                    ill.push(index);
+                match why {
+                    Exclusion::Breaker { .. } | Exclusion::Unhealthy if !is_kept() => ill.push(index),
+                    Exclusion::Misconfigured { .. } if !is_kept() => misconfigured.push(index),
+                    _ => {}
                 }
             }
         }
@@ -144,21 +150,39 @@ pub fn plan(
     draft.add_spare();
     let forced = draft.attempts.is_none();
     while draft.has_room()
-        && let Some(index) = take_healthiest(&mut ill, fleet, now)
+        && let Some(index) = take_one(&mut ill, fleet, now, rng)
     {
         draft.add(index);
+    }
+    if draft.attempts.is_none() {
+        while draft.has_room()
+            && let Some(index) = take_one(&mut misconfigured, fleet, now, rng)
+        {
+            draft.add(index);
+        }
     }
     draft.add_spare();
     draft.attempts.map(|attempts| Attempts { forced, ..attempts }.repeat_until(wanted)).ok_or(nobody)
 }
 
-/// Takes out the healthiest, the first of those that are equal.
-fn take_healthiest(ill: &mut Vec<BackendIndex>, fleet: &Fleet<'_>, now: Timestamp) -> Option<BackendIndex> {
-    let health =
-        |index: &BackendIndex| fleet.iter().nth(index.get()).map_or(0.0, |(_, b, record)| record.health(b, now));
-    let healths = ill.iter().map(health).enumerate();
-    let (position, _) = healths.reduce(|best, next| if next.1 > best.1 { next } else { best })?;
-    Some(ill.remove(position))
+/// Takes one out by lot, in proportion to weight times health: so that where all are ill they share what comes, and the
+/// least ill has most of it.
+fn take_one(
+    ill: &mut Vec<BackendIndex>,
+    fleet: &Fleet<'_>,
+    now: Timestamp,
+    rng: &mut impl Rng,
+) -> Option<BackendIndex> {
+    let share = |index: &BackendIndex| {
+        let found = fleet.iter().nth(index.get());
+        found.map_or(0.0, |(_, backend, record)| backend.weight.ratio() * record.health(backend, now).max(LEAST_HEALTH))
+    };
+    let mut left = rng.ratio() * ill.iter().map(share).sum::<f64>();
+    let position = ill.iter().position(|index| {
+        left -= share(index);
+        left < 0.0
+    });
+    (!ill.is_empty()).then(|| ill.remove(position.unwrap_or(ill.len() - 1)))
 }
 
 /// A plan in the making.
@@ -216,7 +240,8 @@ impl Nobody {
             | Exclusion::QuotaExhausted { retry_at }
             | Exclusion::NoHeadroom { retry_at }
             | Exclusion::OverRate { retry_at }
-            | Exclusion::Breaker { retry_at } => retry_at,
+            | Exclusion::Breaker { retry_at }
+            | Exclusion::Misconfigured { retry_at } => retry_at,
             Exclusion::NoHealthyHost | Exclusion::Unhealthy => now.after(NEXT_CHECK),
             Exclusion::BelowMinQuality | Exclusion::Draining => return,
         };

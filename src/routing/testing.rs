@@ -30,8 +30,9 @@ pub(crate) fn backend(id: &str) -> Backend {
             failure_rate_threshold: PerMille::new(500),
             window: 100,
             min_requests: 10,
-            slow_response: Duration::from_secs(5),
+            slow_response: Some(Duration::from_secs(5)),
             slow_rate_threshold: PerMille::new(800),
+            misconfigured_threshold: 5,
             recovery_timeout: Duration::from_mins(1),
             half_open_max_requests: 3,
             adaptive: true,
@@ -96,7 +97,7 @@ impl Rig {
         self.change(backend, |record| {
             while record.breaker.phase != BreakerPhase::Open {
                 let failed = Verdict::Ill(Failure::ServerError);
-                record.breaker.leave(record.breaker.unasked(), failed, &settings, at(0));
+                record.breaker.leave(record.breaker.unasked(), failed, None, &settings, at(0));
             }
         });
     }

@@ -10,6 +10,7 @@ impl Exclusion {
             Self::Breaker { .. } => "breaker",
             Self::NoHealthyHost => "envoy",
             Self::Unhealthy => "probe",
+            Self::Misconfigured { .. } => "misconfigured",
             Self::QuotaExhausted { .. } | Self::NoHeadroom { .. } => "quota",
             Self::AtCapacity => "capacity",
             Self::AtConcurrencyLimit => "concurrency_limit",
@@ -26,6 +27,7 @@ impl Exclusion {
             Self::Breaker { .. } => "its breaker is open, or half-open with all its probes under way",
             Self::NoHealthyHost => "Envoy would send to none of its hosts",
             Self::Unhealthy => "the router's own checks of it failed",
+            Self::Misconfigured { .. } => "nobody could use its last answers: its key, path or model is wrong",
             Self::QuotaExhausted { .. } => "its provider refused for want of quota",
             Self::NoHeadroom { .. } => "what is left of its quota is spoken for, or too little for this request",
             Self::AtCapacity => "it has as many tokens in flight as it was seen to take",
@@ -41,6 +43,7 @@ impl Exclusion {
     pub const fn retry_at(self) -> Option<Timestamp> {
         match self {
             Self::Breaker { retry_at }
+            | Self::Misconfigured { retry_at }
             | Self::QuotaExhausted { retry_at }
             | Self::NoHeadroom { retry_at }
             | Self::OverBudget { retry_at }

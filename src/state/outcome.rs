@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::record::Record;
 use crate::domain::{Backend, BreakerSettings, Timestamp, Tokens};
-use crate::health::{Pass, Verdict};
-use crate::learning::Length;
+use crate::health::{BreakerPhase, Pass, Source, Unusable, Verdict};
+use crate::learning::{Length, Wait};
 
 /// What one attempt at a backend taught, as data: so that several can be written together, and tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +16,16 @@ pub struct Outcome {
     pub pass: Option<Pass>,
     /// What it says of the backend's health.
     pub verdict: Verdict,
+    /// Whose it was, where that matters.
+    pub source: Option<Source>,
+    /// Whether it shows that the backend serves what it is there for.
+    pub serves: bool,
+    /// What was wrong with its answer, if nobody could use it.
+    pub unusable: Option<Unusable>,
+    /// How long it took to fail, if it did.
+    pub failed_after: Option<Duration>,
+    /// How long its client waited, where that is held against what is usual, and whether it was too long.
+    pub wait: Option<(Wait, bool)>,
     /// From its departure to the last byte of its answer, if that is known.
     pub response_time: Option<Duration>,
     /// From its departure to the first content of a stream.
@@ -51,6 +61,11 @@ impl Outcome {
             at,
             pass,
             verdict,
+            source: None,
+            serves: false,
+            unusable: None,
+            failed_after: None,
+            wait: None,
             response_time: None,
             first_token: None,
             prompt: None,
@@ -68,12 +83,27 @@ impl Record {
     /// Takes note of an outcome.
     pub fn learn(&mut self, outcome: &Outcome) {
         let &Outcome { at, verdict, expected_response_time: expected, .. } = outcome;
+        // Of a breaker that is not closed it is not known how the backend does: each answer is to show it.
+        let tries = self.breaker.phase != BreakerPhase::Closed;
+        let mut counts = true;
         if let Some(settings) = &outcome.breaker {
             let pass = outcome.pass.unwrap_or(self.breaker.unasked());
-            self.breaker.leave(pass, verdict, settings, at);
+            counts = self.breaker.leave(pass, verdict, outcome.source, settings, at);
+            if let Some(unusable) = &outcome.unusable {
+                self.setup.unusable(unusable, settings.misconfigured_threshold, settings.recovery_timeout, at);
+            }
         }
-        if verdict != Verdict::Unknown {
+        if outcome.serves {
+            self.setup.served();
+        }
+        if counts && verdict.is_evidence() {
             self.observe_answer(verdict.is_ill(), at);
+        }
+        if let Some(took) = outcome.failed_after {
+            self.fast_failures.observe(took, self.response_time.read(expected, at), at);
+        }
+        if let Some((wait, slow)) = &outcome.wait {
+            self.usual.observe(wait, *slow, tries);
         }
         if let Some(departed) = outcome.answered {
             self.quota.succeed(departed);

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use crate::domain::{Backend, Decoder, Encoder, PerMille, Timestamp, Tokens};
-use crate::health::{Breaker, Capacity, Demand, Hosts, Probes, Quota};
-use crate::learning::{Lengths, PeakEwma, Sketch, Window};
+use crate::health::{Breaker, Capacity, Demand, Hosts, Probes, Quota, Setup};
+use crate::learning::{FastFailures, Lengths, PeakEwma, Sketch, Usual, Window};
 use crate::tokens::Calibration;
 
 /// The layout's version, its first byte and part of its key: another version of the module never reads it wrongly.
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
 
 /// How fast failures of an idle backend lose their weight: to 37 % after this long.
 const FORGIVENESS: Duration = Duration::from_secs(60);
@@ -26,12 +26,18 @@ pub struct RecordError;
 pub struct Record {
     /// Its circuit breaker.
     pub breaker: Breaker,
+    /// Whether anybody could use its last answers.
+    pub setup: Setup,
     /// From a request's departure to the last byte of its answer.
     pub response_time: PeakEwma,
     /// How those times are distributed, in milliseconds.
     pub response_times: Sketch,
     /// How long streams took until their first content, in milliseconds.
     pub first_tokens: Sketch,
+    /// How long clients usually wait for it.
+    pub usual: Usual,
+    /// Its failures that came sooner than its answers do, as load.
+    pub fast_failures: FastFailures,
     /// Which of its last answers failed.
     pub window: Window,
     /// When it last answered or failed.
@@ -109,6 +115,12 @@ impl Record {
         format!("llm-router/{VERSION}/backend/{id}")
     }
 
+    /// How busy it is, for comparison: requests under way, and those that failed too soon to be among them.
+    pub fn busyness(&self, backend: &Backend, now: Timestamp) -> f64 {
+        let usual = self.response_time.read(backend.expected_response_time, now);
+        f64::from(self.in_flight()) + self.fast_failures.load(usual, now)
+    }
+
     /// Requests under way, over all workers.
     pub fn in_flight(&self) -> u32 {
         self.load().requests
@@ -166,8 +178,16 @@ impl Record {
 
     /// The same without its hosts, for those who have taken them into account already.
     pub fn health_of_its_own(&self, backend: &Backend, now: Timestamp) -> f64 {
+        if self.is_misconfigured(backend) {
+            return 0.0;
+        }
         // What is left of checks that a configuration no longer wants says nothing.
         self.answers(now) * if backend.probe.is_some() { self.probes.score(now) } else { 1.0 }
+    }
+
+    /// Whether nobody could use the last answers of `backend`, and that is its own fault.
+    pub fn is_misconfigured(&self, backend: &Backend) -> bool {
+        backend.breaker.is_some_and(|settings| self.setup.is_out(settings.misconfigured_threshold))
     }
 
     /// How likely its next answer is to be a good one, from its last hundred: 1 for a backend that was never asked.
@@ -205,10 +225,13 @@ impl Record {
         let mut out = Encoder::with_capacity(512 + 24 * self.columns.len());
         out.u8(VERSION);
         self.breaker.encode(&mut out);
+        self.setup.encode(&mut out);
         let (micros, at) = self.response_time.parts();
         out.u64(micros).time(at);
         self.response_times.encode(&mut out);
         self.first_tokens.encode(&mut out);
+        self.usual.encode(&mut out);
+        self.fast_failures.encode(&mut out);
         let (bits, len) = self.window.parts();
         out.u128(bits).u8(len).time(self.last_answer).time(self.last_failure);
         out.u32(self.calibration.ratio_ppm()).u16(self.calibration.samples());
@@ -234,9 +257,12 @@ impl Record {
         }
         let mut record = Self {
             breaker: Breaker::decode(from)?,
+            setup: Setup::decode(from)?,
             response_time: PeakEwma::from_parts(from.u64()?, from.time()?),
             response_times: Sketch::decode(from)?,
             first_tokens: Sketch::decode(from)?,
+            usual: Usual::decode(from)?,
+            fast_failures: FastFailures::decode(from)?,
             window: Window::from_parts(from.u128()?, from.u8()?),
             last_answer: from.time()?,
             last_failure: from.time()?,

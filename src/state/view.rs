@@ -306,7 +306,11 @@ impl View {
             entry.pending.remove(0);
         }
         entry.pending.push(*outcome);
-        if at_once || outcome.verdict.is_ill() || entry.pending.len().is_multiple_of(BATCH) {
+        if at_once
+            || outcome.verdict.is_ill()
+            || outcome.unusable.is_some()
+            || entry.pending.len().is_multiple_of(BATCH)
+        {
             self.flush(store, place, outcome.at)?;
         }
         Ok(())

@@ -215,7 +215,7 @@ fn after_a_rush(spent: f64, local: &Value, headers: &[(&str, &str)]) -> [u64; 3]
         let cluster = rig.header("x-llm-cluster");
         let place = ["fast", "local", "small"].iter().position(|id| cluster.as_deref() == Some(id));
         by[place.expect("one of them")] += 1;
-        rig.answer(&mut exchange, 404, 1, None, 0);
+        rig.answer(&mut exchange, 400, 1, None, 0);
     }
     by
 }

@@ -10,9 +10,7 @@ const TIMEOUT: &str = "x-envoy-upstream-rq-per-try-timeout-ms";
 /// Backends a, b, c in this order, each with its timeout.
 fn rig(timeouts: [Option<f64>; 3]) -> Rig {
     let [a, b, c] = timeouts;
-    let backend = |priority: u32, seconds: Option<f64>| {
-        json!({ "priority": priority, "timeout_seconds": seconds, "circuit_breaker": { "failure_threshold": 100 } })
-    };
+    let backend = |priority: u32, seconds: Option<f64>| json!({ "priority": priority, "timeout_seconds": seconds, "circuit_breaker": { "failure_threshold": 100 } });
     Rig::new(&json!({ "backend_instances": { "a": backend(1, a), "b": backend(2, b), "c": backend(3, c) } }))
 }
 
@@ -89,7 +87,11 @@ fn an_attempt_that_took_all_the_time_it_may_weighs_as_a_timeout() {
     ] {
         assert_eq!(verdict_of_retry(Some(1.0), took, own, attempts, status), expected, "{name}");
     }
-    assert_eq!(verdict_of_retry(None, 60_000, Some(40), 2, 200), retried, "nothing is known of the route's own timeout");
+    assert_eq!(
+        verdict_of_retry(None, 60_000, Some(40), 2, 200),
+        retried,
+        "nothing is known of the route's own timeout"
+    );
 }
 
 /// A request that the route ended, in these words of Envoy's.

@@ -19,6 +19,7 @@ mod phase;
 mod ramp;
 mod recovery;
 mod strain;
+mod suspects;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -26,12 +27,14 @@ mod verdict;
 use std::time::Duration;
 
 pub use phase::{BreakerPhase, Transition, TripReason};
+pub use suspects::Source;
 pub use verdict::{Verdict, weight};
 
-use crate::domain::{BreakerSettings, Decoder, Encoder, PerMille, Timestamp, Tokens};
+use crate::domain::{BreakerSettings, Decoder, Encoder, Failure, PerMille, Timestamp, Tokens};
 use crate::learning::Window;
 use ramp::Ramp;
 use strain::Strain;
+use suspects::{Allowance, Counted, Suspects};
 
 /// Probes that have not ended after this long, or after the backend's own recovery timeout, whichever is longer, make
 /// room for others: their worker may have died. No state is without a way out.
@@ -52,6 +55,8 @@ pub struct Pass {
     cuts: u32,
     /// Whether it is one of the probes of a half-open breaker.
     pub probe: bool,
+    /// Whether its answer has [begun](Breaker::begin) well.
+    begun: bool,
 }
 
 /// Not let in.
@@ -90,6 +95,7 @@ pub struct Breaker {
     slow: Window,
     strain: Strain,
     ramp: Ramp,
+    suspects: Suspects,
 }
 
 impl Breaker {
@@ -139,33 +145,101 @@ impl Breaker {
         Ok(Pass { probe: true, ..self.unasked() })
     }
 
-    /// Takes back the pass of a request that ended.
-    pub fn leave(&mut self, pass: Pass, verdict: Verdict, settings: &BreakerSettings, now: Timestamp) {
-        if pass.epoch != self.epoch {
-            // What began before the last change of state says nothing about the backend of now.
-            return;
+    /// The first content of an answer is there. That is a good answer as far as a breaker is concerned, at once: an
+    /// answer may go on for minutes, and meanwhile nobody else would be let in. The request keeps its place; it goes on
+    /// with the pass that is returned, and if it fails later that counts as a failure.
+    pub fn begin(&mut self, pass: Pass, slow: bool, settings: &BreakerSettings, now: Timestamp) -> Pass {
+        if pass.epoch != self.epoch || pass.begun {
+            return pass;
         }
+        match self.phase {
+            BreakerPhase::Open => return pass,
+            BreakerPhase::Closed => self.end_row(settings, now),
+            BreakerPhase::HalfOpen if !pass.probe => return pass,
+            BreakerPhase::HalfOpen => self.probed(slow, settings, now),
+        }
+        let probe = pass.probe && self.phase == BreakerPhase::HalfOpen;
+        Pass { begun: true, probe, ..self.unasked() }
+    }
+
+    /// Whether [`begin`](Self::begin) would change anything.
+    pub const fn awaits(&self, pass: Pass) -> bool {
+        pass.epoch == self.epoch
+            && !pass.begun
+            && match self.phase {
+                BreakerPhase::Open => false,
+                BreakerPhase::Closed => self.consecutive_failures > 0,
+                BreakerPhase::HalfOpen => pass.probe,
+            }
+    }
+
+    /// Takes back the pass of a request of `source` that ended. Says whether the end counts: a failure of one source
+    /// alone may be [discounted](suspects).
+    pub fn leave(
+        &mut self,
+        pass: Pass,
+        verdict: Verdict,
+        source: Option<Source>,
+        settings: &BreakerSettings,
+        now: Timestamp,
+    ) -> bool {
+        if let (Verdict::Well | Verdict::Slow, Some(source)) = (verdict, source) {
+            self.suspects.testify(source, now);
+        }
+        let Some(pass) = self.of_now(pass, verdict) else {
+            // What began before the last change of state says nothing about the backend of now.
+            return true;
+        };
         if pass.probe {
             self.probes = self.probes.saturating_sub(1);
         }
         self.ramp.follow(now);
         match (self.phase, verdict) {
-            (_, Verdict::Unknown) | (BreakerPhase::Open, _) => {}
+            (_, Verdict::Unknown | Verdict::Misfit(_)) | (BreakerPhase::Open, _) => {}
             (BreakerPhase::Closed, Verdict::Well) => self.answered(false, settings, now),
             (BreakerPhase::Closed, Verdict::Slow) => self.answered(true, settings, now),
-            (BreakerPhase::Closed, Verdict::Ill(failure)) => self.failed(pass, weight(failure), settings, now),
+            (BreakerPhase::Closed, Verdict::Ill(failure)) => return self.failed(pass, failure, source, settings, now),
             // A retry that Envoy sent here, or an attempt in panic: nobody asked whether it may. Many of those could come at
             // once, and only as many as may be let in are to decide.
             (BreakerPhase::HalfOpen, _) if !pass.probe => {}
+            (BreakerPhase::HalfOpen, Verdict::Well | Verdict::Slow) if pass.begun => {}
             (BreakerPhase::HalfOpen, Verdict::Well) => self.probed(false, settings, now),
             (BreakerPhase::HalfOpen, Verdict::Slow) => self.probed(true, settings, now),
-            (BreakerPhase::HalfOpen, Verdict::Ill(_)) => self.open(TripReason::FailedProbe, settings, now),
+            (BreakerPhase::HalfOpen, Verdict::Ill(failure)) => {
+                let by_others = |source| self.suspects.is_contradicted_since(source, self.since);
+                if failure != Failure::Connect && source.is_some_and(by_others) {
+                    return false;
+                }
+                self.open(TripReason::FailedProbe, settings, now);
+            }
         }
+        true
+    }
+
+    /// A pass as it holds now, if it does. A probe that had begun well when others closed the breaker, and then failed,
+    /// is one of the requests of the closed one.
+    fn of_now(&self, pass: Pass, verdict: Verdict) -> Option<Pass> {
+        let has_closed = || self.phase == BreakerPhase::Closed && self.epoch == pass.epoch.wrapping_add(1);
+        match pass.epoch == self.epoch {
+            true => Some(pass),
+            false if pass.begun && verdict.is_ill() && has_closed() => Some(self.unasked()),
+            false => None,
+        }
+    }
+
+    /// Whether it is worth a look whose good answer this is.
+    pub fn asks_who(&self, now: Timestamp) -> bool {
+        self.suspects.asks_who(now)
+    }
+
+    /// Whether the client of `source` is known to have been served well of late.
+    pub fn has_served(&self, source: Source, now: Timestamp) -> bool {
+        self.suspects.has_served(source, now)
     }
 
     /// The pass of an attempt that was not asked about: a retry that Envoy sent here by itself.
     pub const fn unasked(&self) -> Pass {
-        Pass { epoch: self.epoch, cuts: self.ramp.cuts, probe: false }
+        Pass { epoch: self.epoch, cuts: self.ramp.cuts, probe: false, begun: false }
     }
 
     /// The share of its usual traffic that it may have at `now`: less than 1 for a while after it closed.
@@ -202,6 +276,7 @@ impl Breaker {
         }
         self.strain.encode(out);
         self.ramp.encode(out);
+        self.suspects.encode(out);
     }
 
     /// Reads it from a record.
@@ -221,16 +296,15 @@ impl Breaker {
             slow: Window::from_parts(from.u128()?, from.u8()?),
             strain: Strain::decode(from)?,
             ramp: Ramp::decode(from)?,
+            suspects: Suspects::decode(from)?,
         })
     }
 
     /// An answer came while closed.
     fn answered(&mut self, slow: bool, settings: &BreakerSettings, now: Timestamp) {
-        if self.consecutive_failures.saturating_mul(4) >= settings.failure_threshold.saturating_mul(3) {
-            self.strain.cluster(now);
-        }
+        self.end_row(settings, now);
         self.strain.relax();
-        self.consecutive_failures = 0;
+        self.suspects.answer();
         self.failures.push(false);
         self.slow.push(slow);
         let limit = self.strain(settings).share(settings.slow_rate_threshold, now);
@@ -239,15 +313,40 @@ impl Breaker {
         }
     }
 
-    /// A request failed while closed.
-    fn failed(&mut self, pass: Pass, weight: u32, settings: &BreakerSettings, now: Timestamp) {
+    /// A row of failures is over.
+    fn end_row(&mut self, settings: &BreakerSettings, now: Timestamp) {
+        if self.consecutive_failures.saturating_mul(4) >= settings.failure_threshold.saturating_mul(3) {
+            self.strain.cluster(now);
+        }
+        self.consecutive_failures = 0;
+        self.suspects.end_row();
+    }
+
+    /// A request failed while closed. Says whether that counts.
+    fn failed(
+        &mut self,
+        pass: Pass,
+        failure: Failure,
+        source: Option<Source>,
+        settings: &BreakerSettings,
+        now: Timestamp,
+    ) -> bool {
         let on_ramp = self.ramp.share(settings.ramp, now) < 1.0;
         if on_ramp && pass.cuts != self.ramp.cuts {
-            return;
+            return true;
+        }
+        let counted = self.counted(failure, source, settings, now);
+        if counted.weight == 0 && !counted.in_share {
+            return false;
         }
         self.strain.blot();
-        self.consecutive_failures = self.consecutive_failures.saturating_add(weight);
-        self.failures.push(true);
+        self.consecutive_failures = self.consecutive_failures.saturating_add(counted.weight);
+        if counted.in_share {
+            self.failures.push(true);
+        }
+        if let Some(source) = source {
+            self.suspects.charge(source, counted);
+        }
         let (most, limit) = self.thresholds(settings, now);
         let last = self.failures.last(settings.window);
         if self.consecutive_failures >= most {
@@ -261,6 +360,24 @@ impl Breaker {
             self.ramp.cut(settings.ramp, now);
             self.failures = Window::default();
         }
+        true
+    }
+
+    /// How much of a failure counts: all of it, unless it is one of a source that others contradict.
+    fn counted(&self, failure: Failure, source: Option<Source>, settings: &BreakerSettings, now: Timestamp) -> Counted {
+        let weight = weight(failure);
+        let Some(source) = source.filter(|_| failure != Failure::Connect) else {
+            return Counted { weight, in_share: true };
+        };
+        let (most, limit) = self.thresholds(settings, now);
+        let answers = self.failures.last(settings.window).len().max(settings.min_requests.into());
+        // Less than half, so that it cuts no ramp either.
+        let less_than_half = |whole: u32| whole.saturating_sub(1) / 2;
+        let allowance = Allowance {
+            row: less_than_half(most),
+            share: less_than_half((answers * u32::from(limit.get())).div_ceil(1_000)),
+        };
+        self.suspects.judge(source, weight, allowance, now)
     }
 
     /// A request was answered while half-open.
@@ -314,6 +431,7 @@ impl Breaker {
             retry_at: self.retry_at,
             openings: self.openings,
             strain: self.strain,
+            suspects: self.suspects.forgotten(),
             ..Self::default()
         };
     }

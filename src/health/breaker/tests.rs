@@ -13,8 +13,9 @@ const SETTINGS: BreakerSettings = BreakerSettings {
     failure_rate_threshold: PerMille::new(500),
     window: 100,
     min_requests: 10,
-    slow_response: Duration::from_secs(5),
+    slow_response: Some(Duration::from_secs(5)),
     slow_rate_threshold: PerMille::new(800),
+    misconfigured_threshold: 5,
     recovery_timeout: Duration::from_secs(10),
     half_open_max_requests: 2,
     adaptive: false,
@@ -39,7 +40,7 @@ fn one(breaker: &mut Breaker, verdict: Verdict, now: Timestamp) -> BreakerPhase 
 
 fn one_by(settings: &BreakerSettings, breaker: &mut Breaker, verdict: Verdict, now: Timestamp) -> BreakerPhase {
     let pass = breaker.enter(settings, SMALL_REQUEST, now).expect("let in");
-    breaker.leave(pass, verdict, settings, now);
+    breaker.leave(pass, verdict, None, settings, now);
     breaker.phase
 }
 

@@ -1,6 +1,6 @@
 //! What the end of a request says of its backend.
 
-use crate::domain::Failure;
+use crate::domain::{Failure, Misconfiguration};
 
 /// What a request says of its backend's health.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -11,6 +11,9 @@ pub enum Verdict {
     Slow,
     /// It failed.
     Ill(Failure),
+    /// It answered, but so that nobody can use it. That is [counted](crate::health::Setup) by itself: a breaker is about
+    /// what fails.
+    Misfit(Misconfiguration),
     /// Nothing either way: the client left, the quota was used up, it never got there.
     Unknown,
 }
@@ -19,6 +22,11 @@ impl Verdict {
     /// Whether the backend failed.
     pub const fn is_ill(self) -> bool {
         matches!(self, Self::Ill(_))
+    }
+
+    /// Whether it says anything of how likely the next answer is to be a good one.
+    pub const fn is_evidence(self) -> bool {
+        !matches!(self, Self::Unknown | Self::Misfit(_))
     }
 }
 

@@ -8,6 +8,7 @@ mod cut;
 mod scan;
 mod sse;
 mod usage;
+mod verdict;
 mod word;
 
 use crate::domain::{Api, Usage};
@@ -15,6 +16,7 @@ use cut::Cut;
 use scan::Scanner;
 use sse::EventStream;
 use usage::Counts;
+pub use verdict::{Form, InBandError};
 
 /// How an answer's body ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,8 +34,12 @@ pub enum StreamEnd {
 pub struct AnswerFacts {
     /// The tokens it cost, if it said so.
     pub usage: Option<Usage>,
-    /// Whether there was an error inside an answer that began as a success.
-    pub in_band_error: bool,
+    /// The error inside an answer that began as a success, if there was one.
+    pub in_band_error: Option<InBandError>,
+    /// Whether the backend says itself that no model wrote this answer: a stock sentence stands in for one.
+    pub fallback: bool,
+    /// What the body looked like, told by its first bytes.
+    pub form: Form,
     /// How it ended.
     pub end: StreamEnd,
     /// Events of a stream that carried a piece of the answer: about a token each, where there is no usage. 0 for an
@@ -134,6 +140,15 @@ impl Observer {
         before == 0 && self.seen.content_events > 0
     }
 
+    const fn form(&self) -> Form {
+        match self.kind {
+            Kind::Json(_) => Form::Json,
+            Kind::Lines(_) => Form::Lines,
+            Kind::Events(_) => Form::Events,
+            Kind::Ignored => Form::Unwatched,
+        }
+    }
+
     /// Ends the answer; `end_of_stream` says whether its body came to its regular end.
     #[must_use]
     pub fn finish(&mut self, end_of_stream: bool) -> AnswerFacts {
@@ -156,7 +171,9 @@ impl Observer {
         let watched = streamed && self.is_watching();
         AnswerFacts {
             usage: self.seen.usage.normalised(),
-            in_band_error: self.seen.error,
+            in_band_error: self.seen.error.then_some(InBandError::UNKNOWN),
+            fallback: false,
+            form: self.form(),
             end,
             content_events: if streamed { self.seen.content_events } else { 0 },
             content_bytes: watched.then_some(self.seen.content_bytes),

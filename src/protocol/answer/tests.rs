@@ -74,7 +74,14 @@ impl Case {
             cached_input: Tokens(cached),
             output: Tokens(output),
         });
-        AnswerFacts { usage, in_band_error: self.error, end: self.end, content_events: self.content, content_bytes }
+        let in_band_error = self.error.then_some(InBandError::UNKNOWN);
+        let form = match self.name.rsplit_once('.') {
+            Some((_, "sse")) => Form::Events,
+            Some((_, "ndjson")) => Form::Lines,
+            _ => Form::Json,
+        };
+        let (end, content_events) = (self.end, self.content);
+        AnswerFacts { usage, in_band_error, fallback: false, form, end, content_events, content_bytes }
     }
 }
 
@@ -137,7 +144,7 @@ fn a_complete_answer_cut_anywhere_before_its_last_mark_is_truncated() {
         for end in (0..=mark).step_by(1 + case.body.len() / 500) {
             let (facts, _) = observe(case.api, case.content_type(), [&case.body[..end]], false);
             assert_eq!(facts.end, StreamEnd::Truncated, "{name} cut at {end}");
-            assert!(!facts.in_band_error, "{name} cut at {end}");
+            assert!(!facts.in_band_error.is_some(), "{name} cut at {end}");
         }
     }
 }
@@ -173,7 +180,9 @@ fn what_is_not_watched_says_nothing() {
     let body = br#"{"error":{"message":"no"},"usage":{"prompt_tokens":1}}"#;
     let nothing = AnswerFacts {
         usage: None,
-        in_band_error: false,
+        in_band_error: None,
+        fallback: false,
+        form: Form::Unwatched,
         end: StreamEnd::Unknown,
         content_events: 0,
         content_bytes: None,
@@ -293,7 +302,7 @@ fn words_in_the_text_are_not_fields() {
     let facts = events(
         "data: {\"choices\":[{\"delta\":{\"content\":\"\\\"error\\\": {\\\"usage\\\": 1}\",\"error\":1}}],\"x\":{\"error\":1,\"usage\":{\"prompt_tokens\":1}}}\n\ndata: [DONE]\n\n",
     );
-    assert_eq!((facts.in_band_error, facts.usage, facts.content_events), (false, None, 1));
+    assert_eq!((facts.in_band_error.is_some(), facts.usage, facts.content_events), (false, None, 1));
 }
 
 #[test]
@@ -307,11 +316,11 @@ fn errors_have_many_forms() {
         // Gemini, where it does not stream by events.
         "[{\"error\":1}]",
     ] {
-        assert!(events(&format!("data: {error}\n\n")).in_band_error, "{error}");
-        assert!(json(error).in_band_error, "{error}");
-        assert!(lines(error, true).in_band_error, "{error}");
+        assert!(events(&format!("data: {error}\n\n")).in_band_error.is_some(), "{error}");
+        assert!(json(error).in_band_error.is_some(), "{error}");
+        assert!(lines(error, true).in_band_error.is_some(), "{error}");
     }
-    assert!(events("event: error\ndata: not even JSON\n\n").in_band_error);
+    assert!(events("event: error\ndata: not even JSON\n\n").in_band_error.is_some());
     for fine in [
         "{\"error\":null}",
         "{\"error\":false}",
@@ -321,8 +330,8 @@ fn errors_have_many_forms() {
         "[[{\"error\":1}]]",
         "{\"type\":\"errors\"}",
     ] {
-        assert!(!events(&format!("data: {fine}\n\n")).in_band_error, "{fine}");
-        assert!(!json(fine).in_band_error, "{fine}");
+        assert!(!events(&format!("data: {fine}\n\n")).in_band_error.is_some(), "{fine}");
+        assert!(!json(fine).in_band_error.is_some(), "{fine}");
     }
 }
 
@@ -357,7 +366,7 @@ fn a_stream_that_is_none_has_an_unknown_end() {
 fn a_usage_object_of_any_size_is_skipped_to_its_end() {
     let padding = "x".repeat(5_000);
     let facts = json(&format!("{{\"usage\":{{\"prompt_tokens\":1,\"a\":\"{padding}\"}},\"error\":\"after\"}}"));
-    assert_eq!((facts.usage, facts.in_band_error, facts.end), (None, true, StreamEnd::Complete));
+    assert_eq!((facts.usage, facts.in_band_error.is_some(), facts.end), (None, true, StreamEnd::Complete));
 }
 
 proptest! {
@@ -403,7 +412,7 @@ proptest! {
         let bytes = if pretty { serde_json::to_vec_pretty(&body) } else { serde_json::to_vec(&body) }.unwrap();
         let (facts, _) = observe(Api::ChatCompletions, b"application/json", bytes.chunks(7), true);
         let error = !matches!(body["error"], serde_json::Value::Null | serde_json::Value::Bool(false)) || body["type"] == "error";
-        prop_assert_eq!(facts.in_band_error, error);
+        prop_assert_eq!(facts.in_band_error.is_some(), error);
         prop_assert_eq!(facts.end, StreamEnd::Complete);
         let input = body["usage"]["prompt_tokens"].as_u64().filter(|tokens| (1..=10_000_000).contains(tokens));
         prop_assert_eq!(facts.usage.map(|usage| usage.input.0), input);

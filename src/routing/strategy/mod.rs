@@ -60,7 +60,7 @@ impl Merit {
             Strategy::RoundRobin => Self::Share(1.0),
             Strategy::Weighted | Strategy::WeightedRoundRobin => Self::Share(weighted::share(candidate, working)),
             Strategy::HealthAware => Self::Share(health_aware::share(candidate, now, working)),
-            Strategy::LeastConnections => Self::Lowest(least_connections::score(candidate, working)),
+            Strategy::LeastConnections => Self::Lowest(least_connections::score(candidate, now, working)),
             Strategy::CostOptimized => Self::Lowest(cost_optimized::score(candidate, ask, now, working)),
             Strategy::PerformanceBased => Self::Lowest(performance_based::score(candidate, now, working)),
             Strategy::QualityBased => Self::Highest(quality_based::score(candidate, now, working)),

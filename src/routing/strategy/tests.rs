@@ -307,7 +307,7 @@ fn a_failure_domain_is_tried_again_only_when_there_is_no_other() {
 }
 
 #[test]
-fn when_all_are_ill_the_least_ill_is_tried_where_the_operator_allows_it() {
+fn when_all_are_ill_they_share_what_comes_by_their_health_where_the_operator_allows_it() {
     for strategy in Strategy::ALL {
         let mut rig = Rig::new(["a", "b", "c"].map(checked).into());
         for n in 0..3 {
@@ -319,8 +319,14 @@ fn when_all_are_ill_the_least_ill_is_tried_where_the_operator_allows_it() {
         });
         assert!(rig.plan(strategy, 3, None, at(1)).is_err(), "{strategy:?}");
         rig.panic_threshold = PerMille::new(300);
-        let attempts = rig.plan(strategy, 3, None, at(1)).expect("somebody");
-        assert_eq!((attempts.first().get(), attempts.is_forced()), (2, true), "{strategy:?}");
+        let mut firsts = [0; 3];
+        for _ in 0..600 {
+            let attempts = rig.plan(strategy, 3, None, at(1)).expect("somebody");
+            assert!(attempts.is_forced() && attempts.as_slice().len() == 3, "{strategy:?}");
+            firsts[attempts.first().get()] += 1;
+        }
+        // Healths of nothing, a half and all.
+        assert!(firsts[0] <= 20 && (150..=250).contains(&firsts[1]), "{strategy:?}: {firsts:?}");
         // One is well again: it is the first, and not forced; the ill ones are no longer tried.
         rig.change(1, |r| r.breaker = Breaker::default());
         let attempts = rig.plan(strategy, 2, None, at(1)).expect("somebody");
@@ -329,7 +335,8 @@ fn when_all_are_ill_the_least_ill_is_tried_where_the_operator_allows_it() {
         // Two in three must be well: the ill ones are a last resort.
         rig.panic_threshold = PerMille::new(600);
         let attempts = rig.plan(strategy, 2, None, at(1)).expect("somebody");
-        assert_eq!(attempts.as_slice().iter().map(|b| b.get()).collect::<Vec<_>>(), [1, 2], "{strategy:?}");
+        assert!(attempts.first().get() == 1 && attempts.as_slice().len() == 2, "{strategy:?}");
+        assert!(attempts.as_slice()[1].get() != 1, "{strategy:?}");
     }
 }
 

@@ -14,7 +14,8 @@ fn settings() -> impl Strategy<Value = BreakerSettings> {
             failure_rate_threshold: PerMille::new(failing),
             window,
             min_requests,
-            slow_response: Duration::from_secs(5),
+            slow_response: None,
+            misconfigured_threshold: 5,
             slow_rate_threshold: PerMille::new(slow),
             recovery_timeout: Duration::from_millis(timeout),
             half_open_max_requests: most,
@@ -43,14 +44,14 @@ fn play(settings: &BreakerSettings, events: Vec<Event>) -> Result<(Breaker, u64)
         match event {
             0..=2 => passes.extend(breaker.enter(settings, Tokens(size), now)),
             3 => {
-                breaker.leave(breaker.unasked(), VERDICTS[which.index(VERDICTS.len())], settings, now);
+                breaker.leave(breaker.unasked(), VERDICTS[which.index(VERDICTS.len())], None, settings, now);
                 // Whoever was not let in decides only while it is closed.
                 prop_assert!(before.phase == BreakerPhase::Closed || breaker.transition_from(&before).is_none());
             }
             _ if passes.is_empty() => {}
             _ => {
                 let pass = passes.swap_remove(which.index(passes.len()));
-                breaker.leave(pass, VERDICTS[(step % 5) as usize], settings, now);
+                breaker.leave(pass, VERDICTS[(step % 5) as usize], None, settings, now);
             }
         }
         prop_assert!(breaker.probes <= settings.half_open_max_requests);
@@ -79,7 +80,7 @@ fn recovers(mut breaker: Breaker, settings: &BreakerSettings, mut millis: u64, s
             return true;
         }
         if let Ok(pass) = breaker.enter(settings, Tokens(size), now) {
-            breaker.leave(pass, Verdict::Well, settings, now);
+            breaker.leave(pass, Verdict::Well, None, settings, now);
         }
         millis += 500;
     }
@@ -124,7 +125,7 @@ proptest! {
             let opens = match verdict {
                 Verdict::Ill(_) => in_a_row || failing,
                 Verdict::Slow => lame,
-                Verdict::Well | Verdict::Unknown => false,
+                Verdict::Well | Verdict::Misfit(_) | Verdict::Unknown => false,
             };
             prop_assert_eq!(phase == BreakerPhase::Open, opens);
             if opens {
@@ -142,7 +143,7 @@ proptest! {
             let now = Timestamp::from_micros(u64::from(millis) * 1_000);
             for verdict in VERDICTS {
                 let pass = breaker.enter(&settings, SMALL_REQUEST, now).unwrap_or(breaker.unasked());
-                breaker.leave(pass, verdict, &settings, now);
+                breaker.leave(pass, verdict, None, &settings, now);
             }
             prop_assert!(recovers(breaker, &settings, millis.into(), 5_000), "{breaker:?}");
         }

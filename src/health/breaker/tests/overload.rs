@@ -46,7 +46,7 @@ fn run(settings: &BreakerSettings, overload: Overload, capacity: usize, seconds:
         while under_way.front().is_some_and(|request| request.end <= ms) {
             let Request { worker, pass, fails, .. } = under_way.pop_front().expect("one");
             let before = shared.phase;
-            shared.leave(pass, if fails { ILL } else { Verdict::Well }, settings, now);
+            shared.leave(pass, if fails { ILL } else { Verdict::Well }, None, settings, now);
             views[worker] = shared;
             run.openings += usize::from(shared.phase == BreakerPhase::Open && before != BreakerPhase::Open);
             if ms >= seconds * 500 {

@@ -10,9 +10,9 @@ fn half_open_lets_only_so_many_probes_through_and_their_success_closes_it() {
     let second = enter(&mut breaker, at(11)).expect("another");
     assert!(first.probe && second.probe);
     assert!(enter(&mut breaker, at(11)).is_err());
-    breaker.leave(first, Verdict::Well, &SETTINGS, at(12));
+    breaker.leave(first, Verdict::Well, None, &SETTINGS, at(12));
     assert_eq!(breaker.phase, BreakerPhase::HalfOpen);
-    breaker.leave(second, Verdict::Well, &SETTINGS, at(12));
+    breaker.leave(second, Verdict::Well, None, &SETTINGS, at(12));
     assert_eq!((breaker.phase, breaker.reason, breaker.since), (BreakerPhase::Closed, TripReason::Recovered, at(12)));
 }
 
@@ -114,7 +114,7 @@ fn while_it_grows_failures_halve_the_share_and_those_under_way_by_then_change_no
     let passes: Vec<_> = (0..20).map(|_| breaker.enter(&settings, SMALL_REQUEST, later).expect("let in")).collect();
     let before = breaker.ramp(&settings, later);
     for pass in passes {
-        breaker.leave(pass, ILL, &settings, later);
+        breaker.leave(pass, ILL, None, &settings, later);
     }
     assert_eq!((breaker.phase, breaker.consecutive_failures), (BreakerPhase::Closed, 3), "half-way to five");
     assert!((breaker.ramp(&settings, later) - before / 2.0).abs() < 0.01);
@@ -129,10 +129,10 @@ fn while_half_open_an_attempt_that_was_never_let_in_neither_reopens_nor_closes_i
     let probe = enter(&mut breaker, at(11)).expect("a probe");
     let half_open = breaker;
     for verdict in [ILL, Verdict::Well, Verdict::Slow, Verdict::Well, Verdict::Well] {
-        breaker.leave(breaker.unasked(), verdict, &SETTINGS, at(12));
+        breaker.leave(breaker.unasked(), verdict, None, &SETTINGS, at(12));
         assert_eq!(breaker, half_open, "{verdict:?}");
     }
-    breaker.leave(probe, ILL, &SETTINGS, at(13));
+    breaker.leave(probe, ILL, None, &SETTINGS, at(13));
     assert_eq!((breaker.phase, breaker.reason), (BreakerPhase::Open, TripReason::FailedProbe));
 }
 
@@ -152,8 +152,8 @@ fn requests_from_before_it_opened_change_nothing_when_they_end() {
     let mut breaker = Breaker { consecutive_failures: 2, ..breaker };
     one(&mut breaker, ILL, at(1));
     let open = breaker;
-    breaker.leave(old, Verdict::Well, &SETTINGS, at(2));
-    breaker.leave(old, ILL, &SETTINGS, at(2));
+    breaker.leave(old, Verdict::Well, None, &SETTINGS, at(2));
+    breaker.leave(old, ILL, None, &SETTINGS, at(2));
     assert_eq!(breaker, open);
 }
 
@@ -178,7 +178,7 @@ fn answers_that_take_longer_than_probes_are_waited_for_still_close_it() {
         under_way.extend(enter(&mut breaker, at(second)).ok().map(|pass| (second, pass)));
         while under_way.front().is_some_and(|(since, _)| second >= since + 90) {
             let (_, pass) = under_way.pop_front().expect("one");
-            breaker.leave(pass, Verdict::Well, &SETTINGS, at(second));
+            breaker.leave(pass, Verdict::Well, None, &SETTINGS, at(second));
         }
     }
     assert_eq!(breaker.phase, BreakerPhase::Closed);

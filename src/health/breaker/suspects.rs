@@ -1,0 +1,263 @@
+//! Who caused the failures: so that no client alone opens a breaker for everybody.
+//!
+//! A client can have failures at will: a prompt on which the backend crashes, a header that it resets the connection for,
+//! a question that takes longer than the route's timeout. Envoy's flags and the status are the same as in an outage. What
+//! tells them apart is that others are served meanwhile. Hence the rule:
+//!
+//! > A failure is discounted while it is contradicted, and once its source has caused nearly half of what opens the
+//! > breaker. It is contradicted while the backend has answered another source well within the last ten seconds.
+//!
+//! Where nobody else is served, be it that nobody else is there (one application in front of Envoy is the usual case) or
+//! that all of them fail, each failure counts in full; and a connection that was refused always does, since no client can
+//! bring that about.
+//!
+//! A source is a tenant where requests have one, else an address; of one address the connections are told apart, too,
+//! but a connection that was served well itself within that time is contradicted by no other one from its address:
+//! that is a pool whose backend has just begun to fail.
+//!
+//! It is bounded: four sources of failures, the least of them making room for a new one, and four that were served. What
+//! it costs is one look at the address for a failure and, of good answers, for one in a second, or for each as long as a
+//! failure is not contradicted.
+
+use std::time::Duration;
+
+use crate::domain::{Decoder, Encoder, Timestamp};
+
+/// Sources of failures, and sources that were served, that are remembered.
+const MOST: usize = 4;
+
+/// How long a good answer contradicts failures of others.
+const CONTRADICTS: Duration = Duration::from_secs(10);
+
+/// How long a source is known to have been served.
+const KNOWN: Duration = Duration::from_secs(60);
+
+/// Of good answers the source of one in so long is noted.
+const SAMPLED: Duration = Duration::from_secs(1);
+
+/// Answers after which a source's failures among the last answers count half.
+const HALVED: u8 = 50;
+
+/// Connections of one client that are remembered as served: else a pool would crowd out everybody else.
+const MOST_OF_ONE: usize = 2;
+
+/// Who sent a request, as numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Source {
+    client: u32,
+    connection: u32,
+}
+
+impl Source {
+    /// A tenant, whatever it comes by.
+    pub fn of_tenant(name: &[u8]) -> Self {
+        let client = hash(name);
+        Self { client, connection: client }
+    }
+
+    /// An address with its port, as Envoy has it.
+    pub fn of_address(address: &[u8]) -> Self {
+        let host = address.iter().rposition(|&byte| byte == b':').and_then(|colon| address.get(..colon));
+        Self { client: hash(host.unwrap_or(address)), connection: hash(address) }
+    }
+
+    /// Whether both are of one tenant, or of one address.
+    pub const fn is_same_client(self, other: Self) -> bool {
+        self.client == other.client
+    }
+
+    /// Appends one to a record, or none: as two zeros.
+    pub fn encode(source: Option<Self>, out: &mut Encoder) {
+        let Self { client, connection } = source.unwrap_or(Self { client: 0, connection: 0 });
+        out.u32(client).u32(connection);
+    }
+
+    /// Reads one from a record.
+    pub fn decode(from: &mut Decoder<'_>) -> Option<Option<Self>> {
+        let source = Self { client: from.u32()?, connection: from.u32()? };
+        Some(Some(source).filter(|source| source.client != 0 || source.connection != 0))
+    }
+}
+
+/// FNV-1a.
+fn hash(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0x811C_9DC5, |hash, &b| (hash ^ u32::from(b)).wrapping_mul(0x0100_0193))
+}
+
+/// What a source has caused since the breaker's last change of state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Suspect {
+    source: Source,
+    /// The weight of its failures in the present row.
+    row: u16,
+    /// Its failures among the last answers.
+    share: u8,
+}
+
+/// A source that was served well, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Witness {
+    source: Source,
+    at: Timestamp,
+}
+
+/// Of what opens a breaker, the most that a source whose failures are contradicted may have caused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Allowance {
+    /// Of failures in a row, by weight.
+    pub(super) row: u32,
+    /// Of failures among the last answers.
+    pub(super) share: u32,
+}
+
+/// How much of a failure counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Counted {
+    /// Its weight in a row.
+    pub(super) weight: u32,
+    /// Whether it is one of the last answers.
+    pub(super) in_share: bool,
+}
+
+/// The sources of failures, and those that were served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Suspects {
+    suspects: [Option<Suspect>; MOST],
+    witnesses: [Option<Witness>; MOST],
+    /// Answers since the shares were halved.
+    answers: u8,
+}
+
+impl Suspects {
+    /// How much of a failure of `source` counts that would weigh `weight`.
+    pub(super) fn judge(&self, source: Source, weight: u32, allowance: Allowance, now: Timestamp) -> Counted {
+        let all = Counted { weight, in_share: true };
+        let served = || self.served_within(CONTRADICTS, now);
+        let by_others = served().any(|other| other.client != source.client);
+        let by_connections = served().any(|other| other.connection != source.connection)
+            && !served().any(|other| other.connection == source.connection);
+        if !by_others && !by_connections {
+            return all;
+        }
+        let is_same = |suspect: &&Suspect| {
+            if by_others {
+                suspect.source.client == source.client
+            } else {
+                suspect.source.connection == source.connection
+            }
+        };
+        let (row, share) = self
+            .suspects
+            .iter()
+            .flatten()
+            .filter(is_same)
+            .fold((0, 0), |(row, share), suspect| (row + u32::from(suspect.row), share + u32::from(suspect.share)));
+        Counted { weight: weight.min(allowance.row.saturating_sub(row)), in_share: share < allowance.share }
+    }
+
+    /// Whether somebody else than `source` was served well since then.
+    pub(super) fn is_contradicted_since(&self, source: Source, since: Timestamp) -> bool {
+        self.witnesses.iter().flatten().any(|witness| witness.at >= since && witness.source != source)
+    }
+
+    /// Notes how much of a failure counted.
+    pub(super) fn charge(&mut self, source: Source, counted: Counted) {
+        self.answer();
+        let found = self.suspects.iter().position(|known| known.is_some_and(|suspect| suspect.source == source));
+        let caused = |suspect: &Option<Suspect>| suspect.map_or(0, |s| 1 + u32::from(s.row) + u32::from(s.share));
+        let least = || (0..MOST).min_by_key(|&n| self.suspects.get(n).map_or(0, caused));
+        let Some(place) = found.or_else(least).and_then(|n| self.suspects.get_mut(n)) else { return };
+        let before = place.filter(|suspect| suspect.source == source).unwrap_or(Suspect { source, row: 0, share: 0 });
+        let row = u32::from(before.row).saturating_add(counted.weight);
+        *place = Some(Suspect {
+            source,
+            row: u16::try_from(row).unwrap_or(u16::MAX),
+            share: before.share.saturating_add(counted.in_share.into()),
+        });
+    }
+
+    /// A good answer ends the row.
+    pub(super) fn end_row(&mut self) {
+        for suspect in self.suspects.iter_mut().flatten() {
+            suspect.row = 0;
+        }
+    }
+
+    /// One more answer: what was long ago loses its weight.
+    pub(super) fn answer(&mut self) {
+        self.answers += 1;
+        if self.answers < HALVED {
+            return;
+        }
+        self.answers = 0;
+        for place in &mut self.suspects {
+            *place = place.map(|suspect| Suspect { share: suspect.share / 2, ..suspect });
+            *place = place.filter(|suspect| suspect.share > 0 || suspect.row > 0);
+        }
+    }
+
+    /// What was caused before a change of state is forgotten.
+    pub(super) const fn forgotten(self) -> Self {
+        Self { suspects: [None; MOST], answers: 0, ..self }
+    }
+
+    /// `source` was served well.
+    pub(super) fn testify(&mut self, source: Source, now: Timestamp) {
+        let of_client = |witness: &&Witness| witness.source.client == source.client;
+        let is_full = self.witnesses.iter().flatten().filter(of_client).count() >= MOST_OF_ONE;
+        // In the place of itself, of the same client, of none, of the oldest.
+        let rank = |witness: &Option<Witness>| match witness {
+            Some(witness) if witness.source == source => (0, Timestamp::default()),
+            Some(witness) if is_full && witness.source.client == source.client => (1, witness.at),
+            None => (2, Timestamp::default()),
+            Some(witness) => (3, witness.at),
+        };
+        if let Some(place) = self.witnesses.iter_mut().min_by_key(|witness| rank(witness)) {
+            *place = Some(Witness { source, at: now });
+        }
+    }
+
+    /// Whether the source of a good answer is worth a look.
+    pub(super) fn asks_who(&self, now: Timestamp) -> bool {
+        let is_settled =
+            |suspect: &Suspect| self.served_within(SAMPLED, now).any(|witness| witness.client != suspect.source.client);
+        self.served_within(SAMPLED, now).next().is_none() || !self.suspects.iter().flatten().all(is_settled)
+    }
+
+    /// Whether the client of `source` is known to have been served well.
+    pub(super) fn has_served(&self, source: Source, now: Timestamp) -> bool {
+        self.served_within(KNOWN, now).any(|witness| witness.client == source.client)
+    }
+
+    /// A time that lies ahead is of another clock, or of one that stepped back.
+    fn served_within(&self, time: Duration, now: Timestamp) -> impl Iterator<Item = Source> {
+        let is_recent = move |witness: &&Witness| now.since(witness.at).max(witness.at.since(now)) < time;
+        self.witnesses.iter().flatten().filter(is_recent).map(|witness| witness.source)
+    }
+
+    pub(super) fn encode(self, out: &mut Encoder) {
+        out.u8(self.answers);
+        out.u8(self.suspects.iter().flatten().count() as u8);
+        for Suspect { source, row, share } in self.suspects.into_iter().flatten() {
+            out.u32(source.client).u32(source.connection).u16(row).u8(share);
+        }
+        out.u8(self.witnesses.iter().flatten().count() as u8);
+        for Witness { source, at } in self.witnesses.into_iter().flatten() {
+            out.u32(source.client).u32(source.connection).time(at);
+        }
+    }
+
+    pub(super) fn decode(from: &mut Decoder<'_>) -> Option<Self> {
+        let mut read = Self { answers: from.u8()?.min(HALVED - 1), ..Self::default() };
+        let source = |from: &mut Decoder<'_>| Some(Source { client: from.u32()?, connection: from.u32()? });
+        for n in 0..usize::from(from.u8()?) {
+            let suspect = Suspect { source: source(from)?, row: from.u16()?, share: from.u8()? };
+            *read.suspects.get_mut(n)? = Some(suspect);
+        }
+        for n in 0..usize::from(from.u8()?) {
+            let witness = Witness { source: source(from)?, at: from.time()? };
+            *read.witnesses.get_mut(n)? = Some(witness);
+        }
+        Some(read)
+    }
+}
