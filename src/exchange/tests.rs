@@ -26,6 +26,7 @@ mod figures;
 mod pacing;
 mod quota;
 mod routing;
+mod uploads;
 mod waiting;
 
 /// One worker in a world.

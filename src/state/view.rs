@@ -3,6 +3,7 @@
 mod accounts;
 mod entry;
 mod keeper;
+mod uploads;
 
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ use crate::domain::{PicoUsd, Timestamp, Tokens};
 use crate::health::{Pass, Transition};
 use entry::Entry;
 use keeper::Keeper;
+pub use uploads::UploadId;
+use uploads::Uploads;
 
 /// How often a member shows that it lives.
 const HEARTBEAT: Duration = Duration::from_millis(500);
@@ -67,6 +70,7 @@ pub struct View {
     auditor: Auditor,
     /// Which of them watches for alerts.
     watch: Keeper,
+    uploads: Uploads,
 }
 
 impl View {
@@ -84,6 +88,7 @@ impl View {
             journal: Journal::new(name),
             auditor: Auditor::default(),
             watch: Keeper::default(),
+            uploads: Uploads::default(),
         }
     }
 
@@ -333,6 +338,7 @@ impl View {
         if self.members.seat().is_none() || now.since(self.heartbeat) >= HEARTBEAT || now < self.heartbeat {
             self.beat(store, now)?;
         }
+        self.look_at_uploads(store, now)?;
         let seat = self.members.seat().unwrap_or(usize::MAX);
         for place in 0..self.entries.len() {
             let Some(entry) = self.entries.get_mut(place) else { continue };
