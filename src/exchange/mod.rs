@@ -125,7 +125,7 @@ impl Exchange {
             }
             other => {
                 self.phase = other;
-                self.request_passes(held, end_of_stream);
+                self.request_passes(cx, held, end_of_stream);
                 Flow::Continue
             }
         }
@@ -147,14 +147,14 @@ impl Exchange {
             }
             other => {
                 self.phase = other;
-                self.request_passes(0, true);
+                self.request_passes(cx, 0, true);
                 Flow::Continue
             }
         }
     }
 
     /// So many bytes more of a request that is on its way pass by, and with `end` the rest of it.
-    fn request_passes(&mut self, bytes: usize, end: bool) {
+    fn request_passes<H: Host>(&mut self, cx: &mut Context<'_, H>, bytes: usize, end: bool) {
         let route = match &mut self.phase {
             Phase::Routed(route) => route,
             Phase::Answering(answer) => &mut answer.route,
@@ -162,6 +162,11 @@ impl Exchange {
         };
         route.sent = route.sent.saturating_add(bytes as u64);
         route.asked |= end;
+        if end {
+            cx.end_upload(route);
+        } else {
+            cx.upload_passes(route, bytes as u64);
+        }
     }
 
     /// The answer's headers are there, and with `end_of_stream` that is all of it.

@@ -76,6 +76,7 @@ impl<H: Host> Context<'_, H> {
             text,
             understood,
             whole: true,
+            uploads: false,
             sent: 0,
             wishes: intake.wishes,
             method: Method::Post,

@@ -18,14 +18,15 @@ const SLOTS: [&str; 4] = ["x-llm-try-0", "x-llm-try-1", "x-llm-try-2", "x-llm-tr
 
 /// Reads the body, decides, and writes the headers by which Envoy routes.
 pub(super) fn decide<H: Host>(cx: &mut Context<'_, H>, intake: Intake, body: Option<Vec<u8>>) -> Decided {
-    let (whole, sent) = (intake.ended, intake.held as u64);
+    let (whole, uploads, sent) = (intake.ended, !intake.ended && !intake.tunnel, intake.held as u64);
     let read = match read(&intake, body, cx.router.config().body_limit_bytes) {
         Ok(read) => read,
         Err(refusal) => return Decided::Refused(refusal),
     };
     let Read { facts, text, understood, .. } = read;
     let Intake { request_id, wishes, method, tenant, tunnel, .. } = intake;
-    let petition = Petition { request_id, facts, text, understood, whole, sent, wishes, method, tenant, tunnel };
+    let petition =
+        Petition { request_id, facts, text, understood, whole, uploads, sent, wishes, method, tenant, tunnel };
     let now = cx.host.now();
     let reserved = cx.reserved(now);
     petition.decide(cx, reserved, false, now)
@@ -52,7 +53,9 @@ pub(super) struct Petition {
     pub(super) understood: bool,
     /// Whether the client has sent all of it.
     pub(super) whole: bool,
-    /// How much of its body that is, in bytes.
+    /// Whether the rest of its body is still to come.
+    pub(super) uploads: bool,
+    /// How much of its body is there, in bytes.
     pub(super) sent: u64,
     pub(super) wishes: Wishes,
     pub(super) method: Method,
@@ -111,7 +114,9 @@ impl Petition {
             Ok(decided) => decided,
             Err(refusal) => return Decided::Refused(cx.report_refusal(trace, strategy, refusal)),
         };
+        let upload = self.uploads.then(|| cx.begin_upload(held.as_ref(), reservation, now));
         let route = Route {
+            upload,
             trace,
             strategy,
             departed_after: cx.ended(&attempts),

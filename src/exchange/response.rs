@@ -120,6 +120,7 @@ impl Answer {
 
     /// Charges the attempts that failed to those who failed them, and counts the request where it is now.
     fn settle<H: Host>(cx: &mut Context<'_, H>, mut route: Route, observer: Observer, status: Option<u16>) -> Self {
+        cx.end_upload(&mut route);
         let attempts = cx.host.number(Property::AttemptCount).filter(|&n| n > 0).map(|n| n as u32);
         let held = route.held.take();
         let first = route.attempts.first();

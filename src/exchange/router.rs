@@ -20,8 +20,8 @@ use crate::metrics::{Internal, Method, Metric};
 use crate::routing::{Ask, Attempts, Fleet, MAX_ATTEMPTS, Nobody, Strategy, admits, limits, plan};
 use crate::routing::{Estimate, estimate};
 use crate::state::{
-    Backends, Cursor, Leaving, Notice, Outcome, Place, Record, Reservation, Signal, Smooth, Store, StoreError, View,
-    WaitingList, create_warnings,
+    Backends, Cursor, Leaving, Notice, Outcome, Place, Record, Reservation, Signal, Smooth, Store, StoreError,
+    UploadId, View, WaitingList, create_warnings,
 };
 use crate::steering::Steering;
 
@@ -69,6 +69,8 @@ pub(super) struct Route {
     pub(super) sent: u64,
     /// Whether it asked for a tunnel.
     pub(super) tunnel: Tunnel,
+    /// As long as more of its body is to come, and no answer has begun.
+    pub(super) upload: Option<UploadId>,
     /// When it was decided.
     pub(super) departed: Timestamp,
     /// What the quota of each planned backend knew to have ended by then. Those that Envoy goes to later departed later,
@@ -326,6 +328,31 @@ impl<H: Host> Context<'_, H> {
     fn count_in(&mut self, index: BackendIndex, place: Place, tokens: Tokens) -> Option<Held> {
         let pass = self.view.enter_unasked(place, tokens)?;
         Some(Held { backend: index, pass, tokens, reported: false, awaited: false })
+    }
+
+    /// A request leaves before its body is there: what it has is given back while that does not flow.
+    pub(super) fn begin_upload(
+        &mut self,
+        held: Option<&Held>,
+        reservation: Option<Reservation>,
+        now: Timestamp,
+    ) -> UploadId {
+        let held = held.and_then(|held| Some((self.router.place(held.backend)?, held.tokens)));
+        self.view.begin_upload(held, reservation, now)
+    }
+
+    /// So many bytes more of a request pass by.
+    pub(super) fn upload_passes(&mut self, route: &Route, bytes: u64) {
+        if let Some(upload) = route.upload {
+            self.view.upload_passes(upload, bytes);
+        }
+    }
+
+    /// A request has what it had before again, however its body flows.
+    pub(super) fn end_upload(&mut self, route: &mut Route) {
+        if let Some(reservation) = route.upload.take().and_then(|upload| self.view.end_upload(upload)) {
+            route.reservation = Some(Box::new(reservation));
+        }
     }
 
     /// What has ended so far at each of the backends that a request may go to.

@@ -28,6 +28,7 @@ mod pacing;
 mod quota;
 mod routing;
 mod timeouts;
+mod uploads;
 mod waiting;
 
 /// One worker in a world.

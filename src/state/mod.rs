@@ -33,6 +33,6 @@ pub use outcome::{Counted, Outcome};
 pub use record::{Load, Record, RecordError};
 pub use rotation::{Cursor, Smooth};
 pub use store::{Cas, Store, StoreError, update};
-pub use view::{Leaving, Place, View};
+pub use view::{Leaving, Place, UploadId, View};
 pub use waiting::{Backends, Departure, Lane, Newcomer, Position, Ticket, WaitingList};
 pub use warnings::{Sightings, Warning, create_warnings, warnings};

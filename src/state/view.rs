@@ -3,6 +3,7 @@
 mod accounts;
 mod entry;
 mod keeper;
+mod uploads;
 
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ use crate::domain::{PicoUsd, Timestamp, Tokens};
 use crate::health::{Pass, Transition};
 use entry::Entry;
 use keeper::Keeper;
+pub use uploads::UploadId;
+use uploads::Uploads;
 
 /// How often a member shows that it lives.
 const HEARTBEAT: Duration = Duration::from_millis(500);
@@ -69,6 +72,7 @@ pub struct View {
     sightings: Sightings,
     /// Which of them watches for alerts.
     watch: Keeper,
+    uploads: Uploads,
 }
 
 impl View {
@@ -87,6 +91,7 @@ impl View {
             auditor: Auditor::default(),
             sightings: Sightings::default(),
             watch: Keeper::default(),
+            uploads: Uploads::default(),
         }
     }
 
@@ -351,6 +356,7 @@ impl View {
         if self.members.seat().is_none() || now.since(self.heartbeat) >= HEARTBEAT || now < self.heartbeat {
             self.beat(store, now)?;
         }
+        self.look_at_uploads(store, now)?;
         let seat = self.members.seat().unwrap_or(usize::MAX);
         for place in 0..self.entries.len() {
             let Some(entry) = self.entries.get_mut(place) else { continue };

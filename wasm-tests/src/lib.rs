@@ -59,3 +59,4 @@ pub mod load;
 mod ports;
 pub mod router;
 pub mod sabotage;
+pub mod wall_clock;

@@ -226,6 +226,24 @@ impl Books {
         written.map(|_| ())
     }
 
+    /// What is reserved for a request is free for others, for now. Says whether there was anything: what was written off
+    /// stays so.
+    pub(super) fn suspend(&mut self, reservation: &Reservation) -> bool {
+        let is_reserved = reservation.life == self.life;
+        if is_reserved {
+            self.release(reservation, false);
+        }
+        is_reserved
+    }
+
+    /// It is reserved again, whatever the limits are.
+    pub(super) fn resume(&mut self, reservation: &Reservation) -> Reservation {
+        for share in reservation.shares() {
+            self.change(share.account, |mine| mine.reserved = mine.reserved.saturating_add(reservation.cost.0.into()));
+        }
+        Reservation { life: self.life, ..*reservation }
+    }
+
     /// A request is over: what it cost is spent, and what was reserved for it is free.
     pub(super) fn settle(
         &mut self,

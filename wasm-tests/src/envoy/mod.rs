@@ -174,6 +174,19 @@ impl Envoy {
         Swap::Accepted
     }
 
+    /// Stops the whole process for so long, as a machine does that is moved or suspended, and lets it go on.
+    pub async fn stand_still(&self, time: Duration) {
+        self.signal("-STOP").await;
+        sleep(time).await;
+        self.signal("-CONT").await;
+    }
+
+    async fn signal(&self, signal: &str) {
+        let id = self.running.process.id().expect("it runs").to_string();
+        let sent = tokio::process::Command::new("kill").args([signal, &id]).status().await;
+        assert!(sent.is_ok_and(|status| status.success()), "kill {signal} {id}");
+    }
+
     /// Whether the process lives.
     pub fn is_running(&mut self) -> bool {
         matches!(self.running.process.try_wait(), Ok(None))

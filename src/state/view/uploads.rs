@@ -1,0 +1,126 @@
+//! Requests on their way whose bodies are still to come.
+//!
+//! Such a request has a place at its backend, and its client decides how long. So the place, and what is reserved, are
+//! given back while the body does not flow: whoever sends a byte now and then keeps nothing from others. It is taken again
+//! when the body flows again or ends, or the answer begins: without asking, since the backend has the request already.
+
+use std::time::Duration;
+
+use super::{Place, View};
+use crate::domain::{Timestamp, Tokens};
+use crate::state::books::Reservation;
+use crate::state::store::{Store, StoreError};
+
+/// How often it is looked whether a body flows.
+const WINDOW: Duration = Duration::from_secs(2);
+
+/// A body that brings fewer bytes in that time does not.
+const FLOW: u64 = 8 << 10;
+
+/// An upload, by a number that no other of this VM has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UploadId(u64);
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct Uploads {
+    all: Vec<Upload>,
+    next: u64,
+    /// When they were last looked at.
+    looked: Timestamp,
+}
+
+#[derive(Debug)]
+struct Upload {
+    id: UploadId,
+    /// Where it is counted as in flight, if it is, and as how many tokens.
+    held: Option<(Place, Tokens)>,
+    reservation: Option<Reservation>,
+    /// When the present window began, and what has come in it.
+    since: Timestamp,
+    bytes: u64,
+    stalled: bool,
+    /// Whether its reservation is given back.
+    released: bool,
+}
+
+impl View {
+    /// A request leaves before its body is there.
+    pub fn begin_upload(
+        &mut self,
+        held: Option<(Place, Tokens)>,
+        reservation: Option<Reservation>,
+        now: Timestamp,
+    ) -> UploadId {
+        let Uploads { all, next, .. } = &mut self.uploads;
+        let id = UploadId(*next);
+        *next = next.wrapping_add(1);
+        all.push(Upload { id, held, reservation, since: now, bytes: 0, stalled: false, released: false });
+        id
+    }
+
+    /// So many bytes of its body pass by.
+    pub fn upload_passes(&mut self, id: UploadId, bytes: u64) {
+        let Some(place) = self.uploads.all.iter().position(|upload| upload.id == id) else { return };
+        let Some(upload) = self.uploads.all.get_mut(place) else { return };
+        upload.bytes = upload.bytes.saturating_add(bytes);
+        if upload.stalled && upload.bytes >= FLOW {
+            self.resume(place);
+        }
+    }
+
+    /// All of it is there, or it is answered, or over. Returns what is reserved for it.
+    pub fn end_upload(&mut self, id: UploadId) -> Option<Reservation> {
+        let place = self.uploads.all.iter().position(|upload| upload.id == id)?;
+        self.resume(place);
+        self.uploads.all.swap_remove(place).reservation
+    }
+
+    /// Gives back what those have whose bodies do not flow.
+    pub(super) fn look_at_uploads(&mut self, store: &impl Store, now: Timestamp) -> Result<(), StoreError> {
+        // Where this VM stood still, nothing of them could come.
+        let stood_still = now < self.uploads.looked || now.since(self.uploads.looked) >= WINDOW / 2;
+        self.uploads.looked = now;
+        for place in 0..self.uploads.all.len() {
+            let Some(upload) = self.uploads.all.get_mut(place) else { continue };
+            if !stood_still && now.since(upload.since) < WINDOW {
+                continue;
+            }
+            let flows = stood_still || upload.bytes >= FLOW;
+            (upload.since, upload.bytes) = (now, 0);
+            if !flows && !upload.stalled {
+                self.suspend(store, place, now)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn suspend(&mut self, store: &impl Store, place: usize, now: Timestamp) -> Result<(), StoreError> {
+        let Some(upload) = self.uploads.all.get_mut(place) else { return Ok(()) };
+        upload.stalled = true;
+        upload.released = upload.reservation.is_some_and(|reservation| self.books.suspend(&reservation));
+        // The accounts are written with this tick, and a place at once: others may wait for it.
+        let Some((place, tokens)) = upload.held else { return Ok(()) };
+        self.count_out(place, tokens);
+        self.flush(store, place, now)
+    }
+
+    fn resume(&mut self, place: usize) {
+        let Some(upload) = self.uploads.all.get_mut(place).filter(|upload| upload.stalled) else { return };
+        upload.stalled = false;
+        if std::mem::take(&mut upload.released) {
+            upload.reservation = upload.reservation.map(|reservation| self.books.resume(&reservation));
+        }
+        if let Some((place, tokens)) = upload.held {
+            self.enter_unasked(place, tokens);
+        }
+    }
+
+    fn count_out(&mut self, place: Place, tokens: Tokens) {
+        let seat = self.members.seat();
+        if let Some(entry) = self.entries.get_mut(place.0) {
+            entry.mine = entry.mine.without(tokens);
+            entry.note_in_flight(seat);
+        }
+    }
+}
