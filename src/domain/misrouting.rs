@@ -41,7 +41,8 @@ impl Misrouting {
         match self {
             Self::RouteIgnoresDecision => {
                 "let the route pick the cluster by the router's headers: cluster_header: x-llm-cluster, or the matcher \
-                 of envoy/envoy.yaml with an entry for every backend's cluster and without on_no_match"
+                 of envoy/envoy.yaml with an entry for every backend's cluster and without on_no_match; and let a \
+                 backend's cluster be the name of the cluster that its route leads to"
             }
             Self::RetriesInOneCluster => {
                 "let retries pick their cluster anew: the matcher of envoy/envoy.yaml with refresh_cluster_on_retry \

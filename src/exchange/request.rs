@@ -18,7 +18,7 @@ const SLOTS: [&str; 4] = ["x-llm-try-0", "x-llm-try-1", "x-llm-try-2", "x-llm-tr
 
 /// Reads the body, decides, and writes the headers by which Envoy routes.
 pub(super) fn decide<H: Host>(cx: &mut Context<'_, H>, intake: Intake, body: Option<Vec<u8>>) -> Decided {
-    let (whole, uploads, sent) = (intake.ended, !intake.ended && !intake.tunnel, intake.held as u64);
+    let (whole, uploads, sent) = (intake.ended, !intake.ended && intake.tunnel == Tunnel::None, intake.held as u64);
     let read = match read(&intake, body, cx.router.config().body_limit_bytes) {
         Ok(read) => read,
         Err(refusal) => return Decided::Refused(refusal),

@@ -185,7 +185,7 @@ fn virtual_host(builder: &Builder) -> Value {
         "routes": [{"match": {"prefix": "/"}, "route": action}]})
 }
 
-/// By the attempt's number, the slot; by the slot's value, the cluster; else the first one.
+/// By the attempt's number, the slot; by the slot's value, the cluster; else none.
 fn matcher(builder: &Builder) -> Value {
     let input = |header: &str| {
         json!({"name": header, "typed_config": {"@type": "type.googleapis.com/envoy.type.matcher.v3.HttpRequestHeaderMatchInput",
@@ -207,7 +207,6 @@ fn matcher(builder: &Builder) -> Value {
         "@type": format!("{TYPE}.extensions.router.cluster_specifiers.matcher.v3.MatcherClusterSpecifier"),
         "cluster_matcher": {
             "matcher_tree": {"input": input("x-envoy-attempt-count"), "exact_match_map": {"map": slots}},
-            "on_no_match": pick(&builder.first_cluster()),
         },
     }}})
 }
