@@ -64,7 +64,10 @@ impl Head {
         let (api, status) = (route.facts.api, self.status.unwrap_or(0));
         let bodiless = matches!(status, 204..=206);
         let unknown = api == Api::Other || route.method != Method::Post || bodiless || self.encoded;
-        let mut observer = Observer::new(api, status, self.content_type.as_deref().filter(|_| !unknown));
+        let mut observer = match unknown {
+            true => Observer::unread(api),
+            false => Observer::new(api, status, self.content_type.as_deref()),
+        };
         if self.unasked && observer.hide_usage() {
             host.remove_response_header("content-length");
         }
@@ -108,7 +111,7 @@ impl Answer {
 
     /// There was no answer.
     pub(super) fn none<H: Host>(cx: &mut Context<'_, H>, route: Route) -> Self {
-        let observer = Observer::new(route.facts.api, 0, None);
+        let observer = Observer::unread(route.facts.api);
         Self::settle(cx, route, observer, None)
     }
 

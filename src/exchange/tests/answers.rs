@@ -189,7 +189,7 @@ fn what_was_not_asked_for_by_an_attempt_passes_untouched() {
         &[("content-type", "text/event-stream")][..],
         &[("content-type", "text/event-stream"), ("x-llm-unasked", "")],
         &[("content-type", "text/event-stream"), ("x-llm-unasked", "usage"), ("content-encoding", "gzip")],
-        &[("content-type", "text/plain"), ("x-llm-unasked", "usage")],
+        &[("content-type", "application/json"), ("x-llm-unasked", "usage")],
     ] {
         assert_eq!(streamed(&mut rig, headers, STREAM), STREAM, "{headers:?}");
         assert_eq!(rig.world.response_header("content-length").as_deref(), Some("999"));
