@@ -8,12 +8,12 @@ use super::ending::{Details, Evidence, Flags, verdict};
 use super::intake::{ESTIMATED_TOKENS, EXPLAIN, Encoding, is_own};
 use super::purse::Due;
 use super::router::{Held, Route};
-use crate::domain::{Api, BackendIndex, Ending, Failure, Timestamp, Tokens, Usage};
+use crate::domain::{Api, BackendIndex, Ending, Failure, FallbackAnswers, QuotaReport, Timestamp, Tokens, Usage};
 use crate::health::Verdict;
 use crate::host::{Host, Property};
 use crate::learning::Length;
 use crate::metrics::{Method, Metric, Status, TokenKind};
-use crate::protocol::{AnswerFacts, Observer, QuotaHeaders};
+use crate::protocol::{AnswerFacts, InBandError, Observer, QuotaHeaders};
 use crate::state::{Counted, Outcome, Signal};
 use crate::tokens;
 
@@ -238,7 +238,8 @@ impl Answer {
     /// It is over: counts the request out, and learns from it.
     pub(super) fn finish<H: Host>(mut self, cx: &mut Context<'_, H>) {
         let now = cx.host.now();
-        let facts = self.observer.finish(self.complete);
+        let facts = self.facts(cx);
+        self.notice_inside(cx, &facts);
         let ending = self.ending(cx.host, &facts);
         let (status, sent, passed, complete) = (self.status, self.attempts.is_some(), self.passed, self.complete);
         let due = Due { ending, status, facts: &facts, sent, passed, complete };
@@ -248,6 +249,26 @@ impl Answer {
         self.count(cx, ending, &facts, now);
         self.learn(cx, ending, &facts, now);
         cx.settle(&mut self.route, &bill, now);
+    }
+
+    /// What the answer said. A sentence that stands in for one is an error, unless the backend's operator takes it for good.
+    fn facts<H: Host>(&mut self, cx: &Context<'_, H>) -> AnswerFacts {
+        let mut facts = self.observer.finish(self.complete);
+        let backend = cx.router.backend(self.backend);
+        if facts.fallback && backend.is_some_and(|backend| backend.fallback_answers == FallbackAnswers::Fail) {
+            facts.in_band_error.get_or_insert(InBandError::FALLBACK);
+        }
+        facts
+    }
+
+    /// An error inside that is a quota's, or an overload, is one as if it had come in time to be the status.
+    fn notice_inside<H: Host>(&mut self, cx: &mut Context<'_, H>, facts: &AnswerFacts) {
+        let signal = match facts.in_band_error {
+            Some(InBandError { status: 429 }) => Signal::Refused,
+            Some(InBandError { status: 529 }) => Signal::SlowDown,
+            _ => return,
+        };
+        cx.notice(self.backend, self.held.as_mut(), &self.route, QuotaReport::default(), signal);
     }
 
     /// How it ended. A good answer, complete, needs no look at Envoy's flags.

@@ -16,6 +16,8 @@ pub struct InBandError {
 impl InBandError {
     /// An error that says nothing of its kind.
     pub const UNKNOWN: Self = Self { status: 500 };
+    /// A sentence stands in for an answer: the service behind the backend is out of order.
+    pub const FALLBACK: Self = Self { status: 503 };
 
     pub(super) fn of(claim: Claim) -> Self {
         claim.status().map_or(Self::UNKNOWN, |status| Self { status })
