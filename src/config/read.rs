@@ -14,7 +14,8 @@ use super::{
     alerts,
 };
 use crate::domain::{
-    Backend, BackendIndex, BackendType, BreakerSettings, PerMille, Price, Prices, ProbeSettings, Weight,
+    Backend, BackendIndex, BackendType, BreakerSettings, FallbackAnswers, PerMille, Price, Prices, ProbeSettings,
+    Weight,
 };
 
 /// Backends that a router may have: a decision looks at each of them.
@@ -196,6 +197,7 @@ pub(super) fn backend(reader: &mut Reader<'_, '_>, id: &str) -> Backend {
     let breaker = reader.object("circuit_breaker", breaker);
     let probe = reader.object("health_check", |reader| probe(reader, cluster));
     let failure_domain = reader.text("failure_domain").unwrap_or(cluster);
+    let fallback_answers = reader.choice("fallback_answers", FallbackAnswers::Fail);
     reader.refuse(elsewhere::BACKEND);
     reader.later(later::BACKEND);
     Backend {
@@ -214,6 +216,7 @@ pub(super) fn backend(reader: &mut Reader<'_, '_>, id: &str) -> Backend {
         breaker,
         probe,
         failure_domain: failure_domain.into(),
+        fallback_answers,
         draining: false,
     }
 }
