@@ -9,7 +9,9 @@ use super::names::{Hint, Role};
 use super::reader::Reader;
 use super::suggest::closest;
 use super::tree::Tree;
-use super::{ClientHints, Config, EnvoyAdmin, LogFormat, LogLevel, Logging, Parsed, Queue, Retry, Strategy, alerts};
+use super::{
+    ClientHints, Config, EnvoyAdmin, LogFormat, LogLevel, Logging, Parsed, Queue, Retry, Strategy, alerts, apis,
+};
 use crate::domain::{
     Backend, BackendIndex, BackendType, BreakerSettings, PerMille, Price, Prices, ProbeSettings, Weight,
 };
@@ -167,6 +169,7 @@ pub(super) fn backend(reader: &mut Reader<'_, '_>, id: &str) -> Backend {
         reader.problem("cluster", CLUSTER_NAME);
     }
     let kind = reader.choice("backend_type", BackendType::OpenAi);
+    let apis = apis::read(reader, kind);
     let weight = weight(reader, "weight");
     let priority = reader.integer("priority", 0..=100, 1) as u32;
     let prices = prices(reader);
@@ -184,6 +187,7 @@ pub(super) fn backend(reader: &mut Reader<'_, '_>, id: &str) -> Backend {
         id: id.into(),
         cluster: cluster.into(),
         kind,
+        apis,
         weight,
         priority,
         prices,

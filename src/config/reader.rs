@@ -196,7 +196,12 @@ impl<'t, 'p> Reader<'t, 'p> {
 
     /// A list of names of a closed set; absent, an empty one.
     pub(super) fn choices<T: Named>(&mut self, key: &'static str) -> Vec<T> {
-        let values = self.list(key, "a list of strings").unwrap_or_default();
+        self.optional_choices(key).unwrap_or_default()
+    }
+
+    /// A list of names of a closed set, if there is one.
+    pub(super) fn optional_choices<T: Named>(&mut self, key: &'static str) -> Option<Vec<T>> {
+        let values = self.list(key, "a list of strings")?;
         let mut chosen = Vec::new();
         for (i, value) in values.iter().enumerate() {
             let place = format!("{key}[{i}]");
@@ -205,7 +210,7 @@ impl<'t, 'p> Reader<'t, 'p> {
                 other => self.problem(&place, unexpected("a string", other)),
             }
         }
-        chosen
+        Some(chosen)
     }
 
     /// The object at `key`; where it is absent or wrong, an empty one.
@@ -245,7 +250,9 @@ impl<'t, 'p> Reader<'t, 'p> {
             let message = if T::LATER.contains(&name) {
                 format!("\"{shown}\" is {LATER}; available: {names}")
             } else {
-                format!("\"{shown}\" is not one of: {names}")
+                let meant = closest(name, T::ALL.iter().map(|variant| variant.name()));
+                let hint = meant.map(|name| format!("; did you mean {name}?")).unwrap_or_default();
+                format!("\"{shown}\" is not one of: {names}{hint}")
             };
             self.problem(key, message);
         }

@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::config::{ClientHints, Strategy};
-use crate::domain::{Api, PerMille, Purpose};
+use crate::domain::{Api, PerMille, Purpose, Vendor};
 use crate::host::Host;
 use crate::metrics::Method;
 use crate::protocol;
@@ -26,6 +26,8 @@ pub(super) const EXPLAIN: &str = "x-llm-explain";
 pub(super) struct Intake {
     pub(super) api: Api,
     pub(super) purpose: Purpose,
+    /// Whose form of its API it has.
+    pub(super) vendor: Vendor,
     pub(super) path: Vec<u8>,
     pub(super) method: Method,
     pub(super) encoding: Encoding,
@@ -82,6 +84,7 @@ impl Intake {
         let tenant_header = cx.router.config().cost.tenant_header.as_deref();
         let mut trusted = None;
         let mut method = Vec::new();
+        let mut is_anthropic = false;
         let mut removed: Option<String> = None;
         for (name, value) in cx.host.request_headers() {
             match name.as_str() {
@@ -99,6 +102,7 @@ impl Intake {
                 "content-length" => intake.content_length = number(&value),
                 "content-encoding" => intake.encoding = Encoding::from_bytes(&value),
                 "x-request-id" => intake.request_id = value,
+                "anthropic-version" => is_anthropic = true,
                 name if is_own(name) => {
                     intake.note_hint(hints, name, &value);
                     // Copies of one header follow each other; one call removes them all.
@@ -113,15 +117,17 @@ impl Intake {
             }
         }
         intake.tenant = trusted.or(intake.tenant);
-        intake.purpose = protocol::purpose_of(intake.api, &method, &intake.path);
+        intake.know_path(&method, is_anthropic);
         intake
     }
 
     /// What these headers would say of a request for `path`, were a client to send it.
     pub(super) fn rehearsed(hints: ClientHints, path: &[u8], headers: &[(String, Vec<u8>)]) -> Self {
         let api = protocol::api_of(path);
-        let purpose = protocol::purpose_of(api, b"POST", path);
-        let mut intake = Self { api, purpose, path: path.to_vec(), ended: true, ..Self::default() };
+        let mut intake = Self { api, path: path.to_vec(), ended: true, ..Self::default() };
+        let is_anthropic = headers.iter().any(|(name, _)| name == "anthropic-version");
+        // What is only ever read is read; of anything else it is asked what happens when it is done.
+        intake.know_path(if api == Api::Models { b"GET" } else { b"POST" }, is_anthropic);
         for (name, value) in headers {
             match name.as_str() {
                 "content-encoding" => intake.encoding = Encoding::from_bytes(value),
@@ -129,6 +135,15 @@ impl Intake {
             }
         }
         intake
+    }
+
+    /// What the path is, once the other headers are known.
+    fn know_path(&mut self, method: &[u8], is_anthropic: bool) {
+        if is_anthropic {
+            self.api = protocol::of_anthropic(self.api);
+        }
+        self.purpose = protocol::purpose_of(self.api, method, &self.path);
+        self.vendor = protocol::vendor_of(self.api, &self.path, is_anthropic);
     }
 
     /// Takes a hint that the operator lets clients give.
@@ -153,7 +168,8 @@ impl Intake {
     }
 
     pub(super) fn verdict(&self, limit: usize) -> Verdict {
-        if self.ended || self.tunnel || !self.json {
+        // What costs nothing needs no estimate.
+        if self.ended || self.tunnel || !self.json || self.purpose == Purpose::Free {
             return Verdict::NothingToRead;
         }
         match (self.api, self.content_length) {

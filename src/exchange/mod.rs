@@ -97,7 +97,9 @@ impl Exchange {
     pub fn request_headers<H: Host>(&mut self, cx: &mut Context<'_, H>, end_of_stream: bool) -> Flow {
         let intake = Intake::read(cx, end_of_stream);
         match intake.verdict(cx.router.config().body_limit_bytes) {
-            intake::Verdict::TooLarge => self.refuse(cx, Refusal::too_large(cx.router.config().body_limit_bytes)),
+            intake::Verdict::TooLarge => {
+                self.refuse(cx, Refusal::too_large(cx.router.config().body_limit_bytes).in_form_of(intake.api))
+            }
             intake::Verdict::ReadBody => {
                 self.phase = Phase::Reading(intake);
                 Flow::Hold
@@ -110,7 +112,7 @@ impl Exchange {
     pub fn request_body<H: Host>(&mut self, cx: &mut Context<'_, H>, held: usize, end_of_stream: bool) -> Flow {
         let limit = cx.router.config().body_limit_bytes;
         match std::mem::take(&mut self.phase) {
-            Phase::Reading(_) if held > limit => self.refuse(cx, Refusal::too_large(limit)),
+            Phase::Reading(intake) if held > limit => self.refuse(cx, Refusal::too_large(limit).in_form_of(intake.api)),
             Phase::Reading(intake) if end_of_stream => {
                 let body = cx.host.request_body(held);
                 self.route(cx, intake, body)

@@ -11,7 +11,7 @@ use super::router::{Route, Router};
 use super::{Refusal, RefusalCode};
 use crate::config::{Config, OnExhausted};
 use crate::cost::{Bill, Claim, Heard, Purchase, Shortage, pacing};
-use crate::domain::{Api, Backend, BackendIndex, Ending, Failure, Limits, PicoUsd, Timestamp, Tokens};
+use crate::domain::{Api, Backend, BackendIndex, Ending, Failure, Limits, PicoUsd, Purpose, Timestamp, Tokens};
 use crate::host::Host;
 use crate::metrics::Metric;
 use crate::protocol::{AnswerFacts, StreamEnd};
@@ -88,7 +88,7 @@ impl<H: Host> Context<'_, H> {
         binding: Binding,
         now: Timestamp,
     ) -> Vec<Result<f64, Exclusion>> {
-        if !self.router.limited {
+        if !self.router.limited || ask.is_free() {
             return Vec::new();
         }
         let ledger = self.view.ledger();
@@ -176,10 +176,8 @@ impl<H: Host> Context<'_, H> {
         match error {
             StoreError::Host => Ok(Ok(Some(self.view.transfer(self.host, None, &lines, now).0))),
             StoreError::Contended => Err(Refusal {
-                code: RefusalCode::RateLimited,
-                message: "too many requests at once to keep account of".to_owned(),
                 retry_after: Some(Duration::from_secs(1)),
-                explanation: None,
+                ..Refusal::new(RefusalCode::RateLimited, "too many requests at once to keep account of".to_owned())
             }),
         }
     }
@@ -187,7 +185,7 @@ impl<H: Host> Context<'_, H> {
     /// Notes what is reserved for a request where it is, after it left the backend that it was meant for.
     #[inline(never)]
     pub(super) fn transfer(&mut self, route: &mut Route, index: BackendIndex) {
-        if !self.router.limited {
+        if !self.router.limited || route.facts.purpose == Purpose::Free {
             return;
         }
         let now = self.host.now();

@@ -8,7 +8,7 @@ use super::ending::{Details, Evidence, Flags, verdict};
 use super::intake::{ESTIMATED_TOKENS, EXPLAIN, Encoding, is_own};
 use super::purse::Due;
 use super::router::{Held, Route};
-use crate::domain::{Api, BackendIndex, Ending, Failure, Timestamp, Tokens, Usage};
+use crate::domain::{Api, BackendIndex, Ending, Failure, Purpose, Timestamp, Tokens, Usage};
 use crate::health::Verdict;
 use crate::host::{Host, Property};
 use crate::learning::Length;
@@ -63,7 +63,8 @@ impl Head {
     fn observer<H: Host>(&self, route: &Route, host: &H) -> Observer {
         let (api, status) = (route.facts.api, self.status.unwrap_or(0));
         let bodiless = matches!(status, 204..=206);
-        let unknown = api == Api::Other || route.method != Method::Post || bodiless || self.encoded;
+        let is_free = route.facts.purpose == Purpose::Free;
+        let unknown = api == Api::Other || is_free || route.method != Method::Post || bodiless || self.encoded;
         let mut observer = Observer::new(api, status, self.content_type.as_deref().filter(|_| !unknown));
         if self.unasked && observer.hide_usage() {
             host.remove_response_header("content-length");
@@ -135,6 +136,7 @@ impl Answer {
             return answer;
         }
         let now = cx.host.now();
+        let is_free = answer.route.facts.purpose == Purpose::Free;
         let slots = answer.slots(cx, failed);
         // A route that retries more often than there are slots is not the one that the configuration is for.
         let slot = |n: usize| slots.get(n).or(slots.last()).copied().unwrap_or(first);
@@ -148,7 +150,7 @@ impl Answer {
         }
         let answering = slot(failed);
         answer.backend = answering;
-        answer.held = cx.enter_unasked(answering, &answer.route.facts, answer.route.text);
+        answer.held = (!is_free).then(|| cx.enter_unasked(answering, &answer.route.facts, answer.route.text)).flatten();
         if answering != first {
             cx.transfer(&mut answer.route, answering);
         }
@@ -169,14 +171,21 @@ impl Answer {
     /// One attempt failed at `backend`.
     fn charge<H: Host>(&mut self, cx: &mut Context<'_, H>, index: BackendIndex, now: Timestamp) {
         let Some(backend) = cx.router.backend(index) else { return };
+        if self.route.facts.purpose == Purpose::Free {
+            return;
+        }
         let held = self.held.take_if(|held| held.backend == index);
+        let is_evidence = self.route.facts.is_evidence(backend);
         // Where the last attempt was refused for a quota, the ones before it were most likely, too.
         let ending = if self.status == Some(429) { Ending::RateLimited } else { Ending::Failed(Failure::Retried) };
         let verdict = verdict(ending);
-        if verdict.is_ill() {
+        if verdict.is_ill() && is_evidence {
             cx.host.record(Metric::BreakerFailures(index), 1);
         }
         let mut outcome = Outcome::new(backend, held.map(|held| held.pass), verdict, now);
+        if !is_evidence {
+            outcome = outcome.sparing_the_breaker();
+        }
         // Its answer, if there was one, is lost: it may have used some of a quota.
         outcome.unreported = Some(held.map_or(self.route.text, |held| held.tokens));
         cx.learn(index, held, &outcome);
@@ -186,7 +195,8 @@ impl Answer {
     /// left Envoy is not the backend's.
     fn notice<H: Host>(&mut self, cx: &mut Context<'_, H>, head: &Head) {
         let signal = head.signal();
-        if self.attempts.is_none() || (head.quota.is_empty() && signal == Signal::None) {
+        let is_evidence = || cx.router.backend(self.backend).is_some_and(|b| self.route.facts.is_evidence(b));
+        if self.attempts.is_none() || (head.quota.is_empty() && signal == Signal::None) || !is_evidence() {
             return;
         }
         let report = head.quota.report(head.date.as_deref(), cx.host.now());
@@ -236,7 +246,10 @@ impl Answer {
     pub(super) fn finish<H: Host>(mut self, cx: &mut Context<'_, H>) {
         let now = cx.host.now();
         let facts = self.observer.finish(self.complete);
-        let ending = self.ending(cx.host, &facts);
+        // What is no answer of a model is judged by its status alone: a batch may well say that it failed.
+        let by_status = || Observer::new(Api::Other, 0, None).finish(self.complete);
+        let is_inference = self.route.facts.purpose == Purpose::Inference;
+        let ending = self.ending(cx.host, &if is_inference { facts } else { by_status() });
         let (status, sent, passed, complete) = (self.status, self.attempts.is_some(), self.passed, self.complete);
         let due = Due { ending, status, facts: &facts, sent, passed, complete };
         // Before anything is learned from it: what is told is what was known.
@@ -261,13 +274,22 @@ impl Answer {
 
     fn learn<H: Host>(&mut self, cx: &mut Context<'_, H>, ending: Ending, facts: &AnswerFacts, now: Timestamp) {
         let Some(backend) = cx.router.backend(self.backend) else { return };
+        let facts_of = &self.route.facts;
+        if facts_of.purpose == Purpose::Free {
+            return;
+        }
         let held = self.held.take();
         let mut outcome = Outcome::new(backend, held.map(|held| held.pass), verdict(ending), now);
+        if !facts_of.is_evidence(backend) {
+            // How files and batches fare is seen in its health, and says nothing of its models.
+            outcome.unreported = held.filter(|_| ending != Ending::NotSent).map(|held| held.tokens);
+            cx.learn(self.backend, held, &outcome.sparing_the_breaker());
+            return;
+        }
         outcome.answered = (ending == Ending::Success).then_some(self.route.departed);
         outcome.unreported = held.filter(|held| !held.reported && ending != Ending::NotSent).map(|held| held.tokens);
         outcome.at_capacity = held.filter(|_| ending == Ending::Success).and_then(|held| cx.at_capacity(&held, now));
-        let facts_of = &self.route.facts;
-        let answered = ending == Ending::Success && facts_of.api != Api::Other;
+        let answered = ending == Ending::Success;
         // How long the attempts before this one took is not known, so its own time is not either.
         if answered && self.attempts == Some(1) {
             outcome.response_time = Some(now.since(self.route.departed));
@@ -276,6 +298,7 @@ impl Answer {
                 outcome.verdict = Verdict::Slow;
             }
         }
+        let answered = answered && facts_of.api != Api::Other;
         if let Some(Usage { input, .. }) = facts.usage.filter(|_| answered) {
             let reported = Tokens(input.0.saturating_sub(facts_of.exact_tokens.0));
             outcome.prompt = self.route.understood.then_some(Counted { estimated: self.estimated(), reported });
@@ -318,7 +341,8 @@ impl Answer {
         if let Some(at) = self.first_token {
             host.record(Metric::FirstToken(backend), at.since(self.route.departed).as_millis() as u64);
         }
-        if matches!(ending, Ending::Failed(_)) {
+        let is_evidence = || cx.router.backend(backend).is_some_and(|backend| self.route.facts.is_evidence(backend));
+        if matches!(ending, Ending::Failed(_)) && is_evidence() {
             host.record(Metric::BreakerFailures(backend), 1);
         }
         if let Some((left, after)) = self.left.filter(|_| ending == Ending::Success) {

@@ -13,6 +13,7 @@ use crate::host::{Host, Property};
 use crate::state::{Place, Record, View};
 
 mod answers;
+mod apis;
 mod audit;
 mod breakers;
 mod budget;
