@@ -7,7 +7,9 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use llm_router::config;
-use llm_router::domain::{Api, BackendIndex, Model, PerMille, RequestFacts, SplitMix64, TextSink, Timestamp, Tokens};
+use llm_router::domain::{
+    Api, ApiNeed, BackendIndex, Model, PerMille, RequestFacts, SplitMix64, TextSink, Timestamp, Tokens,
+};
 use llm_router::learning::Length;
 use llm_router::protocol;
 use llm_router::routing::{Ask, Fleet, Strategy, Turns, plan};
@@ -88,6 +90,7 @@ fn decision(strategy: Strategy, backends: usize) -> f64 {
     let facts = RequestFacts { model, max_output_tokens, ..RequestFacts::default() };
     let ask = Ask {
         facts: &facts,
+        need: ApiNeed::NONE,
         text: Tokens(900),
         strategy,
         min_quality: None,

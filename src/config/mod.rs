@@ -6,6 +6,7 @@
 
 mod alerts;
 mod amend;
+mod apis;
 pub(crate) mod commands;
 mod cost;
 mod discovered;

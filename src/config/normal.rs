@@ -53,6 +53,7 @@ fn backend(backend: &Backend) -> Value {
     json!({
         "cluster": &*backend.cluster,
         "backend_type": backend.kind.name(),
+        "apis": backend.apis.names(),
         "weight": backend.weight.ratio(),
         "priority": backend.priority,
         "input_cost_per_1k_tokens": usd_per_1k(backend.prices.input),

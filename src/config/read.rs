@@ -11,7 +11,7 @@ use super::suggest::closest;
 use super::tree::Tree;
 use super::{
     ClientHints, Config, ControlConfig, EnvoyAdmin, LogFormat, LogLevel, Logging, Parsed, Queue, Retry, Strategy,
-    alerts,
+    alerts, apis,
 };
 use crate::domain::{
     Backend, BackendIndex, BackendType, BreakerSettings, FallbackAnswers, PerMille, Price, Prices, ProbeSettings,
@@ -185,6 +185,7 @@ pub(super) fn backend(reader: &mut Reader<'_, '_>, id: &str) -> Backend {
         reader.problem("cluster", CLUSTER_NAME);
     }
     let kind = reader.choice("backend_type", BackendType::OpenAi);
+    let apis = apis::read(reader, kind);
     let weight = weight(reader, "weight");
     let priority = reader.integer("priority", 0..=100, 1) as u32;
     let prices = prices(reader);
@@ -204,6 +205,7 @@ pub(super) fn backend(reader: &mut Reader<'_, '_>, id: &str) -> Backend {
         id: id.into(),
         cluster: cluster.into(),
         kind,
+        apis,
         weight,
         priority,
         prices,

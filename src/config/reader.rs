@@ -196,7 +196,12 @@ impl<'t, 'p> Reader<'t, 'p> {
 
     /// The texts of a list, each with its path below this object; none where that is absent or wrong.
     pub(super) fn texts(&mut self, key: &'static str) -> Vec<(String, &'t str)> {
-        let Some(values) = self.list(key, "a list of strings") else { return Vec::new() };
+        self.optional_texts(key).unwrap_or_default()
+    }
+
+    /// The texts of a list, if there is one.
+    fn optional_texts(&mut self, key: &'static str) -> Option<Vec<(String, &'t str)>> {
+        let values = self.list(key, "a list of strings")?;
         let mut texts = Vec::new();
         for (i, value) in values.iter().enumerate() {
             let place = format!("{key}[{i}]");
@@ -205,13 +210,18 @@ impl<'t, 'p> Reader<'t, 'p> {
                 other => self.problem(&place, unexpected("a string", other)),
             }
         }
-        texts
+        Some(texts)
     }
 
     /// A list of names of a closed set; absent, an empty one.
     pub(super) fn choices<T: Named>(&mut self, key: &'static str) -> Vec<T> {
-        let names = self.texts(key);
-        names.into_iter().filter_map(|(place, name)| self.named(&place, name)).collect()
+        self.optional_choices(key).unwrap_or_default()
+    }
+
+    /// A list of names of a closed set, if there is one.
+    pub(super) fn optional_choices<T: Named>(&mut self, key: &'static str) -> Option<Vec<T>> {
+        let names = self.optional_texts(key)?;
+        Some(names.into_iter().filter_map(|(place, name)| self.named(&place, name)).collect())
     }
 
     /// The object at `key`; where it is absent or wrong, an empty one.
@@ -251,7 +261,9 @@ impl<'t, 'p> Reader<'t, 'p> {
             let message = if T::LATER.contains(&name) {
                 format!("\"{shown}\" is {LATER}; available: {names}")
             } else {
-                format!("\"{shown}\" is not one of: {names}")
+                let meant = closest(name, T::ALL.iter().map(|variant| variant.name()));
+                let hint = meant.map(|name| format!("; did you mean {name}?")).unwrap_or_default();
+                format!("\"{shown}\" is not one of: {names}{hint}")
             };
             self.problem(key, message);
         }

@@ -19,7 +19,8 @@ pub(super) fn explain<H: Host>(cx: &Context<'_, H>, call: &Call, body: Vec<u8>, 
     let order = if let Fate::Goes(attempts) = fate { attempts.as_slice() } else { &[] };
     Reply::ok(object(|o| {
         o.object("request", |o| {
-            o.set("path", &*String::from_utf8_lossy(&path)).set("api", facts.api.name()).set("understood", *understood);
+            o.set("path", &*String::from_utf8_lossy(&path)).set("api", facts.api.name());
+            o.set("purpose", facts.purpose.name()).set("understood", *understood);
             o.set("model", facts.model.as_deref()).set("stream", facts.stream);
             let counted = text.0.saturating_add(facts.fixed_tokens.0).saturating_add(facts.exact_tokens.0);
             o.set("prompt_tokens", counted).set("max_output_tokens", facts.max_output_tokens.map(|tokens| tokens.0));
@@ -49,7 +50,8 @@ pub(super) fn explain<H: Host>(cx: &Context<'_, H>, call: &Call, body: Vec<u8>, 
         o.list("backends", cx.router.places().zip(findings), |o, ((index, backend, place), finding)| {
             finding.show(o, order.iter().position(|&tried| tried == index), Detail::All);
             let record = cx.view.record(place);
-            o.set("backend_type", backend.kind.name()).set("priority", backend.priority);
+            o.set("backend_type", backend.kind.name()).set("apis", &backend.apis.names()[..]);
+            o.set("priority", backend.priority);
             o.set("weight", Thousandths(backend.weight.thousandths().into()));
             o.set("capacity_tokens", record.capacity.tokens(now).map(|Tokens(tokens)| tokens));
             show::breaker(o, "circuit_breaker", backend, record, None);

@@ -182,7 +182,7 @@ pub(super) fn backends(router: &Router, view: &View, now: Timestamp) -> String {
 fn about(o: &mut Object<'_>, backend: &Backend) {
     o.set("id", &*backend.id).set("backend_type", backend.kind.name()).set("cluster", &*backend.cluster);
     o.set("priority", backend.priority).set("weight", Thousandths(backend.weight.thousandths().into()));
-    o.set("quality_score", backend.quality);
+    o.set("quality_score", backend.quality).set("apis", &backend.apis.names()[..]);
 }
 
 /// How a backend stands.

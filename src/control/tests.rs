@@ -63,7 +63,7 @@ impl Rig {
 
     fn three(strategy: &str) -> Self {
         Self::new(&json!({ "strategy": strategy, "backend_instances": {
-            "a": { "backend_type": "lightrag", "weight": 5 }, "b": {}, "c": { "circuit_breaker": { "enabled": false } },
+            "a": { "backend_type": "lightrag", "apis": ["openai"], "weight": 5 }, "b": {}, "c": { "circuit_breaker": { "enabled": false } },
         }}))
     }
 

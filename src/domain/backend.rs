@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use super::{Limits, PerMille, Price};
+use super::{ApiSet, Limits, PerMille, Price};
 
-/// Which API a backend speaks; also the first label of its figures.
+/// Whose service a backend is, and so which APIs it speaks unless its configuration says; also a label of its figures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BackendType {
-    /// A LightRAG server: `/query` and `/query/stream`.
+    /// A LightRAG server: its own paths, and Ollama's.
     LightRag,
-    /// Perplexity: chat completions with search.
+    /// Perplexity: Sonar, agents, asynchronous chats.
     Perplexity,
     /// Anything that speaks the OpenAI API.
     OpenAi,
-    /// Anthropic's messages.
+    /// Anthropic: messages, token counts, batches.
     Anthropic,
     /// Gemini: `…:generateContent` and its kin.
     Gemini,
@@ -147,8 +147,10 @@ pub struct Backend {
     pub id: Box<str>,
     /// The Envoy cluster that serves it.
     pub cluster: Box<str>,
-    /// Which API it speaks.
+    /// Whose service it is.
     pub kind: BackendType,
+    /// The APIs that it speaks: it gets no requests of others.
+    pub apis: ApiSet,
     /// Its share, where a strategy deals in shares.
     pub weight: Weight,
     /// Its tier: lower first; a higher tier is used only when no lower one is eligible.

@@ -1,10 +1,10 @@
 //! What a request says about itself.
 
-use super::{Model, ModelTag, Tokens};
+use super::{Backend, Model, ModelTag, Tokens};
 
 /// The API a request is written for, told by its path and method: what its body and its answer look like, and which
 /// backends can answer it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Api {
     /// OpenAI `…/chat/completions`; Perplexity's has the same form.
     ChatCompletions,
@@ -117,6 +117,17 @@ pub enum Purpose {
     Other,
 }
 
+impl Purpose {
+    /// Its name, for operators.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Inference => "inference",
+            Self::Free => "free",
+            Self::Other => "other",
+        }
+    }
+}
+
 /// What was read in a request's body, besides its text, which went to a [`TextSink`] as it was met.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RequestFacts {
@@ -140,6 +151,16 @@ impl RequestFacts {
     /// The model it names, or any.
     pub fn model_tag(&self) -> ModelTag {
         self.model.as_ref().map_or(ModelTag::ANY, Model::tag)
+    }
+
+    /// Whether how it ends is evidence of how well the backend serves: where it is for inference, or the backend is there
+    /// for just such requests of no known API.
+    pub const fn is_evidence(&self, backend: &Backend) -> bool {
+        match self.purpose {
+            Purpose::Inference => true,
+            Purpose::Free => false,
+            Purpose::Other => matches!(self.api, Api::Other) && backend.apis.has(Api::Other),
+        }
     }
 
     /// Its prompt, whose text is estimated at `text`, before any calibration.

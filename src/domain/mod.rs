@@ -1,5 +1,6 @@
 //! The words of the house. They know nobody; every other room speaks them.
 
+mod apis;
 mod backend;
 mod codec;
 mod facts;
@@ -13,6 +14,7 @@ mod rng;
 mod thresholds;
 mod units;
 
+pub use apis::{ApiFamily, ApiNeed, ApiSet, Vendor};
 pub use backend::{
     Backend, BackendIndex, BackendType, BreakerSettings, FallbackAnswers, Prices, ProbeSettings, Weight,
 };

@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::config::{ClientHints, Strategy};
-use crate::domain::{Api, PerMille, Purpose};
+use crate::domain::{Api, PerMille, Purpose, Vendor};
 use crate::host::Host;
 use crate::metrics::Method;
 use crate::protocol;
@@ -49,6 +49,8 @@ pub(super) const EXPLAIN: &str = "x-llm-explain";
 pub(super) struct Intake {
     pub(super) api: Api,
     pub(super) purpose: Purpose,
+    /// Whose form of its API it has.
+    pub(super) vendor: Vendor,
     pub(super) path: Vec<u8>,
     pub(super) method: Method,
     pub(super) encoding: Encoding,
@@ -136,6 +138,7 @@ impl Intake {
         let tenant_header = cx.router.config().cost.tenant_header.as_deref();
         let mut trusted = None;
         let mut method = Vec::new();
+        let mut is_anthropic = false;
         let mut removed: Option<String> = None;
         for (name, value) in cx.host.request_headers() {
             let bytes = (name.len() + value.len()) as u64;
@@ -161,6 +164,7 @@ impl Intake {
                 "content-length" => intake.content_length = number(&value),
                 "content-encoding" => intake.encoding = Encoding::from_bytes(&value),
                 "x-request-id" => intake.request_id = value,
+                "anthropic-version" => is_anthropic = true,
                 name if is_own(name) || steers_envoy(name) => {
                     intake.header_bytes -= bytes;
                     intake.note_hint(hints, name, &value);
@@ -176,15 +180,17 @@ impl Intake {
             }
         }
         intake.tenant = trusted.or(intake.tenant);
-        intake.purpose = protocol::purpose_of(intake.api, &method, &intake.path);
+        intake.know_path(&method, is_anthropic);
         intake
     }
 
     /// What these headers would say of a request for `path`, were a client to send it.
     pub(super) fn rehearsed(hints: ClientHints, path: &[u8], headers: &[(String, Vec<u8>)]) -> Self {
         let api = protocol::api_of(path);
-        let purpose = protocol::purpose_of(api, b"POST", path);
-        let mut intake = Self { api, purpose, path: path.to_vec(), ended: true, ..Self::default() };
+        let mut intake = Self { api, path: path.to_vec(), ended: true, ..Self::default() };
+        let is_anthropic = headers.iter().any(|(name, _)| name == "anthropic-version");
+        // What is only ever read is read; of anything else it is asked what happens when it is done.
+        intake.know_path(if api == Api::Models { b"GET" } else { b"POST" }, is_anthropic);
         for (name, value) in headers {
             match name.as_str() {
                 "content-encoding" => intake.encoding = Encoding::from_bytes(value),
@@ -192,6 +198,15 @@ impl Intake {
             }
         }
         intake
+    }
+
+    /// What the path is, once the other headers are known.
+    fn know_path(&mut self, method: &[u8], is_anthropic: bool) {
+        if is_anthropic {
+            self.api = protocol::of_anthropic(self.api);
+        }
+        self.purpose = protocol::purpose_of(self.api, method, &self.path);
+        self.vendor = protocol::vendor_of(self.api, &self.path, is_anthropic);
     }
 
     /// Takes a hint that the operator lets clients give.
@@ -219,12 +234,13 @@ impl Intake {
     /// A body that is not read is held nevertheless: what is sent to a backend takes a place there, and a client that
     /// does not send its body would keep that place from everybody else.
     pub(super) fn verdict(&self, limit: usize) -> Verdict {
-        let reads = self.json && protocol::is_read(self.api);
+        // What costs nothing needs no estimate.
+        let reads = self.json && protocol::is_read(self.api) && self.purpose != Purpose::Free;
         match self.content_length {
             _ if self.ended || self.tunnel != Tunnel::None => Verdict::PassBody,
             Some(length) if reads && length > limit as u64 => Verdict::TooLarge,
             _ if reads => Verdict::ReadBody,
-            _ if self.interactive => Verdict::PassBody,
+            _ if self.interactive || self.purpose == Purpose::Free => Verdict::PassBody,
             _ => Verdict::HoldBody,
         }
     }

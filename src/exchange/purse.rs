@@ -91,7 +91,7 @@ impl<H: Host> Context<'_, H> {
         binding: Binding,
         now: Timestamp,
     ) -> Vec<Result<f64, Exclusion>> {
-        if !self.router.limited || customer.free {
+        if !self.router.limited || ask.is_free() {
             return Vec::new();
         }
         let ledger = self.view.ledger();
@@ -179,10 +179,8 @@ impl<H: Host> Context<'_, H> {
         match error {
             StoreError::Host => Ok(Ok(Some(self.view.transfer(self.host, None, &lines, now).0))),
             StoreError::Contended => Err(Refusal {
-                code: RefusalCode::RateLimited,
-                message: "too many requests at once to keep account of".to_owned(),
                 retry_after: Some(Duration::from_secs(1)),
-                explanation: None,
+                ..Refusal::new(RefusalCode::RateLimited, "too many requests at once to keep account of".to_owned())
             }),
         }
     }
@@ -190,7 +188,7 @@ impl<H: Host> Context<'_, H> {
     /// Notes what is reserved for a request where it is, after it left the backend that it was meant for.
     #[inline(never)]
     pub(super) fn transfer(&mut self, route: &mut Route, index: BackendIndex) {
-        if !self.router.limited || route.customer.free {
+        if !self.router.limited || route.facts.purpose == Purpose::Free {
             return;
         }
         let now = self.host.now();

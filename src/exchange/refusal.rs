@@ -1,7 +1,9 @@
-//! Answers that the router gives itself, in the shape that OpenAI clients parse.
+//! Answers that the router gives itself, each in the form of the errors of the API that was asked, so that the client's
+//! library raises the exception that it raises for its provider.
 
 use std::time::Duration;
 
+use crate::domain::{Api, ApiSet};
 use crate::json::object;
 use crate::metrics::Metric;
 
@@ -10,6 +12,8 @@ use crate::metrics::Metric;
 pub enum RefusalCode {
     /// 400: the body must be read and cannot be.
     InvalidRequest,
+    /// 404: no backend speaks the API.
+    ApiNotSupported,
     /// 413: the body is over the limit.
     RequestTooLarge,
     /// 429: every backend that might serve it has as much to do as it may have.
@@ -35,12 +39,15 @@ pub struct Refusal {
     pub retry_after: Option<Duration>,
     /// Why nobody may serve it, where the client wants to know and may: the value of `x-llm-explain`.
     pub explanation: Option<String>,
+    /// The API that was asked: its errors have this form.
+    pub api: Api,
 }
 
 impl RefusalCode {
     /// Every code there is.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::InvalidRequest,
+        Self::ApiNotSupported,
         Self::RequestTooLarge,
         Self::RateLimited,
         Self::BudgetExceeded,
@@ -53,6 +60,7 @@ impl RefusalCode {
     pub const fn status(self) -> u16 {
         match self {
             Self::InvalidRequest => 400,
+            Self::ApiNotSupported => 404,
             Self::RequestTooLarge => 413,
             Self::RateLimited | Self::BudgetExceeded => 429,
             Self::NoBackendAvailable | Self::QueueFull | Self::QueueTimeout => 503,
@@ -63,6 +71,7 @@ impl RefusalCode {
     pub const fn name(self) -> &'static str {
         match self {
             Self::InvalidRequest => "invalid_request",
+            Self::ApiNotSupported => "api_not_supported",
             Self::RequestTooLarge => "request_too_large",
             Self::RateLimited => "rate_limited",
             Self::BudgetExceeded => "budget_exceeded",
@@ -72,38 +81,70 @@ impl RefusalCode {
         }
     }
 
-    /// `error.type`, by which clients choose the exception.
-    const fn kind(self) -> &'static str {
+    /// `error.type` in OpenAI's form, by which clients choose the exception.
+    const fn openai(self) -> &'static str {
         match self {
-            Self::InvalidRequest | Self::RequestTooLarge => "invalid_request_error",
+            Self::InvalidRequest | Self::ApiNotSupported | Self::RequestTooLarge => "invalid_request_error",
             Self::RateLimited | Self::BudgetExceeded => "rate_limit_error",
             Self::NoBackendAvailable | Self::QueueFull | Self::QueueTimeout => "server_error",
+        }
+    }
+
+    /// `error.type` in Anthropic's.
+    const fn anthropic(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request_error",
+            Self::ApiNotSupported => "not_found_error",
+            Self::RequestTooLarge => "request_too_large",
+            Self::RateLimited | Self::BudgetExceeded => "rate_limit_error",
+            Self::NoBackendAvailable | Self::QueueFull | Self::QueueTimeout => "overloaded_error",
+        }
+    }
+
+    /// `error.status` in Google's.
+    const fn google(self) -> &'static str {
+        match self {
+            Self::InvalidRequest | Self::RequestTooLarge => "INVALID_ARGUMENT",
+            Self::ApiNotSupported => "NOT_FOUND",
+            Self::RateLimited | Self::BudgetExceeded => "RESOURCE_EXHAUSTED",
+            Self::NoBackendAvailable | Self::QueueFull | Self::QueueTimeout => "UNAVAILABLE",
         }
     }
 }
 
 impl Refusal {
+    /// For that reason; in OpenAI's form until it is said otherwise.
+    pub(super) const fn new(code: RefusalCode, message: String) -> Self {
+        Self { code, message, retry_after: None, explanation: None, api: Api::Other }
+    }
+
     pub(super) fn too_large(limit: usize) -> Self {
-        Self {
-            code: RefusalCode::RequestTooLarge,
-            message: format!("the request's body is larger than the {limit} bytes that this gateway reads"),
-            retry_after: None,
-            explanation: None,
-        }
+        let message = format!("the request's body is larger than the {limit} bytes that this gateway reads");
+        Self::new(RefusalCode::RequestTooLarge, message)
     }
 
     pub(super) fn invalid(what: &impl std::fmt::Display) -> Self {
-        Self { code: RefusalCode::InvalidRequest, message: what.to_string(), retry_after: None, explanation: None }
+        Self::new(RefusalCode::InvalidRequest, what.to_string())
+    }
+
+    /// No backend speaks `api`; together they speak these.
+    pub(super) fn api_not_supported(api: Api, spoken: ApiSet) -> Self {
+        let (api, spoken) = (api.name(), spoken.names().join(", "));
+        let message = format!("no backend of this gateway speaks the API {api}; they speak: {spoken}");
+        Self::new(RefusalCode::ApiNotSupported, message)
     }
 
     /// As many wait as may, the first of them for so long.
     pub(super) fn queue_full(longest: Duration) -> Self {
-        Self {
-            code: RefusalCode::QueueFull,
-            message: "every backend that could serve this request is busy, and as many requests wait as may".to_owned(),
-            retry_after: Some(longest),
-            explanation: None,
-        }
+        let message =
+            "every backend that could serve this request is busy, and as many requests wait as may".to_owned();
+        Self { retry_after: Some(longest), ..Self::new(RefusalCode::QueueFull, message) }
+    }
+
+    /// The same, in the form of the errors of `api`.
+    #[must_use]
+    pub(super) fn in_form_of(self, api: Api) -> Self {
+        Self { api, ..self }
     }
 
     pub(super) const fn metric(&self) -> Metric {
@@ -117,11 +158,34 @@ impl Refusal {
 
     /// The JSON body.
     pub fn body(&self) -> String {
-        object(|o| {
-            o.object("error", |o| {
-                o.set("message", &*self.message).set("type", self.code.kind());
-                o.set("code", self.code.name()).set("param", None::<&str>);
-            });
+        let (code, message) = (self.code, &*self.message);
+        object(|o| match self.api {
+            Api::Messages | Api::VertexMessages | Api::CountTokens | Api::AnthropicOther => {
+                o.set("type", "error");
+                o.object("error", |o| _ = o.set("type", code.anthropic()).set("message", message));
+            }
+            Api::GenerateContent | Api::GeminiOther => {
+                o.object("error", |o| {
+                    o.set("code", u32::from(code.status())).set("message", message).set("status", code.google());
+                });
+            }
+            Api::OllamaChat | Api::OllamaGenerate | Api::OllamaOther => _ = o.set("error", message),
+            Api::LightRagQuery | Api::LightRagOther => _ = o.set("detail", message),
+            Api::ChatCompletions
+            | Api::Responses
+            | Api::Completions
+            | Api::Embeddings
+            | Api::Models
+            | Api::OpenAiOther
+            | Api::Sonar
+            | Api::Agent
+            | Api::AsyncChat
+            | Api::Other => {
+                o.object("error", |o| {
+                    o.set("message", message).set("type", code.openai());
+                    o.set("code", code.name()).set("param", None::<&str>);
+                });
+            }
         })
     }
 }

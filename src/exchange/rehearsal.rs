@@ -8,7 +8,7 @@ use super::router::refuse;
 use super::turns::{SharedTurns, Turnstile};
 use super::{Context, Refusal, Router};
 use crate::config::Queue;
-use crate::domain::{Api, RequestFacts, Rng, SplitMix64, Timestamp, Tokens};
+use crate::domain::{Api, RequestFacts, Rng, SplitMix64, Timestamp, Tokens, Vendor};
 use crate::host::Host;
 use crate::metrics::Method;
 use crate::routing::{Ask, Attempts, Fleet, Nobody, Strategy, plan};
@@ -73,6 +73,7 @@ impl<H: Host> Context<'_, H> {
         let petition = Petition {
             request_id: Vec::new(),
             facts,
+            vendor: intake.vendor,
             text,
             understood,
             whole: true,
@@ -89,7 +90,7 @@ impl<H: Host> Context<'_, H> {
         let fate = match self.imagined(&ask, customer, now) {
             Ok(attempts) => Fate::Goes(attempts),
             Err(nobody) if self.may_wait(&petition, now) => self.imagined_wait(nobody, now),
-            Err(nobody) => Fate::Refused(refuse(nobody, now)),
+            Err(nobody) => Fate::Refused(self.refuse(nobody, &ask, now)),
         };
         Ok(Rehearsal { facts: petition.facts, text, understood, strategy, findings, fate })
     }
@@ -112,6 +113,7 @@ impl<H: Host> Context<'_, H> {
         let (strategy, panic_threshold) = (self.router.strategy(), config.panic_threshold);
         let ask = Ask {
             facts: &facts,
+            need: self.router.need(facts.api, Vendor::Usual),
             text,
             strategy,
             min_quality: None,

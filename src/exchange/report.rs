@@ -9,7 +9,7 @@ use super::response::Answer;
 use super::{Context, Refusal, Router};
 use crate::config::LogLevel;
 use crate::cost::price_of;
-use crate::domain::{Ending, PicoUsd, Usage};
+use crate::domain::{Api, Ending, PicoUsd, Usage};
 use crate::host::Host;
 use crate::logging;
 use crate::protocol::AnswerFacts;
@@ -104,7 +104,9 @@ impl Answer {
 impl<H: Host> Context<'_, H> {
     /// Tells whoever wants to know that nobody may serve a request; the client, too.
     #[cold]
-    pub(super) fn report_refusal(&mut self, trace: Trace, strategy: Strategy, mut refusal: Refusal) -> Refusal {
+    pub(super) fn report_refusal(&mut self, trace: Trace, ask: (Api, Strategy), refusal: Refusal) -> Refusal {
+        let (api, strategy) = ask;
+        let mut refusal = refusal.in_form_of(api);
         let (status, code) = (refusal.code.status(), refusal.code.name());
         if self.router.logs(trace.id) {
             let fields = vec![

@@ -5,7 +5,7 @@ use super::intake::{ATTEMPT_COUNT, ATTEMPT_TIMEOUT, ESTIMATED_TOKENS, Encoding, 
 use super::purse::Customer;
 use super::router::Route;
 use super::{Context, Refusal, Router};
-use crate::domain::{Purpose, RequestFacts, Timestamp, Tokens};
+use crate::domain::{Api, Purpose, RequestFacts, Timestamp, Tokens, Vendor};
 use crate::host::Host;
 use crate::metrics::Method;
 use crate::protocol::{self, InflateError, Unreadable};
@@ -21,12 +21,12 @@ pub(super) fn decide<H: Host>(cx: &mut Context<'_, H>, intake: Intake, body: Opt
     let (whole, uploads, sent) = (intake.ended, !intake.ended && intake.tunnel == Tunnel::None, intake.held as u64);
     let read = match read(&intake, body, cx.router.config().body_limit_bytes) {
         Ok(read) => read,
-        Err(refusal) => return Decided::Refused(refusal),
+        Err(refusal) => return Decided::Refused(refusal.in_form_of(intake.api)),
     };
     let Read { facts, text, understood, .. } = read;
-    let Intake { request_id, wishes, method, tenant, tunnel, .. } = intake;
+    let Intake { request_id, vendor, wishes, method, tenant, tunnel, .. } = intake;
     let petition =
-        Petition { request_id, facts, text, understood, whole, uploads, sent, wishes, method, tenant, tunnel };
+        Petition { request_id, facts, vendor, text, understood, whole, uploads, sent, wishes, method, tenant, tunnel };
     let now = cx.host.now();
     let reserved = cx.reserved(now);
     petition.decide(cx, reserved, false, now)
@@ -47,6 +47,8 @@ pub(super) enum Decided {
 pub(super) struct Petition {
     pub(super) request_id: Vec<u8>,
     pub(super) facts: RequestFacts,
+    /// Whose form of its API it has.
+    pub(super) vendor: Vendor,
     /// The estimate of its text.
     pub(super) text: Tokens,
     /// Whether that comes from the text rather than from its size.
@@ -69,6 +71,7 @@ impl Petition {
     pub(super) fn ask(&self, router: &Router, reserved: Backends) -> Ask<'_> {
         Ask {
             facts: &self.facts,
+            need: router.need(self.facts.api, self.vendor),
             text: self.text,
             strategy: self.wishes.strategy.unwrap_or(router.strategy()),
             min_quality: self.wishes.min_quality,
@@ -78,11 +81,19 @@ impl Petition {
         }
     }
 
+    /// The API in the form of whose errors it is refused.
+    const fn refused_as(&self) -> Api {
+        match self.vendor {
+            Vendor::Anthropic => Api::AnthropicOther,
+            Vendor::Usual | Vendor::Perplexity | Vendor::Gemini => self.facts.api,
+        }
+    }
+
     /// Who pays for it.
     pub(super) fn customer(&self, router: &Router) -> Customer {
         let tenant = router.config().cost.tenant(self.tenant.as_deref());
-        let free = self.facts.purpose == Purpose::Free;
-        Customer { tenant, free, pays: self.method == Method::Post && !free }
+        let purpose = self.facts.purpose;
+        Customer { tenant, free: purpose == Purpose::Free, pays: purpose == Purpose::Inference }
     }
 
     /// Whose turn it takes where it waits.
@@ -109,10 +120,10 @@ impl Petition {
         }
         let attempts = decided.as_ref().ok().map(|(attempts, ..)| attempts);
         let trace = cx.trace((request_id, self.wishes.explain), &ask, attempts, found, now);
-        let strategy = ask.strategy;
+        let (api, strategy) = (self.refused_as(), ask.strategy);
         let (attempts, held, reservation) = match decided {
             Ok(decided) => decided,
-            Err(refusal) => return Decided::Refused(cx.report_refusal(trace, strategy, refusal)),
+            Err(refusal) => return Decided::Refused(cx.report_refusal(trace, (api, strategy), refusal)),
         };
         let upload = self.uploads.then(|| cx.begin_upload(held.as_ref(), reservation, now));
         let route = Route {
@@ -149,8 +160,9 @@ impl Petition {
         let listens = cx.view.journal().has_room() || self.wishes.explain;
         let found = listens.then(|| cx.findings(&ask, self.customer(cx.router), now));
         let trace = cx.trace((request_id, self.wishes.explain), &ask, None, found, now);
+        let told = (self.refused_as(), ask.strategy);
         cx.host.record(refusal.metric(), 1);
-        cx.report_refusal(trace, ask.strategy, refusal)
+        cx.report_refusal(trace, told, refusal)
     }
 }
 

@@ -66,7 +66,8 @@ impl Head {
     fn observer<H: Host>(&self, route: &Route, host: &H) -> Observer {
         let (api, status) = (route.facts.api, self.status.unwrap_or(0));
         let bodiless = matches!(status, 204..=206);
-        let unknown = api == Api::Other || route.method != Method::Post || bodiless || self.encoded;
+        let is_free = route.facts.purpose == Purpose::Free;
+        let unknown = api == Api::Other || is_free || route.method != Method::Post || bodiless || self.encoded;
         let mut observer = match unknown {
             true => Observer::unread(api),
             false => Observer::new(api, status, self.content_type.as_deref()),
@@ -178,7 +179,8 @@ impl Answer {
         self.is_stray = answering.is_none();
         let Some(answering) = answering else { return };
         let was = std::mem::replace(&mut self.backend, answering);
-        self.held = cx.enter_unasked(answering, &self.route.facts, self.route.text);
+        let is_counted = self.route.facts.purpose != Purpose::Free;
+        self.held = is_counted.then(|| cx.enter_unasked(answering, &self.route.facts, self.route.text)).flatten();
         if answering != was {
             cx.transfer(&mut self.route, answering);
         }
@@ -200,15 +202,23 @@ impl Answer {
     /// One attempt failed at `backend`.
     fn charge<H: Host>(&mut self, cx: &mut Context<'_, H>, index: BackendIndex, failure: Failure, now: Timestamp) {
         let Some(backend) = cx.router.backend(index) else { return };
+        if self.route.facts.purpose == Purpose::Free {
+            return;
+        }
         let held = self.held.take_if(|held| held.backend == index);
+        let is_evidence = self.route.facts.is_evidence(backend);
         let ending = self.ending_of_a_try(failure);
         let verdict = self.verdict(ending);
-        if verdict.is_ill() {
+        if verdict.is_ill() && is_evidence {
             cx.host.record(Metric::BreakerFailures(index), 1);
         }
         let mut outcome = Outcome::new(backend, held.map(|held| held.pass), verdict, now);
-        outcome.source = cx.source(index, self.route.tenant.as_deref(), verdict, now);
-        outcome.failed_after = self.failed_after(ending, now);
+        if is_evidence {
+            outcome.source = cx.source(index, self.route.tenant.as_deref(), verdict, now);
+            outcome.failed_after = self.failed_after(ending, now);
+        } else {
+            outcome = outcome.sparing_the_breaker();
+        }
         // Its answer, if there was one, is lost: it may have used some of a quota.
         outcome.unreported = Some(held.map_or(self.route.text, |held| held.tokens));
         cx.learn(index, held, &outcome);
@@ -229,7 +239,9 @@ impl Answer {
     /// left Envoy is not the backend's.
     fn notice<H: Host>(&mut self, cx: &mut Context<'_, H>, head: &Head) {
         let signal = head.signal();
-        if self.attempts.is_none() || self.is_stray || (head.quota.is_empty() && signal == Signal::None) {
+        let is_evidence = || cx.router.backend(self.backend).is_some_and(|b| self.route.facts.is_evidence(b));
+        let says_nothing = head.quota.is_empty() && signal == Signal::None;
+        if self.attempts.is_none() || self.is_stray || says_nothing || !is_evidence() {
             return;
         }
         let report = head.quota.report(head.date.as_deref(), cx.host.now());
@@ -300,7 +312,10 @@ impl Answer {
         let now = cx.host.now();
         let facts = self.facts(cx);
         self.notice_inside(cx, &facts);
-        let ending = self.ending(cx.host, &facts);
+        // What is no answer of a model is judged by its status alone: a batch may well say that it failed.
+        let by_status = || Observer::unread(Api::Other).finish(self.complete);
+        let is_inference = self.route.facts.purpose == Purpose::Inference;
+        let ending = self.ending(cx.host, &if is_inference { facts } else { by_status() });
         let (status, sent, passed, complete) = (self.status, self.attempts.is_some(), self.passed, self.complete);
         if self.is_stray {
             self.report(cx, ending, &facts, now.since(self.route.departed));
@@ -359,13 +374,22 @@ impl Answer {
 
     fn learn<H: Host>(&mut self, cx: &mut Context<'_, H>, ending: Ending, facts: &AnswerFacts, now: Timestamp) {
         let Some(backend) = cx.router.backend(self.backend) else { return };
+        let facts_of = &self.route.facts;
+        if facts_of.purpose == Purpose::Free {
+            return;
+        }
         let held = self.held.take();
         let mut outcome = Outcome::new(backend, held.map(|held| held.pass), self.verdict(ending), now);
+        if !facts_of.is_evidence(backend) {
+            // How files and batches fare is seen in its health, and says nothing of its models.
+            outcome.unreported = held.filter(|_| ending != Ending::NotSent).map(|held| held.tokens);
+            cx.learn(self.backend, held, &outcome.sparing_the_breaker());
+            return;
+        }
         outcome.answered = (ending == Ending::Success).then_some(self.route.departed);
         outcome.unreported = held.filter(|held| !held.reported && ending != Ending::NotSent).map(|held| held.tokens);
         outcome.at_capacity = held.filter(|_| ending == Ending::Success).and_then(|held| cx.at_capacity(&held, now));
-        let facts_of = &self.route.facts;
-        let answered = ending == Ending::Success && facts_of.purpose != Purpose::Free && !self.is_tunnel();
+        let answered = ending == Ending::Success && !self.is_tunnel();
         // Of an API that is not known, what looks like usage may be anything.
         let counts_tokens = answered && facts_of.api != Api::Other;
         // How long the attempts before this one took is not known, so its own time is not either.
@@ -488,7 +512,8 @@ impl Answer {
         if let Some(at) = self.first_token {
             host.record(Metric::FirstToken(backend), at.since(self.route.departed).as_millis() as u64);
         }
-        if matches!(ending, Ending::Failed(_)) {
+        let is_evidence = || cx.router.backend(backend).is_some_and(|backend| self.route.facts.is_evidence(backend));
+        if matches!(ending, Ending::Failed(_)) && is_evidence() {
             host.record(Metric::BreakerFailures(backend), 1);
         }
         if let Some((left, after)) = self.left.filter(|_| ending == Ending::Success) {

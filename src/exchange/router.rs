@@ -12,7 +12,8 @@ use super::turns::{SharedTurns, Turnstile};
 use super::{Context, Refusal, RefusalCode};
 use crate::config::Config;
 use crate::domain::{
-    Backend, BackendIndex, Fnv, PerMille, QuotaReport, RequestFacts, Rng, SplitMix64, Timestamp, Tokens,
+    Api, ApiNeed, ApiSet, Backend, BackendIndex, Fnv, PerMille, QuotaReport, RequestFacts, Rng, SplitMix64, Timestamp,
+    Tokens, Vendor,
 };
 use crate::health::{BreakerPhase, Ended, Pass, Source, Verdict};
 use crate::host::{Host, Property};
@@ -106,6 +107,8 @@ impl Route {
     pub(super) const fn ask(&self) -> Ask<'_> {
         Ask {
             facts: &self.facts,
+            // It was decided already.
+            need: ApiNeed::NONE,
             text: self.text,
             strategy: self.strategy,
             min_quality: None,
@@ -182,6 +185,19 @@ impl Router {
         &self.config
     }
 
+    /// What a request of this API needs of a backend here.
+    pub(super) fn need(&self, api: Api, vendor: Vendor) -> ApiNeed {
+        ApiNeed::of(api, vendor, &self.config.backends.iter().map(|backend| backend.apis))
+    }
+
+    /// Where a request goes that cannot be decided: the default backend, unless that does not speak its API.
+    fn last_resort(&self, ask: &Ask<'_>) -> BackendIndex {
+        let backends = self.config.backends.iter().zip(0..).filter(|(backend, _)| ask.is_spoken_by(backend));
+        let default = self.config.default_backend;
+        let order = |&(backend, n): &(&Backend, u16)| (BackendIndex(n) != default, backend.draining, backend.priority);
+        backends.min_by_key(order).map_or(default, |(_, n)| BackendIndex(n))
+    }
+
     /// A backend of this configuration.
     pub(super) fn backend(&self, index: BackendIndex) -> Option<&Backend> {
         self.config.backends.get(index.get())
@@ -246,8 +262,12 @@ impl<H: Host> Context<'_, H> {
                     binding = Binding::Backend;
                     continue;
                 }
-                Err(nobody) => return Err(refuse(nobody, now)),
+                Err(nobody) => return Err(self.refuse(nobody, ask, now)),
             };
+            if ask.is_free() {
+                // It takes nobody's place, and leaves no trace.
+                return Ok((attempts, None, None));
+            }
             if let Some((held, reservation)) =
                 self.admit(attempts.first(), attempts.is_forced(), ask, (customer, binding), now)?
             {
@@ -256,11 +276,21 @@ impl<H: Host> Context<'_, H> {
         }
         // Others were faster each time. The default backend may be ill, but no limit is gone beyond.
         self.host.record(Metric::InternalErrors(Internal::Undecided), 1);
-        let default = self.router.config.default_backend;
+        let default = self.router.last_resort(ask);
         match self.admit(default, true, ask, (customer, binding), now)? {
             Some((held, reservation)) => Ok((Attempts::only(default), held, reservation)),
             None => Err(refuse(Nobody::has_room(now), now)),
         }
+    }
+
+    /// What a client is told whom no backend may serve.
+    pub(super) fn refuse(&self, nobody: Nobody, ask: &Ask<'_>, now: Timestamp) -> Refusal {
+        if nobody.unspoken {
+            let backends = self.router.config().backends.iter();
+            let spoken = backends.fold(ApiSet::NONE, |all, backend| all.with(backend.apis));
+            return Refusal::api_not_supported(ask.facts.api, spoken);
+        }
+        refuse(nobody, now)
     }
 
     /// Reserves what a request may cost and counts it in, or neither, if others were faster.
@@ -503,6 +533,5 @@ pub(super) fn refuse(nobody: Nobody, now: Timestamp) -> Refusal {
         (_, Some(_)) => (RefusalCode::BudgetExceeded, "the budget for such requests is used up"),
         _ => (RefusalCode::NoBackendAvailable, "no backend can serve this request now"),
     };
-    let retry_after = nobody.retry_at.map(|at| at.since(now));
-    Refusal { code, message: message.to_owned(), retry_after, explanation: None }
+    Refusal { retry_after: nobody.retry_at.map(|at| at.since(now)), ..Refusal::new(code, message.to_owned()) }
 }

@@ -14,6 +14,7 @@ use crate::state::{Place, Record, View};
 
 mod announced;
 mod answers;
+mod apis;
 mod audit;
 mod breakers;
 mod budget;

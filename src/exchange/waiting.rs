@@ -12,7 +12,7 @@ use super::request::{Decided, Petition};
 use super::router::{Route, refuse};
 use super::{Context, Refusal, RefusalCode};
 use crate::config::OnExhausted;
-use crate::domain::{RequestFacts, Timestamp, Tokens};
+use crate::domain::{Api, ApiNeed, ApiSet, RequestFacts, Timestamp, Tokens};
 use crate::host::Host;
 use crate::metrics::Metric;
 use crate::queue::{Entry, Placing};
@@ -99,11 +99,10 @@ impl Waiting {
     /// It has waited long enough.
     pub fn give_up<H: Host>(&self, cx: &mut Context<'_, H>) -> Refusal {
         self.count_wait(cx.host, cx.host.now());
+        let message = "no backend had room for this request while it waited".to_owned();
         let refusal = Refusal {
-            code: RefusalCode::QueueTimeout,
-            message: "no backend had room for this request while it waited".to_owned(),
             retry_after: cx.router.config().queue.map(|queue| queue.timeout),
-            explanation: None,
+            ..Refusal::new(RefusalCode::QueueTimeout, message)
         };
         self.refuse(cx, refusal)
     }
@@ -172,10 +171,13 @@ impl<H: Host> Context<'_, H> {
         self.servers(&Ask { means: &means, ..ask }, true, now) != Backends::NONE
     }
 
-    /// The backends that have room for some request, as far as this worker knows.
+    /// The backends that have room for some request, as far as this worker knows: of whichever API. Whether so few are
+    /// well that ill ones may be tried is a matter of those that speak an API, so it is asked for each; to call one
+    /// backend too many free costs a look.
     pub fn free(&self, now: Timestamp) -> Backends {
         let smallest = Ask {
             facts: &RequestFacts::default(),
+            need: ApiNeed::NONE,
             text: Tokens(0),
             strategy: self.router.strategy(),
             min_quality: None,
@@ -183,7 +185,20 @@ impl<H: Host> Context<'_, H> {
             means: &[],
             reserved: Backends::NONE,
         };
-        self.servers(&smallest, false, now)
+        let mut shapes: Vec<ApiSet> = Vec::new();
+        for backend in &self.router.config().backends {
+            if !shapes.contains(&backend.apis) {
+                shapes.push(backend.apis);
+            }
+        }
+        let all = self.servers(&smallest, false, now);
+        if shapes.len() < 2 {
+            return all;
+        }
+        Api::ALL.into_iter().filter(|&api| shapes.iter().any(|apis| apis.has(api))).fold(all, |all, api| {
+            let need = ApiNeed::one(api);
+            all.with(self.servers(&Ask { need, ..smallest }, false, now))
+        })
     }
 
     /// The backends that would serve what asks for this, or would if they had room; where the fleet panics, also ill ones.
@@ -192,7 +207,7 @@ impl<H: Host> Context<'_, H> {
     fn servers(&self, ask: &Ask<'_>, full_too: bool, now: Timestamp) -> Backends {
         let (mut well, mut ill) = (Backends::NONE, Backends::NONE);
         let (mut healthy, mut serving) = (0, 0);
-        for (index, backend, record) in self.fleet().iter() {
+        for (index, backend, record) in self.fleet().iter().filter(|(_, backend, _)| ask.is_spoken_by(backend)) {
             let (limits, wellness) = (limits(backend, record, ask, now), wellness(backend, record, ask, now));
             let would = matches!(limits, Ok(_) | Err(Exclusion::BelowMinQuality));
             healthy += usize::from(would && wellness.is_ok_and(|(is_probe, _)| !is_probe));
@@ -213,6 +228,9 @@ impl<H: Host> Context<'_, H> {
         let means = self.means_to_wait(petition, &ask, self.host.now());
         let mut attainable = Backends::NONE;
         for (n, backend) in self.router.config().backends.iter().enumerate() {
+            if !ask.is_spoken_by(backend) {
+                continue;
+            }
             if !matches!(means.get(n), Some(Err(_))) && ask.min_quality.is_none_or(|least| backend.quality >= least) {
                 attainable.add(backend);
             }

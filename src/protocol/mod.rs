@@ -16,5 +16,5 @@ mod time;
 pub use answer::{AnswerFacts, Form, InBandError, Observer, StreamEnd};
 pub use gzip::{InflateError, inflate};
 pub use quota::QuotaHeaders;
-pub use request::{Unreadable, api_of, ask_for_usage, is_read, purpose_of, read_request};
+pub use request::{Unreadable, api_of, ask_for_usage, is_read, of_anthropic, purpose_of, read_request, vendor_of};
 pub(crate) use time::decimal;

@@ -2,6 +2,7 @@
 
 use super::{Ask, Fleet, estimate};
 use crate::domain::{Backend, BackendIndex, Timestamp};
+use crate::health::{Breaker, BreakerPhase};
 use crate::state::Record;
 
 /// A backend that may serve the request.
@@ -30,6 +31,8 @@ pub struct Terms {
 /// Why a backend may not serve the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Exclusion {
+    /// It does not speak the API of the request.
+    ApiNotSupported,
     /// Its breaker is open, or half-open with all its probes under way.
     Breaker {
         /// When that may change.
@@ -94,6 +97,9 @@ pub(crate) fn assess(
     ask: &Ask<'_>,
     now: Timestamp,
 ) -> Result<Terms, Exclusion> {
+    if !ask.is_spoken_by(backend) {
+        return Err(Exclusion::ApiNotSupported);
+    }
     let Some(means) = ask.means.get(index.get()) else { return admits(backend, record, ask, now) };
     let means = (*means)?;
     let Terms { probe, part } = admits(backend, record, ask, now)?;
@@ -127,6 +133,16 @@ pub(crate) fn wellness(
         return Err(Exclusion::Misconfigured { retry_at });
     }
     let tokens = || estimate(backend, record, ask.facts, ask.text).tokens();
+    if !ask.facts.is_evidence(backend) {
+        // It could not close a breaker, so it must not take the place of what can.
+        let Breaker { phase, retry_at, .. } = record.breaker;
+        let is_closed = phase == BreakerPhase::Closed;
+        return if is_closed {
+            Ok((false, record.breaker.ramp(settings, now)))
+        } else {
+            Err(Exclusion::Breaker { retry_at: retry_at.max(now) })
+        };
+    }
     let entered = record.breaker.would_enter(settings, tokens, now);
     let probe = entered.map_err(|refused| Exclusion::Breaker { retry_at: refused.retry_at })?;
     Ok((probe, record.breaker.ramp(settings, now)))
@@ -135,6 +151,9 @@ pub(crate) fn wellness(
 /// What holds for a backend be it well or ill: nobody who is forced to ask an ill one may go beyond. Returns the part of
 /// its usual traffic that this leaves it. A want of places is named only where there is nothing else: it may be waited for.
 pub(crate) fn limits(backend: &Backend, record: &Record, ask: &Ask<'_>, now: Timestamp) -> Result<f64, Exclusion> {
+    if !ask.is_spoken_by(backend) {
+        return Err(Exclusion::ApiNotSupported);
+    }
     if backend.draining {
         return Err(Exclusion::Draining);
     }
@@ -144,6 +163,9 @@ pub(crate) fn limits(backend: &Backend, record: &Record, ask: &Ask<'_>, now: Tim
     let hosts = record.hosts.available(now);
     if hosts <= 0.0 {
         return Err(Exclusion::NoHealthyHost);
+    }
+    if ask.is_free() {
+        return Ok(hosts);
     }
     if let Some(retry_at) = record.quota.refused_until(now) {
         return Err(Exclusion::QuotaExhausted { retry_at });

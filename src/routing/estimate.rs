@@ -1,7 +1,7 @@
 //! What a request is expected to take at a backend, and to cost there.
 
 use crate::cost::price_of;
-use crate::domain::{Api, Backend, PicoUsd, Prices, RequestFacts, Tokens, Usage};
+use crate::domain::{Api, Backend, PicoUsd, Prices, Purpose, RequestFacts, Tokens, Usage};
 use crate::state::Record;
 
 /// What a request is expected to take at one backend.
@@ -24,7 +24,7 @@ impl Estimate {
     }
 }
 
-/// Estimates `facts` at `backend`; `text` is the uncalibrated estimate of the request's text.
+/// Estimates `facts` at `backend`, nothing at all unless it is for inference; `text` is the uncalibrated estimate of the request's text.
 ///
 /// `cost = (input - cached) · input price + cached · cached price + output · output price`, where the output is the
 /// median of such answers so far ([`Lengths`]), never more than the request allows. The median, since it is what misses
@@ -33,6 +33,9 @@ impl Estimate {
 ///
 /// [`Lengths`]: crate::learning::Lengths
 pub fn estimate(backend: &Backend, record: &Record, facts: &RequestFacts, text: Tokens) -> Estimate {
+    if facts.purpose != Purpose::Inference {
+        return Estimate::default();
+    }
     let input = input_tokens(record, facts, text);
     let expected = record.lengths.expect(facts.model_tag(), facts.prompt_tokens(text));
     // No more than 2^24 prompt tokens, times 1,000 at most.
@@ -50,6 +53,9 @@ pub fn estimate(backend: &Backend, record: &Record, facts: &RequestFacts, text: 
 /// `cost = 1.25 · input · the dearer input price + most output · output price`, where an answer is at most as long as the
 /// request allows, or, where it does not say, as 49 of 50 such answers were.
 pub fn most(backend: &Backend, record: &Record, facts: &RequestFacts, text: Tokens) -> PicoUsd {
+    if facts.purpose != Purpose::Inference {
+        return PicoUsd(0);
+    }
     let input = input_tokens(record, facts, text).0;
     let input = Tokens(input.saturating_add(input.div_ceil(INPUT_MARGIN)));
     let output = match (facts.api, facts.max_output_tokens) {

@@ -17,7 +17,7 @@ pub use estimate::{Estimate, estimate, most};
 pub use plan::{Attempts, MAX_ATTEMPTS, Nobody, plan};
 pub use strategy::{Merit, Strategy, Term};
 
-use crate::domain::{Backend, BackendIndex, PerMille, RequestFacts, Tokens};
+use crate::domain::{ApiNeed, Backend, BackendIndex, PerMille, Purpose, RequestFacts, Tokens};
 use crate::state::{Backends, Place, Record, View};
 
 /// The backends of a configuration, each with what is known of it.
@@ -47,6 +47,8 @@ pub struct Ask<'a> {
     pub facts: &'a RequestFacts,
     /// The estimate of its text, before any backend's calibration.
     pub text: Tokens,
+    /// What APIs a backend must speak to answer it.
+    pub need: ApiNeed,
     /// How to choose.
     pub strategy: Strategy,
     /// The least configured quality that will do.
@@ -58,6 +60,18 @@ pub struct Ask<'a> {
     /// Of each backend the part of its traffic that budgets leave it, or why the request may not go there: for want of
     /// money, or because it was asked too often. Empty where nothing is limited.
     pub means: &'a [Result<f64, Exclusion>],
+}
+
+impl Ask<'_> {
+    /// Whether a backend speaks the API of the request.
+    pub const fn is_spoken_by(&self, backend: &Backend) -> bool {
+        self.need.is_met_by(backend.apis)
+    }
+
+    /// Whether it takes nothing of a backend, and so is bound by none of its limits.
+    pub(crate) fn is_free(&self) -> bool {
+        self.facts.purpose == Purpose::Free
+    }
 }
 
 /// Whose turn it is, over all workers: what the strategies that deal in shares ask.

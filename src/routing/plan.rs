@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::candidates::{Exclusion, candidates, panics};
 use super::strategy::Ranking;
 use super::{Ask, Fleet, Turns};
-use crate::domain::{BackendIndex, Rng, Timestamp};
+use crate::domain::{BackendIndex, Purpose, Rng, Timestamp};
 
 /// Attempts a request may have at most: there are that many slots.
 pub const MAX_ATTEMPTS: usize = 4;
@@ -80,6 +80,8 @@ pub struct Nobody {
     pub over_budget: Option<Timestamp>,
     /// When the first of all may be asked again.
     pub retry_at: Option<Timestamp>,
+    /// Whether none of them speaks the API of the request.
+    pub unspoken: bool,
 }
 
 /// Plans up to `wanted` attempts (at least one, at most [`MAX_ATTEMPTS`]).
@@ -103,7 +105,7 @@ pub fn plan(
     let mut nobody = Nobody::default();
     let mut eligible = Vec::with_capacity(fleet.backends.len());
     let (mut ill, mut misconfigured) = (Vec::new(), Vec::new());
-    let mut serving = fleet.backends.len();
+    let (mut speaking, mut draining) = (fleet.backends.len(), 0);
     for verdict in candidates(fleet, ask, now) {
         match verdict {
             Ok(candidate) => {
@@ -112,7 +114,8 @@ pub fn plan(
                 }
                 eligible.push(candidate);
             }
-            Err((_, Exclusion::Draining)) => serving -= 1,
+            Err((_, Exclusion::ApiNotSupported)) => speaking -= 1,
+            Err((_, Exclusion::Draining)) => draining += 1,
             Err((index, why)) => {
                 nobody.hear(why, now);
                 let is_kept = || fleet.backends.get(index.get()).is_some_and(|backend| ask.reserved.has(backend));
@@ -125,8 +128,11 @@ pub fn plan(
         }
     }
     let well = eligible.iter().filter(|candidate| !candidate.terms.probe).count();
-    // Those that an operator took out are not missing.
-    if !panics(well, serving, ask) {
+    nobody.unspoken = speaking == 0;
+    // Those that an operator took out are not missing. What proves nothing of a backend does it no harm either: where
+    // there is no other, it may go to an ill one.
+    let is_harmless = well == 0 && ask.facts.purpose != Purpose::Inference;
+    if !is_harmless && !panics(well, speaking - draining, ask) {
         ill.clear();
     }
     let mut draft = Draft { fleet, attempts: None, wanted, spare: Vec::new() };
@@ -243,7 +249,7 @@ impl Nobody {
             | Exclusion::Breaker { retry_at }
             | Exclusion::Misconfigured { retry_at } => retry_at,
             Exclusion::NoHealthyHost | Exclusion::Unhealthy => now.after(NEXT_CHECK),
-            Exclusion::BelowMinQuality | Exclusion::Draining => return,
+            Exclusion::ApiNotSupported | Exclusion::BelowMinQuality | Exclusion::Draining => return,
         };
         let first = |known: Option<Timestamp>| Some(known.map_or(retry_at, |earliest| earliest.min(retry_at)));
         self.retry_at = first(self.retry_at);

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{Ask, Attempts, Fleet, Nobody, Strategy, Turns, plan};
 use crate::domain::{
-    Backend, BackendIndex, BackendType, BreakerSettings, Failure, FallbackAnswers, Limits, PerMille, Prices,
-    RequestFacts, SplitMix64, Timestamp, Tokens, Weight,
+    ApiNeed, Backend, BackendIndex, BackendType, BreakerSettings, Failure, FallbackAnswers, Limits, PerMille, Prices,
+    RequestFacts, SplitMix64, Timestamp, Tokens, Vendor, Weight,
 };
 use crate::health::{BreakerPhase, Verdict};
 use crate::state::{Backends, Cursor, MemoryStore, Place, Record, Smooth, View};
@@ -16,6 +16,7 @@ pub(crate) fn backend(id: &str) -> Backend {
         id: id.into(),
         cluster: id.into(),
         kind: BackendType::OpenAi,
+        apis: BackendType::OpenAi.apis(),
         weight: Weight::ONE,
         priority: 1,
         prices: Prices::default(),
@@ -88,6 +89,10 @@ impl Rig {
         }
     }
 
+    fn need(&self) -> ApiNeed {
+        ApiNeed::of(self.facts.api, Vendor::Usual, &self.backends.iter().map(|backend| backend.apis))
+    }
+
     pub(crate) fn change(&mut self, backend: usize, change: impl FnMut(&mut Record)) {
         self.view.change(&self.store, self.places[backend], at(0), change).expect("changed");
     }
@@ -113,6 +118,7 @@ impl Rig {
         let fleet = Fleet { backends: &self.backends, places: &self.places, view: &self.view };
         let ask = Ask {
             facts: &self.facts,
+            need: self.need(),
             text: Tokens(1_000),
             strategy,
             min_quality,

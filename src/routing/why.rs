@@ -7,6 +7,7 @@ impl Exclusion {
     /// Who excludes the backend: `excluded.by` of an explanation.
     pub const fn by(self) -> &'static str {
         match self {
+            Self::ApiNotSupported => "api",
             Self::Breaker { .. } => "breaker",
             Self::NoHealthyHost => "envoy",
             Self::Unhealthy => "probe",
@@ -24,6 +25,7 @@ impl Exclusion {
     /// Why, for people.
     pub const fn reason(self) -> &'static str {
         match self {
+            Self::ApiNotSupported => "api_not_supported: it does not speak the API of the request",
             Self::Breaker { .. } => "its breaker is open, or half-open with all its probes under way",
             Self::NoHealthyHost => "Envoy would send to none of its hosts",
             Self::Unhealthy => "the router's own checks of it failed",
@@ -48,7 +50,8 @@ impl Exclusion {
             | Self::NoHeadroom { retry_at }
             | Self::OverBudget { retry_at }
             | Self::OverRate { retry_at } => Some(retry_at),
-            Self::NoHealthyHost
+            Self::ApiNotSupported
+            | Self::NoHealthyHost
             | Self::Unhealthy
             | Self::AtCapacity
             | Self::AtConcurrencyLimit

@@ -77,6 +77,12 @@ impl Outcome {
             expected_response_time: backend.expected_response_time,
         }
     }
+
+    /// The same, but neither for nor against the breaker: it is about another service than the one the breaker guards.
+    #[must_use]
+    pub const fn sparing_the_breaker(self) -> Self {
+        Self { breaker: None, ..self }
+    }
 }
 
 impl Record {

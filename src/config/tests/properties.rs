@@ -11,8 +11,8 @@ use proptest::strategy::Strategy as _;
 
 use super::*;
 use crate::domain::{
-    BackendType, BreakerSettings, FallbackAnswers, Limits, PerMille, PicoUsd, Price, Prices, ProbeSettings, Thresholds,
-    Weight,
+    Api, ApiSet, BackendType, BreakerSettings, FallbackAnswers, Limits, PerMille, PicoUsd, Price, Prices,
+    ProbeSettings, Thresholds, Weight,
 };
 
 /// Keys that mean something, so that a random document gets past the first of them.
@@ -158,7 +158,7 @@ prop_compose! {
 
 prop_compose! {
     fn backend()(
-        kind in prop::sample::select(&BackendType::ALL),
+        (kind, apis) in (prop::sample::select(&BackendType::ALL), btree_set(prop::sample::select(&Api::ALL), 1..8)),
         cluster in option::of("[!-+\\--~]{1,255}"),
         weight in 1_u32..=1_000_000,
         priority in 0_u32..=100,
@@ -177,6 +177,7 @@ prop_compose! {
             id: "".into(),
             cluster: cluster.unwrap_or_default().into(),
             kind,
+            apis: apis.into_iter().fold(ApiSet::NONE, |all, api| all.with(ApiSet::of(&[api]))),
             weight: Weight::from_thousandths(weight),
             priority,
             prices: Prices { input: Price(prices[0]), output: Price(prices[1]), cached_input: Price(prices[2]) },

@@ -54,7 +54,7 @@ fn cached_tokens_that_are_suddenly_counted_twice_are_a_jump() {
         ("/v1/chat/completions", openai(420, 256), openai(420 + 256, 256)),
         ("/v1/messages", anthropic(164, 256), anthropic(420, 256)),
     ] {
-        let mut rig = Rig::new(&serde_json::json!({"backend_instances": {"a": {}}}));
+        let mut rig = Rig::new(&serde_json::json!({"backend_instances": {"a": {"apis": ["openai", "anthropic"]}}}));
         // Whether they come from a cache changes nothing.
         rig.answers(path, 100, &right);
         let none_cached = if path == "/v1/messages" { anthropic(420, 0) } else { openai(420, 0) };
@@ -70,7 +70,7 @@ fn cached_tokens_that_are_suddenly_counted_twice_are_a_jump() {
 
 #[test]
 fn a_prompt_that_was_not_understood_says_nothing_of_how_a_provider_counts() {
-    let mut rig = Rig::new(&serde_json::json!({"backend_instances": {"a": {}}}));
+    let mut rig = Rig::new(&serde_json::json!({"backend_instances": {"a": {"apis": ["openai", "anthropic"]}}}));
     let garbled = format!("{}\u{7f}", "no JSON, ".repeat(200));
     for _ in 0..9 {
         let mut exchange = Exchange::default();

@@ -206,7 +206,8 @@ fn an_answer_that_reports_nothing_is_paid_by_what_was_seen_of_it() {
 
 /// What a request costs whose stream passes to here, and then ends as Envoy's flags say.
 fn cost_of_stream(path: &str, stream: &str, flags: u64) -> (u64, u64) {
-    let mut rig = one(&json!({ "daily_budget_usd": 100 }));
+    let speaks_all = json!({ "cost_per_1k_tokens": PRICED, "apis": ["openai", "anthropic", "gemini"] });
+    let mut rig = rig(&json!({ "daily_budget_usd": 100 }), &json!({ "a": speaks_all }));
     let (_, mut exchange) = begin(&mut rig, &[(":path", path)]).expect("served");
     rig.world.set_number(Property::AttemptCount, 1);
     rig.world.set_number(Property::ResponseFlags, flags);
@@ -273,7 +274,7 @@ fn absurd_usage_is_not_believed_and_takes_nobodys_budget() {
 }
 
 #[test]
-fn what_gemini_reports_is_paid_though_its_requests_are_not_read() {
+fn what_gemini_reports_is_paid() {
     let event = "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"Fine.\"}]},\"finishReason\":\"STOP\"}],\
                  \"usageMetadata\":{\"promptTokenCount\":12,\"candidatesTokenCount\":1,\"thoughtsTokenCount\":2,\
                  \"totalTokenCount\":15}}\n\n";
@@ -281,6 +282,7 @@ fn what_gemini_reports_is_paid_though_its_requests_are_not_read() {
     assert_eq!(cost_of_stream(path, event, 0), (COST, 0));
     // Nobody knows whose words these are, and what is no prompt costs what is reported.
     assert_eq!(cost_of_stream("/v1beta/models/m:embedContent", event, 0), (0, 0));
+    assert_eq!(cost_of_stream("/v1beta/models/m:countTokens", event, 0), (0, 0), "to count costs nothing");
 }
 
 #[test]

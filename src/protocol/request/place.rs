@@ -16,6 +16,12 @@ pub(super) enum Place {
     Embeddings,
     Messages,
     LightRag,
+    AsyncChat,
+    OllamaChat,
+    OllamaGenerate,
+    Gemini,
+    /// Settings of an answer in an object of their own: Ollama's `options`, Gemini's `generationConfig`.
+    Settings,
     /// The name of the model.
     Model,
     /// Whether to stream.
@@ -96,6 +102,11 @@ impl Place {
             Self::Embeddings => embeddings(key),
             Self::Messages => messages(key),
             Self::LightRag => light_rag(key),
+            Self::AsyncChat if key == "request" => Self::Chat,
+            Self::OllamaChat => ollama_chat(key),
+            Self::OllamaGenerate => ollama_generate(key),
+            Self::Gemini => gemini(key),
+            Self::Settings => settings(key),
             Self::Message | Self::Said => said(key),
             Self::Image => image(key),
             Self::Source => source(key),
@@ -178,17 +189,61 @@ fn light_rag(key: &str) -> Place {
     }
 }
 
+fn ollama_chat(key: &str) -> Place {
+    match key {
+        "model" => Place::Model,
+        "stream" => Place::Stream,
+        "messages" => Place::Conversation,
+        "tools" => Place::Tools,
+        "options" => Place::Settings,
+        "format" => Place::Json,
+        _ => Place::Skip,
+    }
+}
+
+fn ollama_generate(key: &str) -> Place {
+    match key {
+        "model" => Place::Model,
+        "stream" => Place::Stream,
+        "prompt" | "system" | "suffix" => Place::Text,
+        "options" => Place::Settings,
+        "format" => Place::Json,
+        _ => Place::Skip,
+    }
+}
+
+/// Google's JSON takes both spellings of its own keys.
+fn gemini(key: &str) -> Place {
+    match key {
+        "contents" => Place::Conversation,
+        "systemInstruction" | "system_instruction" => Place::Said,
+        "tools" => Place::Json,
+        "generationConfig" | "generation_config" => Place::Settings,
+        _ => Place::Skip,
+    }
+}
+
+fn settings(key: &str) -> Place {
+    match key {
+        "num_predict" | "maxOutputTokens" | "max_output_tokens" => Place::MaxTokens,
+        "candidateCount" | "candidate_count" => Place::Answers,
+        "responseSchema" | "response_schema" | "responseJsonSchema" => Place::Json,
+        _ => Place::Skip,
+    }
+}
+
 fn said(key: &str) -> Place {
     match key {
         "text" | "name" | "arguments" | "refusal" | "thinking" | "title" | "context" => Place::Text,
-        "content" | "output" | "summary" | "tool_calls" | "function_call" | "function" | "custom" => Place::Said,
-        // Anthropic's tool_use has an object here, OpenAI's custom tool call a string.
-        "input" => Place::Json,
+        "content" | "output" | "summary" | "tool_calls" | "function_call" | "function" | "custom" | "parts"
+        | "functionCall" | "functionResponse" => Place::Said,
+        // Anthropic's tool_use has an object here, OpenAI's custom tool call a string; the others are Gemini's.
+        "input" | "args" | "response" => Place::Json,
         "image_url" => Place::Image,
         "detail" => Place::Detail,
-        "source" | "file" | "input_audio" => Place::Source,
+        "source" | "file" | "input_audio" | "inlineData" | "inline_data" => Place::Source,
         "file_data" => Place::Data,
-        "file_id" | "file_url" | "pdf_url" | "video_url" => Place::Stored,
+        "file_id" | "file_url" | "pdf_url" | "video_url" | "fileData" => Place::Stored,
         _ => Place::Skip,
     }
 }

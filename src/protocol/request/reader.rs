@@ -125,7 +125,7 @@ impl<'s, S: TextSink> Reader<'s, S> {
                 self.fixed(MESSAGE_TOKENS);
                 self.sink.push(text);
             }
-            Place::Model => self.model = Some(cut(text, MODEL_BYTES).into()),
+            Place::Model => self.model = Some(model(text)),
             Place::Image | Place::ImageUrl => self.media(read_url(text)),
             Place::Data => match read_data(text) {
                 Media::Text(text) => self.sink.push(text),
@@ -327,6 +327,11 @@ impl<S: TextSink> Visitor<'_> for Key<'_, '_, S> {
         }
         Ok(self.place.field(key))
     }
+}
+
+/// A model's name, cut where it is too long.
+pub(super) fn model(name: &str) -> Model {
+    cut(name, MODEL_BYTES).into()
 }
 
 /// The longest prefix of whole characters in that many bytes.

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::Tokens;
+use crate::domain::{Purpose, Tokens};
 
 #[derive(Default)]
 struct Texts(Vec<String>);
@@ -27,35 +27,6 @@ macro_rules! fixture {
 fn golden(path: &str, body: &[u8], expected: RequestFacts, texts: &[&str]) {
     assert_eq!(api_of(path.as_bytes()), expected.api, "{path}");
     assert_eq!(read(expected.api, path, body), Ok((expected, texts.iter().map(|&text| text.to_owned()).collect())));
-}
-
-#[test]
-fn a_path_is_told_by_its_last_segments() {
-    for (path, api) in [
-        ("/v1/chat/completions", Api::ChatCompletions),
-        ("/chat/completions", Api::ChatCompletions),
-        ("/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21", Api::ChatCompletions),
-        ("/v1/completions/", Api::Completions),
-        ("/tenant/a/v1/responses#x", Api::Responses),
-        ("/v1/embeddings", Api::Embeddings),
-        ("/anthropic/v1/messages?beta=true", Api::Messages),
-        ("/query", Api::LightRagQuery),
-        ("/rag/query/stream?x=/v1/messages", Api::LightRagQuery),
-        ("/v1beta/models/gemini-2.5-flash:generateContent", Api::GenerateContent),
-        ("/v1/projects/p/locations/l/publishers/google/models/m:streamGenerateContent?alt=sse", Api::GenerateContent),
-        ("/v1beta/models/gemini-2.5-flash:countTokens", Api::GeminiOther),
-        ("/v1/messages/count_tokens", Api::CountTokens),
-        ("/v1/threads/thread_1/messages", Api::Other),
-        ("/v1/projects/p/locations/l/publishers/anthropic/models/m:streamRawPredict", Api::VertexMessages),
-        ("/v1/responses/resp_1", Api::Other),
-        ("/subquery", Api::Other),
-        ("/stream", Api::Other),
-        ("/?/query", Api::Other),
-        ("", Api::Other),
-    ] {
-        assert_eq!(api_of(path.as_bytes()), api, "{path}");
-    }
-    assert_eq!(api_of(b"/\xFF\xFE/v1/messages"), Api::Messages);
 }
 
 #[test]
@@ -451,4 +422,65 @@ proptest! {
         body[at] = byte;
         let _ = read_request(apis[api], b"/", &body, &mut Texts::default());
     }
+}
+
+#[test]
+fn ollama_s_chat_streams_unless_told_not_to() {
+    let body = r#"{"model":"llama3.2","messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"Why?"}],
+        "options":{"num_predict":64,"temperature":0}}"#;
+    let expected = RequestFacts {
+        api: Api::OllamaChat,
+        model: Some("llama3.2".into()),
+        stream: true,
+        max_output_tokens: Some(Tokens(64)),
+        fixed_tokens: Tokens(2 * 4 + 3),
+        ..RequestFacts::default()
+    };
+    golden("/api/chat", body.as_bytes(), expected.clone(), &["Be brief.", "Why?"]);
+    let quiet = body.replace("{\"model\"", "{\"stream\":false,\"model\"");
+    golden("/rag/api/chat", quiet.as_bytes(), RequestFacts { stream: false, ..expected }, &["Be brief.", "Why?"]);
+}
+
+#[test]
+fn ollama_s_generate_has_a_prompt_and_no_conversation() {
+    let body = r#"{"model":"m","prompt":"Why?","system":"Be brief.","options":{"num_predict":-1}}"#;
+    let expected =
+        RequestFacts { api: Api::OllamaGenerate, model: Some("m".into()), stream: true, ..RequestFacts::default() };
+    golden("/api/generate", body.as_bytes(), expected, &["Why?", "Be brief."]);
+}
+
+#[test]
+fn an_asynchronous_chat_is_under_request() {
+    let body = r#"{"request":{"model":"sonar-deep-research","max_tokens":9,"messages":[{"role":"user","content":"Why?"}]},
+        "idempotency_key":"messages"}"#;
+    let expected = RequestFacts {
+        api: Api::AsyncChat,
+        model: Some("sonar-deep-research".into()),
+        max_output_tokens: Some(Tokens(9)),
+        fixed_tokens: Tokens(4 + 3),
+        ..RequestFacts::default()
+    };
+    golden("/async/chat/completions", body.as_bytes(), expected.clone(), &["Why?"]);
+    golden("/v1/async/sonar", body.as_bytes(), expected, &["Why?"]);
+}
+
+#[test]
+fn gemini_names_its_model_and_its_streams_in_the_path() {
+    let body = r#"{"systemInstruction":{"parts":[{"text":"Be brief."}]},
+        "contents":[{"role":"user","parts":[{"text":"Why?"},{"inlineData":{"mimeType":"text/plain","data":"plain text"}}]},
+            {"role":"model","parts":[{"functionCall":{"name":"f","args":{"a":"b"}}}]}],
+        "generationConfig":{"maxOutputTokens":32,"candidateCount":2}}"#;
+    let expected = RequestFacts {
+        api: Api::GenerateContent,
+        model: Some("gemini-2.5-flash".into()),
+        stream: true,
+        max_output_tokens: Some(Tokens(64)),
+        // A member of the arguments.
+        fixed_tokens: Tokens(2 * 4 + 3 + 2),
+        ..RequestFacts::default()
+    };
+    let texts = ["Be brief.", "Why?", "plain text", "f", "a", "b"];
+    golden("/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse", body.as_bytes(), expected.clone(), &texts);
+    let whole = RequestFacts { stream: false, ..expected };
+    golden("/v1beta/models/gemini-2.5-flash:generateContent", body.as_bytes(), whole, &texts);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::{Merit, Strategy, Term};
-use crate::domain::{Backend, PerMille, Price, Prices, ProbeSettings, Timestamp, Tokens, Weight};
+use crate::domain::{ApiNeed, Backend, PerMille, Price, Prices, ProbeSettings, Timestamp, Tokens, Weight};
 use crate::health::{Breaker, Hosts, Probes};
 use crate::learning::Length;
 use crate::routing::testing::{Rig, at, backend};
@@ -139,6 +139,7 @@ fn explained(rig: &Rig, strategy: Strategy) -> Vec<(Merit, Vec<(Term, f64)>)> {
     let (text, panic_threshold) = (Tokens(1_000), rig.panic_threshold);
     let ask = Ask {
         facts: &rig.facts,
+        need: ApiNeed::NONE,
         text,
         strategy,
         min_quality: None,

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "wasm_bindgen_test hides that this is a test")]
 
 use llm_router::config;
-use llm_router::domain::{Api, Model, PerMille, RequestFacts, SplitMix64, Timestamp, Tokens};
+use llm_router::domain::{Api, ApiNeed, Model, PerMille, RequestFacts, SplitMix64, Timestamp, Tokens};
 use llm_router::health::BreakerPhase;
 use llm_router::learning::Length;
 use llm_router::protocol::{self, Observer, StreamEnd};
@@ -65,6 +65,7 @@ fn a_decision_follows_from_the_configuration_the_request_and_what_is_known() {
     let (facts, text) = read();
     let ask = Ask {
         facts: &facts,
+        need: ApiNeed::NONE,
         text,
         strategy: config.strategy,
         min_quality: None,
@@ -100,6 +101,7 @@ fn each_strategy_plans_the_same_as_on_any_machine() {
         .map(|&strategy| {
             let ask = Ask {
                 facts: &facts,
+                need: ApiNeed::NONE,
                 text,
                 strategy,
                 min_quality: None,
