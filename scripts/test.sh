@@ -24,6 +24,7 @@ stage_scripts() {
   local file
   for file in scripts/*.sh wasm-tests/tests/*.sh .ci/run; do bash -n "$file"; done
   for file in scripts/*.mjs wasm-tests/tests/*.mjs wasm-tests/tests/*/*.mjs src/control/dashboard/*.js; do node --check "$file"; done
+  for file in wasm-tests/tests/*.py wasm-tests/real-servers/*.py; do python3 -c 'import ast, sys; ast.parse(open(sys.argv[1]).read())' "$file"; done
   if have shellcheck; then shellcheck -x scripts/*.sh wasm-tests/tests/*.sh .ci/run; fi
 }
 

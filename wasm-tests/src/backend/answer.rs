@@ -18,6 +18,7 @@ use super::{
     Behaviour, Fault, Shared,
     api::{self, Answer, Api},
     journal::Exchange,
+    strict,
     wire::Fate,
 };
 
@@ -155,8 +156,11 @@ fn prompt(shared: &Shared, behaviour: &Behaviour, path: &str, headers: &HeaderMa
         return Reply::json(400, &api::error(Some(api), 400, "the body is not JSON"), Fault::None);
     };
     let answer = Answer::new(&shared.name, shared.next_number(), &request, behaviour);
+    if let Some(refusal) = strict::refusal(behaviour, headers, answer.model, answer.prompt_tokens) {
+        return Reply::json(refusal.status, &refusal.body(api), Fault::None);
+    }
     let stream = api == Api::QueryStream || request.get("stream") == Some(&Value::Bool(true));
-    if stream && api != Api::Embeddings && api != Api::Query {
+    if stream && !matches!(api, Api::Embeddings | Api::Query | Api::CountTokens) {
         let steps = stream_steps(&answer, api, behaviour);
         return Reply { status: behaviour.status, content_type: api.stream_type(), content_length: None, steps };
     }

@@ -23,6 +23,15 @@ pub struct Behaviour {
     pub inter_token_ms: u64,
     /// Tokens that the backend has to say; the request's own limit may cut them short.
     pub output_tokens: u32,
+    /// What it says to prompts that contain a certain text, instead of the usual words; the first that fits. Then the
+    /// output tokens are its words.
+    pub replies: Vec<Reply>,
+    /// The key that prompts must bring, by `authorization: Bearer …` or `x-api-key`; another one is answered 401.
+    pub key: Option<String>,
+    /// The models that there are; another one is answered 404. None: any.
+    pub models: Vec<String>,
+    /// Longer prompts than this are answered 400.
+    pub context_tokens: Option<u64>,
     /// How the reported prompt tokens are counted.
     pub prompt_tokens: PromptTokens,
     /// The reported prompt tokens are the count times this: a provider with another tokenizer.
@@ -52,6 +61,10 @@ impl Default for Behaviour {
             first_token_ms: 0,
             inter_token_ms: 0,
             output_tokens: 16,
+            replies: Vec::new(),
+            key: None,
+            models: Vec::new(),
+            context_tokens: None,
             prompt_tokens: PromptTokens::BytesPerToken(4.0),
             prompt_token_bias: 1.0,
             cached_tokens: 0,
@@ -115,6 +128,16 @@ impl Behaviour {
     pub fn with_output_tokens(self, output_tokens: u32) -> Self {
         Self { output_tokens, ..self }
     }
+}
+
+/// What is said to a prompt in whose texts `when` is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reply {
+    /// A part of the prompt.
+    pub when: String,
+    /// The answer.
+    pub text: String,
 }
 
 /// How the prompt's tokens are counted.

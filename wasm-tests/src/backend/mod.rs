@@ -29,6 +29,7 @@ mod behaviour;
 pub mod control;
 mod journal;
 mod limits;
+mod strict;
 mod tokens;
 mod wire;
 
@@ -54,7 +55,7 @@ use tokio::{
 };
 
 pub use self::{
-    behaviour::{Behaviour, Fault, PromptTokens},
+    behaviour::{Behaviour, Fault, PromptTokens, Reply},
     journal::{Counters, End, Seen},
     limits::{Limit, Told},
 };
@@ -74,7 +75,7 @@ pub enum Flavour {
     Perplexity,
     /// `POST /v1/chat/completions`, `/v1/responses`, `/v1/completions`, `/v1/embeddings`, `GET /v1/models`.
     OpenAi,
-    /// `POST /v1/messages`, `GET /v1/models`.
+    /// `POST /v1/messages`, `/v1/messages/count_tokens`, `GET /v1/models`.
     Anthropic,
 }
 

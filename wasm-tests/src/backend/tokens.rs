@@ -20,7 +20,7 @@ pub(super) fn prompt(request: &Value, how: PromptTokens, bias: f64) -> u64 {
 }
 
 /// What a model would read: the texts of the prompt, and the schemas of its tools.
-fn text(request: &Value) -> String {
+pub(super) fn text(request: &Value) -> String {
     let mut text = String::new();
     for key in ["system", "instructions", "messages", "input", "prompt", "query"] {
         if let Some(value) = request.get(key) {

@@ -23,7 +23,8 @@ usage: sim-backends [--listen ADDRESS] [--control-port PORT] --backend KEY=VALUE
                        port=PORT          default 0: any free port
                        and how it answers: status=200, latency_ms=0, first_token_ms=0, inter_token_ms=0,
                        output_tokens=16, prompt_token_bias=1.0, cached_tokens=0, usage=true, piece_bytes=N,
-                       fault=none | hang | reset
+                       key=KEY, context_tokens=N, fault=none | hang | reset
+                       (by the control port also models, replies, headers)
 
 Prints `NAME TYPE http://ADDRESS:PORT` for each when all are listening, and ends on SIGTERM or Ctrl-C.
 

@@ -2,10 +2,19 @@
 
 use serde_json::{Value, json};
 
-use super::{Answer, Frames, event, token};
+use super::{Answer, Frames, event};
 
 fn stop_reason(answer: &Answer) -> &'static str {
-    if answer.cut_short { "max_tokens" } else { "end_turn" }
+    match answer.tool() {
+        Some(_) => "tool_use",
+        None if answer.cut_short => "max_tokens",
+        None => "end_turn",
+    }
+}
+
+/// The call of the tool that the request insists on, without arguments.
+fn tool_use(answer: &Answer, name: &str) -> Value {
+    json!({"type": "tool_use", "id": answer.id("toolu_"), "name": name, "input": {}})
 }
 
 fn usage(answer: &Answer, output_tokens: u32) -> Value {
@@ -23,26 +32,30 @@ fn object(answer: &Answer, content: &Value, stop_reason: Option<&str>, output_to
 }
 
 pub(super) fn message(answer: &Answer) -> Value {
-    let content = json!([{"type": "text", "text": answer.text()}]);
-    object(answer, &content, Some(stop_reason(answer)), answer.output_tokens)
+    let content = match answer.tool() {
+        Some(name) => tool_use(answer, name),
+        None => json!({"type": "text", "text": answer.text()}),
+    };
+    object(answer, &json!([content]), Some(stop_reason(answer)), answer.output_tokens)
 }
 
 pub(super) fn frames(answer: &Answer) -> Frames {
     let start = object(answer, &json!([]), None, 1);
+    let block = answer.tool().map_or_else(|| json!({"type": "text", "text": ""}), |name| tool_use(answer, name));
     let head = vec![
         event("message_start", &json!({"type": "message_start", "message": start})),
-        event(
-            "content_block_start",
-            &json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}),
-        ),
+        event("content_block_start", &json!({"type": "content_block_start", "index": 0, "content_block": block})),
         event("ping", &json!({"type": "ping"})),
     ];
-    let tokens = (0..answer.output_tokens)
-        .map(|index| {
-            let delta = json!({"type": "text_delta", "text": token(index)});
-            event("content_block_delta", &json!({"type": "content_block_delta", "index": 0, "delta": delta}))
-        })
-        .collect();
+    let delta = |delta: Value| {
+        event("content_block_delta", &json!({"type": "content_block_delta", "index": 0, "delta": delta}))
+    };
+    let tokens = match answer.tool() {
+        Some(_) => vec![delta(json!({"type": "input_json_delta", "partial_json": "{}"}))],
+        None => (0..answer.output_tokens)
+            .map(|index| delta(json!({"type": "text_delta", "text": answer.token(index)})))
+            .collect(),
+    };
     let mut delta = json!({"type": "message_delta",
         "delta": {"stop_reason": stop_reason(answer), "stop_sequence": null}});
     if answer.usage {

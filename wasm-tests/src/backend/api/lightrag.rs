@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Answer, Frames, line, token};
+use super::{Answer, Frames, line};
 
 fn references() -> Value {
     json!([{"reference_id": "1", "file_path": "biomarkers.pdf"}])
@@ -16,7 +16,7 @@ pub(super) fn answer(answer: &Answer) -> Value {
 pub(super) fn frames(answer: &Answer) -> Frames {
     Frames {
         head: vec![line(&json!({"references": references()}))],
-        tokens: (0..answer.output_tokens).map(|index| line(&json!({"response": token(index)}))).collect(),
+        tokens: (0..answer.output_tokens).map(|index| line(&json!({"response": answer.token(index)}))).collect(),
         tail: Vec::new(),
     }
 }

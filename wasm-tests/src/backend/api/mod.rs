@@ -23,6 +23,7 @@ pub(super) enum Api {
     Messages,
     Query,
     QueryStream,
+    CountTokens,
 }
 
 impl Api {
@@ -35,6 +36,7 @@ impl Api {
             "/v1/completions" => Self::Completions,
             "/v1/embeddings" => Self::Embeddings,
             "/v1/messages" => Self::Messages,
+            "/v1/messages/count_tokens" => Self::CountTokens,
             "/query" => Self::Query,
             "/query/stream" => Self::QueryStream,
             _ => return None,
@@ -58,6 +60,8 @@ pub(super) struct Answer<'a> {
     pub(super) prompt_tokens: u64,
     pub(super) cached_tokens: u64,
     pub(super) output_tokens: u32,
+    /// What it says, word by word, where that is scripted.
+    words: Option<Vec<String>>,
     /// The request's own limit ended it.
     pub(super) cut_short: bool,
     /// Whether usage is reported at all.
@@ -79,7 +83,8 @@ impl<'a> Answer<'a> {
     pub(super) fn new(backend: &'a str, number: u64, request: &'a Value, behaviour: &Behaviour) -> Self {
         let limits = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
         let limit = limits.iter().filter_map(|key| request.get(key)?.as_u64()).min().unwrap_or(u64::MAX);
-        let wanted = u64::from(behaviour.output_tokens);
+        let words = reply(request, behaviour);
+        let wanted = words.as_ref().map_or(u64::from(behaviour.output_tokens), |words| words.len() as u64);
         let prompt_tokens = tokens::prompt(request, behaviour.prompt_tokens, behaviour.prompt_token_bias);
         Self {
             backend,
@@ -88,6 +93,7 @@ impl<'a> Answer<'a> {
             prompt_tokens,
             cached_tokens: behaviour.cached_tokens.min(prompt_tokens),
             output_tokens: wanted.min(limit) as u32,
+            words,
             cut_short: limit < wanted,
             usage: behaviour.usage,
             number,
@@ -100,7 +106,23 @@ impl<'a> Answer<'a> {
     }
 
     fn text(&self) -> String {
-        (0..self.output_tokens).map(token).collect()
+        (0..self.output_tokens).map(|index| self.token(index)).collect()
+    }
+
+    fn token(&self, index: u32) -> &str {
+        self.words.as_ref().and_then(|words| words.get(index as usize)).map_or_else(|| token(index), String::as_str)
+    }
+
+    /// The tool that the request insists on being called.
+    fn tool(&self) -> Option<&str> {
+        let choice = self.request.get("tool_choice")?;
+        let first = || {
+            let tool = self.request.pointer("/tools/0")?;
+            tool.pointer("/function/name").or_else(|| tool.get("name"))?.as_str()
+        };
+        let named = || choice.pointer("/function/name").or_else(|| choice.get("name"))?.as_str();
+        let insists = choice == "required" || choice.get("type").is_some_and(|kind| kind == "any");
+        if insists { first() } else { named() }
     }
 
     fn total_tokens(&self) -> u64 {
@@ -116,6 +138,7 @@ impl<'a> Answer<'a> {
             Api::Completions => openai::completion(self),
             Api::Embeddings => openai::embeddings(self),
             Api::Messages => anthropic::message(self),
+            Api::CountTokens => json!({"input_tokens": self.prompt_tokens}),
             Api::Query | Api::QueryStream => lightrag::answer(self),
         }
     }
@@ -127,7 +150,7 @@ impl<'a> Answer<'a> {
             Api::PerplexityChat => openai::perplexity_frames(self),
             Api::Responses => responses::frames(self),
             Api::Completions | Api::Embeddings => openai::completion_frames(self),
-            Api::Messages => anthropic::frames(self),
+            Api::Messages | Api::CountTokens => anthropic::frames(self),
             Api::Query | Api::QueryStream => lightrag::frames(self),
         }
     }
@@ -136,7 +159,7 @@ impl<'a> Answer<'a> {
 /// An error in the API's shape. Paths of no API get `OpenAI`'s.
 pub(super) fn error(api: Option<Api>, status: u16, message: &str) -> Value {
     match api {
-        Some(Api::Messages) => anthropic::error(status, message),
+        Some(Api::Messages | Api::CountTokens) => anthropic::error(status, message),
         Some(Api::Query | Api::QueryStream) => lightrag::error(message),
         _ => openai::error(status, message),
     }
@@ -145,7 +168,7 @@ pub(super) fn error(api: Option<Api>, status: u16, message: &str) -> Value {
 /// An error in the middle of a stream.
 pub(super) fn error_frame(api: Api, message: &str) -> Bytes {
     match api {
-        Api::Messages => event("error", &anthropic::error(529, message)),
+        Api::Messages | Api::CountTokens => event("error", &anthropic::error(529, message)),
         Api::Responses => responses::error_frame(message),
         Api::Query | Api::QueryStream => line(&json!({"error": message})),
         Api::Chat | Api::PerplexityChat | Api::Completions | Api::Embeddings => data(&openai::error(500, message)),
@@ -169,6 +192,13 @@ pub(super) fn health(name: &str) -> Value {
         "knowledge_base_size": 15_000, "memory_usage_mb": 2_048})
 }
 
+/// The words of the reply that is scripted for this prompt.
+fn reply(request: &Value, behaviour: &Behaviour) -> Option<Vec<String>> {
+    let prompt = if behaviour.replies.is_empty() { return None } else { tokens::text(request) };
+    let reply = behaviour.replies.iter().find(|reply| prompt.contains(&reply.when))?;
+    Some(reply.text.split_inclusive(char::is_whitespace).map(str::to_owned).collect())
+}
+
 /// One token of an answer. Some are of several bytes a character, so that pieces of a stream split characters.
 fn token(index: u32) -> &'static str {
     const WORDS: [&str; 8] = ["The", " simulated", " answer", " goes", " on", " über", " 東京", " 🙂"];
@@ -189,3 +219,6 @@ fn event(name: &str, value: &Value) -> Bytes {
 fn line(value: &Value) -> Bytes {
     format!("{value}\n").into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,12 +5,22 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{Answer, Frames, data, token};
+use super::{Answer, Frames, data};
 
 const DIMENSIONS: usize = 8;
+const MAX_DIMENSIONS: usize = 4096;
 
 fn finish(answer: &Answer) -> &'static str {
     if answer.cut_short { "length" } else { "stop" }
+}
+
+fn chat_finish(answer: &Answer) -> &'static str {
+    if answer.tool().is_some() { "tool_calls" } else { finish(answer) }
+}
+
+/// The call of the tool that the request insists on, without arguments.
+fn tool_call(answer: &Answer, name: &str) -> Value {
+    json!({"id": answer.id("call_"), "type": "function", "function": {"name": name, "arguments": "{}"}})
 }
 
 fn usage(answer: &Answer) -> Value {
@@ -44,18 +54,28 @@ fn wants_usage(answer: &Answer) -> bool {
 }
 
 pub(super) fn chat(answer: &Answer) -> Value {
-    let choice = json!({"index": 0, "logprobs": null, "finish_reason": finish(answer),
-        "message": {"role": "assistant", "content": answer.text(), "refusal": null, "annotations": []}});
+    let mut message = json!({"role": "assistant", "content": answer.text(), "refusal": null, "annotations": []});
+    if let Some(name) = answer.tool() {
+        message["content"] = Value::Null;
+        message["tool_calls"] = json!([tool_call(answer, name)]);
+    }
+    let choice = json!({"index": 0, "logprobs": null, "finish_reason": chat_finish(answer), "message": message});
     with_usage(with(envelope(answer, "chatcmpl-", "chat.completion"), "choices", json!([choice])), answer)
 }
 
 pub(super) fn chat_frames(answer: &Answer) -> Frames {
     let chunk =
         |delta: Value, finish: Value| json!({"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish});
+    let mut head = json!({"role": "assistant", "content": "", "refusal": null});
+    if let Some(name) = answer.tool() {
+        head["content"] = Value::Null;
+        head["tool_calls"] = json!([with(tool_call(answer, name), "index", json!(0))]);
+    }
     frames(answer, "chatcmpl-", "chat.completion.chunk", |part| match part {
-        Part::Head => Some(chunk(json!({"role": "assistant", "content": "", "refusal": null}), Value::Null)),
+        Part::Head => Some(chunk(head.clone(), Value::Null)),
+        Part::Token(_) if answer.tool().is_some() => None,
         Part::Token(token) => Some(chunk(json!({"content": token}), Value::Null)),
-        Part::Tail => Some(chunk(json!({}), finish(answer).into())),
+        Part::Tail => Some(chunk(json!({}), chat_finish(answer).into())),
     })
 }
 
@@ -74,15 +94,15 @@ pub(super) fn completion_frames(answer: &Answer) -> Frames {
     })
 }
 
-enum Part {
+enum Part<'a> {
     Head,
-    Token(&'static str),
+    Token(&'a str),
     Tail,
 }
 
 /// Chunks of one choice each; then, if the client asked for it, one with the usage and without choices; then `[DONE]`.
 /// Where the usage is asked for, every other chunk says `"usage": null`.
-fn frames(answer: &Answer, id: &str, object: &str, choice: impl Fn(Part) -> Option<Value>) -> Frames {
+fn frames(answer: &Answer, id: &str, object: &str, choice: impl Fn(Part<'_>) -> Option<Value>) -> Frames {
     let usage_wanted = wants_usage(answer) && answer.usage;
     let shell = envelope(answer, id, object);
     let shell = if usage_wanted { with(shell, "usage", Value::Null) } else { shell };
@@ -95,7 +115,7 @@ fn frames(answer: &Answer, id: &str, object: &str, choice: impl Fn(Part) -> Opti
     tail.push(Bytes::from_static(b"data: [DONE]\n\n"));
     Frames {
         head: chunk(Part::Head).into_iter().collect(),
-        tokens: (0..answer.output_tokens).filter_map(|index| chunk(Part::Token(token(index)))).collect(),
+        tokens: (0..answer.output_tokens).filter_map(|index| chunk(Part::Token(answer.token(index)))).collect(),
         tail,
     }
 }
@@ -127,11 +147,11 @@ pub(super) fn perplexity_frames(answer: &Answer) -> Frames {
     let mut said = String::new();
     let mut tokens = Vec::new();
     for index in 0..answer.output_tokens {
-        said.push_str(token(index));
+        said.push_str(answer.token(index));
         let last = index + 1 == answer.output_tokens;
         let choice = json!({"index": 0, "finish_reason": if last { finish(answer).into() } else { Value::Null },
             "message": {"role": "assistant", "content": said},
-            "delta": {"role": "assistant", "content": token(index)}});
+            "delta": {"role": "assistant", "content": answer.token(index)}});
         tokens.push(data(&with(perplexity_envelope(answer, index + 1), "choices", json!([choice]))));
     }
     // The last token's chunk is also the terminal mark.
@@ -141,13 +161,17 @@ pub(super) fn perplexity_frames(answer: &Answer) -> Frames {
 
 pub(super) fn embeddings(answer: &Answer) -> Value {
     let inputs = match answer.request.get("input") {
-        Some(Value::Array(items)) if !items.iter().any(Value::is_number) => items.len(),
-        _ => 1,
+        Some(Value::Array(items)) if !items.iter().any(Value::is_number) => items.clone(),
+        input => vec![input.cloned().unwrap_or_default()],
     };
+    let dimensions =
+        answer.request.get("dimensions").and_then(Value::as_u64).map_or(DIMENSIONS, |asked| asked as usize);
     let base64 = answer.request.get("encoding_format").and_then(Value::as_str) == Some("base64");
-    let data: Vec<_> = (0..inputs)
-        .map(|index| {
-            let vector = vec![0.25_f32; DIMENSIONS];
+    let data: Vec<_> = inputs
+        .iter()
+        .enumerate()
+        .map(|(index, input)| {
+            let vector = vector(input, dimensions.clamp(1, MAX_DIMENSIONS));
             let embedding = if base64 {
                 STANDARD.encode(vector.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<_>>()).into()
             } else {
@@ -161,6 +185,21 @@ pub(super) fn embeddings(answer: &Answer) -> Value {
         body["usage"] = json!({"prompt_tokens": answer.prompt_tokens, "total_tokens": answer.prompt_tokens});
     }
     body
+}
+
+/// The same for the same text, and alike for texts that share words: each word adds to the place that its hash names.
+fn vector(input: &Value, dimensions: usize) -> Vec<f32> {
+    let text = input.as_str().map_or_else(|| input.to_string(), str::to_lowercase);
+    let mut vector = vec![0.1_f32; dimensions];
+    for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
+        // FNV-1a.
+        let hash = word
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        vector[(hash % dimensions as u64) as usize] += 1.0;
+    }
+    let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
+    vector.iter().map(|x| x / length).collect()
 }
 
 pub(super) fn error(status: u16, message: &str) -> Value {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{Answer, Frames, event, token};
+use super::{Answer, Frames, event};
 
 fn part(text: &str) -> Value {
     json!({"type": "output_text", "text": text, "annotations": [], "logprobs": []})
@@ -77,7 +77,9 @@ pub(super) fn frames(answer: &Answer) -> Frames {
         events.next("response.content_part.added", at(json!({"part": part("")}))),
     ];
     let tokens = (0..answer.output_tokens)
-        .map(|index| events.next("response.output_text.delta", at(json!({"delta": token(index), "logprobs": []}))))
+        .map(|index| {
+            events.next("response.output_text.delta", at(json!({"delta": answer.token(index), "logprobs": []})))
+        })
         .collect();
     let text = answer.text();
     let status = end_status(answer);
