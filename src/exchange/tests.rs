@@ -17,6 +17,7 @@ mod answers;
 mod audit;
 mod breakers;
 mod budget;
+mod clocks;
 mod costs;
 #[cfg(not(target_family = "wasm"))]
 mod days;
