@@ -43,11 +43,20 @@ pub(super) struct Intake {
     json: bool,
     /// Whether all of the request is there.
     pub(super) ended: bool,
-    /// Whether what follows the headers is no request body: an upgrade or a tunnel.
-    pub(super) tunnel: bool,
-    /// Whether the client may wait for the backend before it sends the rest of its body: a gRPC stream, or
+    pub(super) dialogue: Dialogue,
+}
+
+/// Whether what follows the headers waits for what the backend says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(super) enum Dialogue {
+    /// No: it is a body, and then there is an answer.
+    #[default]
+    None,
+    /// The client may wait for the backend before it sends the rest of its body: a gRPC stream, or
     /// `expect: 100-continue` where Envoy leaves the answer to the backend (otherwise the header is gone by now).
-    interactive: bool,
+    Interactive,
+    /// It is no body at all: an upgrade or a tunnel.
+    Tunnel,
 }
 
 /// What the client asks for by hints that it may give.
@@ -100,16 +109,20 @@ impl Intake {
                     intake.path = value;
                 }
                 ":method" => {
-                    intake.tunnel |= value == b"CONNECT";
+                    if value == b"CONNECT" {
+                        intake.dialogue = Dialogue::Tunnel;
+                    }
                     intake.method = Method::from_bytes(&value);
                     method = value;
                 }
-                "upgrade" => intake.tunnel = true,
+                "upgrade" => intake.dialogue = Dialogue::Tunnel,
                 "content-type" => {
                     intake.json = is_json(&value);
-                    intake.interactive |= is_interactive(&value);
+                    if is_interactive(&value) {
+                        intake.dialogue = intake.dialogue.max(Dialogue::Interactive);
+                    }
                 }
-                "expect" => intake.interactive = true,
+                "expect" => intake.dialogue = intake.dialogue.max(Dialogue::Interactive),
                 "content-length" => intake.content_length = number(&value),
                 "content-encoding" => intake.encoding = Encoding::from_bytes(&value),
                 "x-request-id" => intake.request_id = value,
@@ -172,10 +185,10 @@ impl Intake {
     pub(super) fn verdict(&self, limit: usize) -> Verdict {
         let reads = self.json && protocol::is_read(self.api);
         match self.content_length {
-            _ if self.ended || self.tunnel => Verdict::PassBody,
+            _ if self.ended || self.dialogue == Dialogue::Tunnel => Verdict::PassBody,
             Some(length) if reads && length > limit as u64 => Verdict::TooLarge,
             _ if reads => Verdict::ReadBody,
-            _ if self.interactive => Verdict::PassBody,
+            _ if self.dialogue == Dialogue::Interactive => Verdict::PassBody,
             _ => Verdict::HoldBody,
         }
     }
@@ -246,12 +259,12 @@ mod tests {
         assert_eq!(verdict(Intake { content_length: Some(1_000), ..chat() }), Verdict::ReadBody);
         assert_eq!(verdict(Intake { content_length: Some(1_001), ..chat() }), Verdict::TooLarge);
         assert_eq!(verdict(Intake { ended: true, ..chat() }), Verdict::PassBody);
-        assert_eq!(verdict(Intake { tunnel: true, ..chat() }), Verdict::PassBody);
+        assert_eq!(verdict(Intake { dialogue: Dialogue::Tunnel, ..chat() }), Verdict::PassBody);
         assert_eq!(verdict(Intake { json: false, content_length: Some(9_999), ..chat() }), Verdict::HoldBody);
         assert_eq!(verdict(Intake { api: Api::Other, content_length: Some(9_999), ..chat() }), Verdict::HoldBody);
         assert_eq!(verdict(Intake { api: Api::Other, ..chat() }), Verdict::HoldBody);
-        assert_eq!(verdict(Intake { api: Api::Other, tunnel: true, ..chat() }), Verdict::PassBody);
-        assert_eq!(verdict(Intake { json: false, interactive: true, ..chat() }), Verdict::PassBody);
+        assert_eq!(verdict(Intake { api: Api::Other, dialogue: Dialogue::Tunnel, ..chat() }), Verdict::PassBody);
+        assert_eq!(verdict(Intake { json: false, dialogue: Dialogue::Interactive, ..chat() }), Verdict::PassBody);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! From what the client sent to where it goes.
 
 use super::decision::{Decision, Finding, Trace};
-use super::intake::{ATTEMPT_COUNT, ESTIMATED_TOKENS, Encoding, Intake, Wishes};
+use super::intake::{ATTEMPT_COUNT, Dialogue, ESTIMATED_TOKENS, Encoding, Intake, Wishes};
 use super::purse::Customer;
 use super::router::Route;
 use super::{Context, Refusal, Router};
@@ -18,7 +18,8 @@ const SLOTS: [&str; 4] = ["x-llm-try-0", "x-llm-try-1", "x-llm-try-2", "x-llm-tr
 
 /// Reads the body, decides, and writes the headers by which Envoy routes.
 pub(super) fn decide<H: Host>(cx: &mut Context<'_, H>, intake: Intake, body: Option<Vec<u8>>) -> Decided {
-    let (whole, uploads, sent) = (intake.ended, !intake.ended && !intake.tunnel, intake.held as u64);
+    let (whole, uploads, sent) =
+        (intake.ended, !intake.ended && intake.dialogue != Dialogue::Tunnel, intake.held as u64);
     let read = match read(&intake, body, cx.router.config().body_limit_bytes) {
         Ok(read) => read,
         Err(refusal) => return Decided::Refused(refusal),
