@@ -18,6 +18,7 @@ mod apis;
 mod audit;
 mod breakers;
 mod budget;
+mod clocks;
 mod costs;
 #[cfg(not(target_family = "wasm"))]
 mod days;

@@ -153,7 +153,8 @@ fn a_body_that_stalls_gives_its_place_and_its_money_back_until_it_flows_again() 
 
 #[test]
 fn however_an_upload_ends_it_is_counted_out_once() {
-    let ends: [(&str, fn(&mut Rig, &mut Exchange)); 5] = [
+    type End = fn(&mut Rig, &mut Exchange);
+    let ends: [(&str, End); 5] = [
         ("its client leaves", |rig, upload| rig.abort(upload, 1)),
         ("its last piece comes", |rig, upload| {
             rig.body(upload, 1, true);

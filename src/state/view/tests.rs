@@ -1,10 +1,11 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::Failure;
+use crate::cost::Claim;
+use crate::domain::{Failure, Limits, Span};
 use crate::health::{BreakerPhase, TripReason, Verdict};
 use crate::routing::testing::{at, backend};
-use crate::state::MemoryStore;
+use crate::state::{AccountKey, Ledger, Line, MemoryStore, Reservation, Spent};
 
 const ILL: Verdict = Verdict::Ill(Failure::ServerError);
 
@@ -169,4 +170,84 @@ proptest! {
         prop_assert_eq!(record.in_flight(), under_way.iter().sum::<u32>());
         prop_assert_eq!((record.window.len(), record.window.failures()), (answers.min(100), failures));
     }
+}
+
+/// Four workers with two requests each before a backend that takes eight, each of which has 100 reserved.
+fn eight_under_way(store: &MemoryStore) -> (Vec<View>, Vec<(usize, Reservation)>) {
+    let mut views = views(store, 4);
+    for view in &mut views {
+        view.open_books(store).expect("opened");
+    }
+    for second in 0..20 {
+        for view in &mut views {
+            view.refresh(store, at(second)).expect("refreshed");
+        }
+    }
+    let reserved = (0..8).map(|n| n % 4).map(|n| {
+        assert!(enter(&mut views[n], store, 8, at(20)));
+        (n, views[n].reserve(store, &[claim(100)], at(20)).expect("stored").expect("enough"))
+    });
+    let reserved = reserved.collect();
+    (views, reserved)
+}
+
+fn claim(cost: u64) -> Line {
+    let limits = Limits { daily_budget: Some(PicoUsd(1_000)), ..Limits::default() };
+    let claim = Claim { cost: PicoUsd(cost), tokens: Tokens(1) };
+    Line { account: AccountKey::ALL, limits, claim, paces: false }
+}
+
+/// Spent and reserved.
+fn money(store: &MemoryStore, now: Timestamp) -> (u64, u64) {
+    let ledger = Ledger::decode(&store.get(Ledger::KEY).unwrap().unwrap().0).unwrap();
+    let spent = ledger.account(AccountKey::ALL).map_or(0, |account| account.spending(Span::Day, now).spent().0);
+    (spent, ledger.reserved(AccountKey::ALL).0)
+}
+
+#[test]
+fn after_a_standstill_of_all_workers_no_place_is_free_and_nothing_is_spent() {
+    for (standstill, first) in [(16, 0), (18, 1), (60, 2), (3_000, 3)] {
+        let store = MemoryStore::default();
+        let (mut views, reserved) = eight_under_way(&store);
+        let back = 20 + standstill;
+        // Whichever comes first, and however late the others are.
+        for second in back..back + 20 {
+            for n in (0..4).map(|n| (first + n) % 4).filter(|&n| second >= back + 2 * ((n + 4 - first) % 4) as u64) {
+                views[n].refresh(&store, at(second)).expect("refreshed");
+                assert!(!enter(&mut views[n], &store, 8, at(second)), "a ninth after {standstill} s");
+            }
+            assert_eq!((shared(&store).in_flight(), money(&store, at(second))), (8, (0, 800)), "after {standstill} s");
+        }
+        for (n, reservation) in reserved {
+            let spent = Spent { cost: PicoUsd(3), tokens: Tokens(1) };
+            views[n].settle(&store, &reservation, spent, at(back + 20)).expect("settled");
+            views[n].leave(&store, Place(0), leaving(true), &outcome(Verdict::Well, back + 20)).expect("left");
+        }
+        assert_eq!((shared(&store).in_flight(), money(&store, at(back + 20))), (0, (24, 0)));
+    }
+}
+
+#[test]
+fn a_worker_that_alone_stood_still_finds_what_it_had_and_takes_nobody_s_column() {
+    let store = MemoryStore::default();
+    let (mut views, reserved) = eight_under_way(&store);
+    // The first one stands still for so long that the others believe it dead, and a new one gets its seat.
+    for second in 21..40 {
+        for view in &mut views[1..] {
+            view.refresh(&store, at(second)).expect("refreshed");
+        }
+    }
+    assert_eq!((shared(&store).in_flight(), money(&store, at(40))), (6, (200, 600)));
+    let mut new = View::new(9);
+    new.place(&store, "a").expect("placed");
+    assert!(enter(&mut new, &store, 8, at(40)));
+    // It is back, and the first thing that it hears is a request.
+    assert!(enter(&mut views[0], &store, 99, at(41)));
+    views[0].refresh(&store, at(41)).expect("refreshed");
+    assert_eq!((shared(&store).in_flight(), money(&store, at(41))), (10, (0, 800)));
+    for (n, reservation) in reserved {
+        let spent = Spent { cost: PicoUsd(3), tokens: Tokens(1) };
+        views[n].settle(&store, &reservation, spent, at(42)).expect("settled");
+    }
+    assert_eq!(money(&store, at(42)), (24, 0));
 }
