@@ -104,8 +104,6 @@ pub enum Property {
     ClusterName,
     /// Bytes of the request so far, of its headers and its body.
     RequestBytes,
-    /// Nanoseconds from the last byte of the request to the first of its answer, of the attempt that was answered.
-    BackendLatency,
     /// The address that the request came from.
     SourceAddress,
 }
@@ -119,7 +117,6 @@ impl Property {
             Self::CodeDetails => &["response", "code_details"],
             Self::ClusterName => &["xds", "cluster_name"],
             Self::RequestBytes => &["request", "total_size"],
-            Self::BackendLatency => &["response", "backend_latency"],
             Self::SourceAddress => &["source", "address"],
         }
     }
