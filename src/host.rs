@@ -119,8 +119,6 @@ pub enum Property {
     ClusterName,
     /// Bytes of the request so far, of its headers and its body.
     RequestBytes,
-    /// Nanoseconds from the last byte of the request to the first of its answer, of the attempt that was answered.
-    BackendLatency,
     /// The address that the request came from.
     SourceAddress,
     /// The address that it came to: of the connection, not of the listener, which may have all addresses.
@@ -136,7 +134,6 @@ impl Property {
             Self::CodeDetails => &["response", "code_details"],
             Self::ClusterName => &["xds", "cluster_name"],
             Self::RequestBytes => &["request", "total_size"],
-            Self::BackendLatency => &["response", "backend_latency"],
             Self::SourceAddress => &["source", "address"],
             Self::DestinationAddress => &["destination", "address"],
         }

@@ -74,3 +74,48 @@ fn the_readme_shows_a_router_that_is_taken() {
     assert_eq!(found.len(), 1);
     is_taken("README.md", &found[0]);
 }
+
+/// The routes to backends anywhere inside a document, those in the files of a `ConfigMap` too.
+fn routes(document: &Value, found: &mut Vec<Value>) {
+    let names_backends = document["cluster_header"] == "x-llm-cluster" || !document["inline_cluster_specifier_plugin"].is_null();
+    if names_backends {
+        found.push(document.clone());
+    }
+    match document {
+        Value::Object(fields) => fields.values().for_each(|value| routes(value, found)),
+        Value::Array(values) => values.iter().for_each(|value| routes(value, found)),
+        Value::String(file) if file.contains("cluster_header") => {
+            for document in serde_yaml_ng::Deserializer::from_str(file) {
+                let mut document = serde_yaml_ng::Value::deserialize(document).unwrap();
+                document.apply_merge().unwrap();
+                routes(&serde_json::to_value(document).unwrap(), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn seconds(value: &Value) -> f64 {
+    value.as_str().and_then(|text| text.strip_suffix('s')).and_then(|text| text.parse().ok()).expect("a duration")
+}
+
+#[test]
+fn every_example_of_a_route_gives_up_a_backend_that_hangs() {
+    let envoy = Path::new(env!("CARGO_MANIFEST_DIR")).join("envoy");
+    for file in ["envoy.yaml", "minimal.yaml", "access-log.yaml", "kubernetes/envoy.yaml"] {
+        let mut found = Vec::new();
+        for document in serde_yaml_ng::Deserializer::from_str(&fs::read_to_string(envoy.join(file)).unwrap()) {
+            let mut document = serde_yaml_ng::Value::deserialize(document).unwrap();
+            document.apply_merge().unwrap();
+            routes(&serde_json::to_value(document).unwrap(), &mut found);
+        }
+        assert_eq!(found.len(), 1, "{file}");
+        let (route, policy) = (&found[0], &found[0]["retry_policy"]);
+        let retry_on = policy["retry_on"].as_str().unwrap();
+        for reason in ["connect-failure", "refused-stream", "reset"] {
+            assert!(retry_on.split(',').any(|each| each == reason), "{file}: {reason}");
+        }
+        let attempts = policy["num_retries"].as_f64().unwrap() + 1.0;
+        assert!(seconds(&policy["per_try_timeout"]) * attempts < seconds(&route["timeout"]), "{file}");
+    }
+}

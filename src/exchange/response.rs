@@ -152,7 +152,7 @@ impl Answer {
             return answer;
         }
         let now = cx.host.now();
-        let failure = answer.failure_of_attempts(cx.host, failed, now);
+        let failure = answer.failure_of_attempts(failed, now);
         let plan = answer.route.attempts;
         for n in 0..failed {
             let Some(at) = trail.attempt(plan.as_slice(), n) else { continue };
@@ -186,17 +186,15 @@ impl Answer {
         }
     }
 
-    /// Why the attempts failed that were retried. Envoy does not say. But where they took as long as all of them may
-    /// together, each of them ran into its timeout.
-    fn failure_of_attempts<H: Host>(&self, host: &H, failed: usize, now: Timestamp) -> Failure {
+    /// Why the attempts failed that were retried. Envoy does not say, nor how long each of them took. But where all of
+    /// them together took as long as they may, each of them ran into its timeout: the one that was answered takes less
+    /// than one may.
+    fn failure_of_attempts(&self, failed: usize, now: Timestamp) -> Failure {
         let Some(timeout) = self.route.timeout.filter(|_| self.route.whole) else { return Failure::Retried };
-        let (limit, took) = (timeout.saturating_mul(failed as u32), now.since(self.route.departed));
-        if failed == 0 || took < limit {
-            return Failure::Retried;
-        }
-        // The attempt that was answered took some of it; one that was not, at most as long as it may.
-        let own = host.number(Property::BackendLatency).map_or(timeout, Duration::from_nanos);
-        if took.saturating_sub(own) >= limit { Failure::Timeout } else { Failure::Retried }
+        // Where nobody answered, the last attempt had its time, too.
+        let unanswered = usize::from(matches!(self.status, None | Some(504)));
+        let limit = timeout.saturating_mul((failed + unanswered) as u32);
+        if now.since(self.route.departed) >= limit { Failure::Timeout } else { Failure::Retried }
     }
 
     /// One attempt failed at `backend`.

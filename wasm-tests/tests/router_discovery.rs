@@ -11,7 +11,8 @@ use wasm_tests::{
     client::Client,
     control::{CONNECTIONS, all_workers_say, done, get, who},
     envoy::{Envoy, Route},
-    router::{counted, in_flight, news_travels, streamed_chat, trio, until},
+    load::load,
+    router::{chat, counted, in_flight, news_travels, settled, streamed_chat, trio, until},
 };
 
 const LIMIT: Duration = Duration::from_secs(15);
@@ -165,4 +166,116 @@ async fn a_cluster_that_describes_itself_wrongly_hurts_no_other() {
     clusters.are(&[(beta, json!({"quality_score": 0.7})), (gamma, json!({}))]);
     backends_are(&envoy, &["alpha", "beta", "gamma"]).await;
     assert_eq!(counted(&envoy.stats().await, "internal_errors_total", &kind), 1);
+}
+
+const WORKERS: usize = 4;
+
+/// 400 requests, while something is done once the second of three clusters is in the midst of it. Beta and gamma come by
+/// discovery, and share the traffic.
+async fn under_load(
+    backends: &[Backend],
+    envoy: &Envoy,
+    act: impl AsyncFnOnce(),
+) -> wasm_tests::load::Load {
+    for backend in backends {
+        backend.set(Behaviour::latency_ms(40));
+    }
+    let (client, url) = (Client::new(), envoy.url("/v1/chat/completions"));
+    let sending = load(&client, 400, 8, |_| Client::json_request(&url, &chat("hello")));
+    let acting = async {
+        until("it is in the midst of it", || async { backends[1].counters().prompts >= 20 }).await;
+        act().await;
+        until("the cluster is gone", || async { envoy.stat("cluster_manager.cluster_removed").await >= 1 }).await;
+        let answered: usize = backends.iter().map(|backend| backend.counters().prompts as usize).sum();
+        assert!(answered < 360, "it is still in the midst of it");
+    };
+    tokio::join!(sending, acting).0
+}
+
+/// Requests that a backend has under way, as the control API tells.
+async fn under_way(envoy: &Envoy, id: &str) -> Option<u64> {
+    let all = get(envoy, "/backends").await;
+    let backend = all["backends"].as_array()?.iter().find(|backend| backend["id"] == id)?.clone();
+    backend["in_flight"]["requests"].as_u64()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backend_that_is_drained_before_its_cluster_goes_costs_no_answer() {
+    let backends = trio().await;
+    let [_, beta, gamma] = &backends;
+    let mut clusters = Clusters::new();
+    clusters.are(&[(beta, json!({})), (gamma, json!({}))]);
+    let envoy = clusters.envoy(&backends).await;
+    backends_are(&envoy, &["alpha", "beta", "gamma"]).await;
+    let sent = under_load(&backends, &envoy, async || {
+        // The order of docs/operations.md: drain, wait until nothing is under way, remove.
+        done(&envoy, Method::POST, "/backends/beta/drain", "").await;
+        news_travels().await;
+        until("nothing is under way there", || async { under_way(&envoy, "beta").await == Some(0) }).await;
+        clusters.are(&[(gamma, json!({}))]);
+    })
+    .await;
+    assert_eq!(sent.failures(), 0, "{:?}", sent.first_failure());
+    assert_eq!(sent.by_status(), [(200, 400)].into());
+    backends_are(&envoy, &["alpha", "gamma"]).await;
+    let stats = settled(&envoy).await;
+    assert_eq!(stats.get("http.llm.no_cluster"), 0);
+    assert_eq!(counted(&stats, "circuit_breaker_failures_total", &[]), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_that_goes_unannounced_costs_each_worker_a_request_at_most() {
+    let backends = trio().await;
+    let [_, beta, gamma] = &backends;
+    let mut clusters = Clusters::new();
+    clusters.are(&[(beta, json!({})), (gamma, json!({}))]);
+    let envoy = clusters.envoy(&backends).await;
+    backends_are(&envoy, &["alpha", "beta", "gamma"]).await;
+    let sent = under_load(&backends, &envoy, async || clusters.are(&[(gamma, json!({}))])).await;
+    let stats = settled(&envoy).await;
+    // Envoy answers these itself, before any retry; what was under way finished.
+    let lost = sent.failures();
+    assert_eq!(lost as u64, stats.get("http.llm.no_cluster"));
+    assert!(lost <= WORKERS, "{lost}: {:?}", sent.first_failure());
+    let failures = |id| counted(&stats, "circuit_breaker_failures_total", &[("backend_id", id)]);
+    assert_eq!((failures("alpha"), failures("beta"), failures("gamma")), (0, lost as u64, 0));
+    backends_are(&envoy, &["alpha", "gamma"]).await;
+    // It is no backend any more: nobody has to do anything.
+    assert_eq!(get(&envoy, "/health").await["configuration_warnings"], json!([]));
+    assert_eq!(who(&envoy).await, all_of("gamma"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_envoy_without_the_router_loses_requests_to_a_cluster_that_goes_too() {
+    let backends = trio().await;
+    let [_, beta, gamma] = &backends;
+    for version in ["1.36.4", "1.40.0"] {
+        let mut clusters = Clusters::new();
+        clusters.are(&[(beta, json!({})), (gamma, json!({}))]);
+        let dir = clusters.dir.path().to_owned();
+        let envoy = Envoy::builder()
+            .version(version)
+            .backends(&backends[..1])
+            .route(Route::ClusterHeader)
+            .patch(move |config| {
+                config["dynamic_resources"]["cds_config"] = json!({"path_config_source":
+                    {"path": dir.join("cds.json"), "watched_directory": {"path": dir}}, "resource_api_version": "V3"});
+                let listener = &mut config["static_resources"]["listeners"][0];
+                let route = &mut listener["filter_chains"][0]["filters"][0]["typed_config"]["route_config"]["virtual_hosts"]
+                    [0]["routes"][0]["route"];
+                route["retry_policy"] = json!({"retry_on": "5xx,reset,connect-failure,refused-stream", "num_retries": 3});
+            })
+            .start()
+            .await;
+        let ask = || async {
+            let url = envoy.url("/v1/chat/completions");
+            let headers = [("x-llm-cluster", "beta")];
+            Client::new().post_json_with(&url, &headers, &chat("hello")).await.unwrap().status
+        };
+        until("beta is there", || async { ask().await == 200 }).await;
+        clusters.are(&[(gamma, json!({}))]);
+        until("beta is gone", || async { ask().await == 503 }).await;
+        assert!(envoy.stat("http.llm.no_cluster").await >= 1, "{version}");
+        assert_eq!(envoy.stats().await.get("cluster.beta.upstream_rq_retry"), 0);
+    }
 }

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
+use hyper::Method;
 use serde_json::{Value, json};
 use wasm_tests::{
     backend::{Backend, Behaviour, Fault},
     client::{Client, Error, Reply},
-    control::get,
+    control::{call, get},
     envoy::{Builder, Envoy, Route},
     router::{chat, counted, settled, streamed_chat, trio, until},
 };
@@ -55,8 +56,19 @@ fn answer(status: u16, backend: &str, attempts: u32) -> (u16, String, String) {
 
 /// What a backend's breaker counts: a timeout weighs two, any other failure one.
 async fn weight(envoy: &Envoy, backend: &str) -> u64 {
+    // A worker may be asked before its router is there.
+    until("the router is there", || async { call(envoy, Method::GET, "/health", &[], "").await.status == 200 }).await;
     let health = get(envoy, "/health").await;
     health["health_status"]["openai"][backend]["breaker"]["failure_count"].as_u64().unwrap()
+}
+
+/// Waits until all three breakers have counted that much.
+async fn weighs(envoy: &Envoy, expected: [u64; 3]) {
+    until(&format!("the failures weigh {expected:?}"), || async {
+        let all = [weight(envoy, "alpha").await, weight(envoy, "beta").await, weight(envoy, "gamma").await];
+        all == expected
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -73,26 +85,23 @@ async fn a_hang_is_answered_by_the_next_backend_and_charged_to_the_one_that_hung
                 assert_eq!(by(&ask(&envoy, &body, &[]).await), answer(200, "beta", 2), "{version}");
             }
         }
-        until("a timeout is counted as one", || async { weight(&envoy, "alpha").await == 8 }).await;
-        assert_eq!((weight(&envoy, "beta").await, weight(&envoy, "gamma").await), (0, 0));
+        weighs(&envoy, [8, 0, 0]).await;
 
         alpha.next(1, hang());
         beta.next(1, hang());
         assert_eq!(by(&ask(&envoy, &chat("hello"), &[]).await), answer(200, "gamma", 3));
-        until("both are counted", || async { weight(&envoy, "alpha").await == 10 }).await;
-        assert_eq!((weight(&envoy, "beta").await, weight(&envoy, "gamma").await), (2, 0));
+        weighs(&envoy, [10, 2, 0]).await;
 
         for backend in &backends {
             backend.next(1, hang());
         }
         assert_eq!(by(&ask(&envoy, &chat("hello"), &[]).await), answer(504, "gamma", 3));
-        until("all are counted", || async { weight(&envoy, "alpha").await == 12 }).await;
-        assert_eq!((weight(&envoy, "beta").await, weight(&envoy, "gamma").await), (4, 2));
+        weighs(&envoy, [12, 4, 2]).await;
 
         // What fails at once is a failure, and no timeout.
         alpha.next(1, Behaviour::status(503));
         assert_eq!(by(&ask(&envoy, &chat("hello"), &[]).await), answer(200, "beta", 2));
-        until("it is counted", || async { weight(&envoy, "alpha").await == 13 }).await;
+        weighs(&envoy, [13, 0, 2]).await;
         let stats = envoy.stats().await;
         let of = |backend| counted(&stats, "failovers_total", &[("backend_id", backend)]);
         assert_eq!((of("alpha"), of("beta"), of("gamma")), (7, 2, 0));
@@ -121,13 +130,18 @@ async fn a_stream_that_has_begun_goes_on_for_as_long_as_it_takes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_stands_still_is_cut_and_charged_to_its_backend() {
-    for stalled_after in [0, 1, 5] {
+    // Before its timeout would have come, and after that.
+    for stalled_after in [0, 1, 12] {
         let backends = trio().await;
         let envoy = rig(&backends, in_order([Some(0.4); 3]))
-            .patch(|config| route(config)["retry_policy"]["per_try_idle_timeout"] = "0.6s".into())
+            .patch(|config| {
+                let manager = &mut config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"];
+                manager["stream_idle_timeout"] = "0.9s".into();
+                manager["delayed_close_timeout"] = "0.02s".into();
+            })
             .start()
             .await;
-        backends[0].next(1, Behaviour::fault(Fault::StallAfter(stalled_after)));
+        backends[0].next(1, Behaviour { inter_token_ms: 60, ..Behaviour::fault(Fault::StallAfter(stalled_after)) });
         let result = Client::new().post_json(&envoy.url(PATH), &streamed_chat("hello")).await;
         assert!(matches!(result, Err(Error::Broken(..))), "{result:?}");
         until("it is counted", || async { weight(&envoy, "alpha").await == 1 }).await;

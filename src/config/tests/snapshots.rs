@@ -29,7 +29,7 @@ fn a_configuration_with_every_key() {
                 "id": "perplexity", "cluster": "pplx.eu:443", "backend_type": "perplexity", "weight": 0.75, "priority": 2,
                 "input_cost_per_1k_tokens": 0.001, "output_cost_per_1k_tokens": 0.0125,
                 "cached_input_cost_per_1k_tokens": 0.000_000_1, "expected_response_time_ms": 1800,
-                "quality_score": 0.8637, "reliability_score": 0.999, "max_concurrent_requests": 64,
+                "quality_score": 0.8637, "reliability_score": 0.999, "max_concurrent_requests": 64, "timeout_seconds": 20.5,
                 "max_requests_per_minute": 200, "max_tokens_per_minute": 90_000, "hourly_budget_usd": 0.5, "daily_budget_usd": 4,
                 "circuit_breaker": {
                     "enabled": true, "failure_threshold": 7, "recovery_timeout_seconds": 0.5, "half_open_max_requests": 1,

@@ -1,4 +1,4 @@
-// How it is in all: health, strategy, totals, alerts, budgets, how providers count.
+// How it is in all: health, strategy, totals, warnings, alerts, budgets, how providers count.
 
 let rows = [];
 
@@ -30,6 +30,7 @@ function show({ health, metrics, backends, strategy, alerts, budget, analytics, 
   showOverall(health);
   showStrategy(strategy);
   showOverview(metrics, health.queue);
+  showWarnings(health.configuration_warnings ?? []);
   showAlerts(alerts);
   showBudget(budget, analytics);
   showBackends();
@@ -144,6 +145,22 @@ function draw(line) {
     .filter(([, y]) => known(y));
   const top = Math.max(1, ...speeds.map(([, y]) => y));
   line.setAttribute("points", speeds.map(([x, y]) => `${x.toFixed(1)},${(19 - (18 * y) / top).toFixed(1)}`).join(" "));
+}
+
+// What Envoy's own configuration keeps the router from doing.
+function showWarnings(warnings) {
+  $("warnings").hidden = warnings.length === 0;
+  const create = () => make("li", {}, make("span"), make("strong"), make("span"), make("span"), make("small"));
+  const update = (item, warning) => {
+    const [severity, title, message, cure, when] = item.children;
+    pill(severity, "warning");
+    write(title, first(words(warning.kind)));
+    write(message, first(warning.message) + ".");
+    write(cure, `What to do: ${warning.cure}.`);
+    const times = `${warning.count} ${warning.count === 1 ? "request" : "requests"}`;
+    write(when, `${times}, first ${ago(warning.first_seen)}, last ${ago(warning.last_seen)}`);
+  };
+  list(find("#warnings ul"), warnings, (warning) => warning.kind, create, update);
 }
 
 function showAlerts(alerts) {

@@ -17,6 +17,7 @@ fn figures_are_those_of_the_records() {
     assert_eq!(metrics["circuit_breakers"]["c"], Value::Null, "it has none");
     let health = rig.get(0, "/health");
     assert_eq!((&health["overall_health"], &health["healthy_backends"]), (&json!("healthy"), &json!(3)));
+    assert_eq!(health["configuration_warnings"], json!([]));
     let a = &rig.get(0, "/backends")["backends"][0];
     assert_eq!((&a["id"], &a["weight"], &a["default"]), (&json!("a"), &json!(5), &json!(true)));
     assert_eq!(rig.get(0, "/strategy")["strategy"], "round_robin");

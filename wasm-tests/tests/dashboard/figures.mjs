@@ -55,6 +55,15 @@ export async function figures() {
     });
   });
 
+  await check("warnings of a wrong configuration are shown with their cure", {}, async ({ page }) => {
+    assert.equal(await page.locator("#warnings").isVisible(), false, "there is none");
+  });
+  await check("canned warnings are shown", { answers: fleet({ words: "<b>text</b>" }) }, async ({ page }) => {
+    const item = page.locator("#warnings li");
+    assert.equal(await item.count(), 1);
+    assert.match(await item.textContent(), /Route ignores decision.*<b>text<\/b>.*12 requests/);
+  });
+
   await check("the decisions are the API's", {}, async ({ page }) => {
     const shown = () =>
       page

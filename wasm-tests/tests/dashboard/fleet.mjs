@@ -68,6 +68,16 @@ export function fleet({ size = 4, rename = (id) => id, words = "planned maintena
         ]),
       ),
       overall_health: "degraded",
+      configuration_warnings: [
+        {
+          kind: "route_ignores_decision",
+          message: `cluster ${words} was decided, and cluster b answered`,
+          cure: words,
+          count: 12,
+          first_seen: before(90),
+          last_seen: before(3),
+        },
+      ],
       total_backends: size,
       healthy_backends: size - 2,
       degraded_backends: 1,
