@@ -281,7 +281,8 @@ impl Answer {
             outcome.prompt = self.route.understood.then_some(Counted { estimated: self.estimated(), reported });
         }
         if let Some(output) = self.length(facts).filter(|_| answered && facts_of.api != Api::Embeddings) {
-            outcome.length = Some(Length::new(facts_of, self.route.text, output, facts.usage.as_ref()));
+            let length = Length::new(facts_of, self.route.text, output, facts.usage.as_ref());
+            outcome.length = Some(Length { expected: cx.expected_length(&self.route, self.backend), ..length });
         }
         if let Some((counted, place)) = outcome.prompt.zip(cx.router.place(self.backend)) {
             cx.view.auditor().count(place, self.route.facts.model.take(), counted);

@@ -6,7 +6,7 @@ mod peak_ewma;
 mod sketch;
 mod window;
 
-pub use lengths::{Expected, Length, Lengths};
+pub use lengths::{Expected, Length, Lengths, Pooled};
 pub use median::Median;
 pub use peak_ewma::PeakEwma;
 pub use sketch::Sketch;

@@ -1,6 +1,6 @@
 //! Who may serve a request.
 
-use super::{Ask, Fleet, estimate};
+use super::{Ask, Fleet};
 use crate::domain::{Backend, BackendIndex, Timestamp};
 use crate::state::Record;
 
@@ -118,7 +118,7 @@ pub(crate) fn wellness(
         return Err(Exclusion::Unhealthy);
     }
     let Some(settings) = &backend.breaker else { return Ok((false, 1.0)) };
-    let tokens = || estimate(backend, record, ask.facts, ask.text).tokens();
+    let tokens = || ask.estimate(backend, record).tokens();
     let entered = record.breaker.would_enter(settings, tokens, now);
     let probe = entered.map_err(|refused| Exclusion::Breaker { retry_at: refused.retry_at })?;
     Ok((probe, record.breaker.ramp(settings, now)))
@@ -153,7 +153,7 @@ fn room(backend: &Backend, record: &Record, ask: &Ask<'_>, now: Timestamp) -> Re
     if !is_bounded && !record.quota.is_known(now) {
         return Ok(1.0);
     }
-    let next = estimate(backend, record, ask.facts, ask.text).tokens();
+    let next = ask.estimate(backend, record).tokens();
     let headroom = record.quota.room(&record.demand(next), now);
     let headroom = headroom.map_err(|retry_at| Exclusion::NoHeadroom { retry_at })?;
     let free = record.capacity.room(record.load().tokens, next, now).ok_or(Exclusion::AtCapacity)?;

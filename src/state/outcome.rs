@@ -68,6 +68,7 @@ impl Record {
     /// Takes note of an outcome.
     pub fn learn(&mut self, outcome: &Outcome) {
         let &Outcome { at, verdict, expected_response_time: expected, .. } = outcome;
+        let pause = at.since(self.last_answer);
         if let Some(settings) = &outcome.breaker {
             let pass = outcome.pass.unwrap_or(self.breaker.unasked());
             self.breaker.leave(pass, verdict, settings, at);
@@ -95,7 +96,7 @@ impl Record {
             self.calibration.learn(estimated, reported);
         }
         if let Some(length) = &outcome.length {
-            self.lengths.learn(length);
+            self.lengths.learn_after(pause, length);
         }
     }
 }
