@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "its table is what it is for")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failure here is a failed benchmark")]
 
+use std::cell::OnceCell;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use llm_router::domain::{
 };
 use llm_router::learning::Length;
 use llm_router::protocol;
-use llm_router::routing::{Ask, Fleet, Strategy, Turns, plan};
+use llm_router::routing::{Ask, Fleet, Peers, Strategy, Turns, plan};
 use llm_router::state::{Backends, Load, MemoryStore, View};
 use llm_router::tokens::Counter;
 
@@ -88,6 +89,7 @@ fn decision(strategy: Strategy, backends: usize) -> f64 {
     }
     let (model, max_output_tokens) = (Some(Model::from("m")), Some(Tokens(400)));
     let facts = RequestFacts { model, max_output_tokens, ..RequestFacts::default() };
+    let fleet = Fleet { backends: &config.backends, places: &places, view: &view };
     let ask = Ask {
         facts: &facts,
         need: ApiNeed::NONE,
@@ -97,11 +99,13 @@ fn decision(strategy: Strategy, backends: usize) -> f64 {
         panic_threshold: PerMille::new(0),
         means: &[],
         reserved: Backends::default(),
+        peers: Peers::NONE,
     };
-    let fleet = Fleet { backends: &config.backends, places: &places, view: &view };
     let (mut rng, mut turns) = (SplitMix64::new(7), OwnTurns::default());
     nanoseconds(|| {
-        black_box(plan(black_box(&fleet), black_box(&ask), 3, now, &mut rng, &mut turns).is_ok());
+        let pooled = OnceCell::new();
+        let ask = Ask { peers: Peers::new(fleet, now, &pooled), ..*black_box(&ask) };
+        black_box(plan(black_box(&fleet), &ask, 3, now, &mut rng, &mut turns).is_ok());
     })
 }
 

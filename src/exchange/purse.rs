@@ -4,6 +4,7 @@
 //! request, so that the rest of a budget goes to those for which it is enough. Which ones these are is read in this VM's
 //! copy of the ledger; whether that holds is asked of the ledger itself when the request is counted in.
 
+use std::cell::OnceCell;
 use std::time::Duration;
 
 use super::Context;
@@ -16,7 +17,6 @@ use crate::host::Host;
 use crate::metrics::Metric;
 use crate::protocol::{AnswerFacts, StreamEnd};
 use crate::routing::{Ask, Exclusion, Nobody, admits};
-use crate::routing::{estimate, most};
 use crate::state::{AccountKey, Line, Record, Reservation, Spent, StoreError};
 use crate::tokens;
 
@@ -59,8 +59,8 @@ impl Router {
         customer: Customer,
         binding: Binding,
     ) -> Vec<Line> {
-        let most = if customer.pays { most(backend, record, ask.facts, ask.text) } else { PicoUsd(0) };
-        let tokens = || estimate(backend, record, ask.facts, ask.text).tokens();
+        let most = if customer.pays { ask.most(backend, record) } else { PicoUsd(0) };
+        let tokens = || ask.estimate(backend, record).tokens();
         let claim = Claim { cost: most, tokens: if customer.pays { tokens() } else { Tokens(0) } };
         let bound = |limits: &Limits| match binding {
             Binding::All => *limits,
@@ -115,7 +115,7 @@ impl<H: Host> Context<'_, H> {
             costs.push(match shortage {
                 Some(Shortage::Budget { retry_at }) => Err(Exclusion::OverBudget { retry_at }),
                 Some(Shortage::Rate { retry_at }) => Err(Exclusion::OverRate { retry_at }),
-                None => Ok(estimate(backend, record, ask.facts, ask.text).cost),
+                None => Ok(ask.estimate(backend, record).cost),
             });
         }
         if binding == Binding::All && thrift <= 0.0 {
@@ -170,7 +170,7 @@ impl<H: Host> Context<'_, H> {
         if !self.router.limited || customer.free {
             return Ok(Ok(None));
         }
-        let lines = self.lines_at(index, ask, customer, binding);
+        let lines = self.lines_at(index, ask, customer, binding, now);
         let error = match self.view.reserve(self.host, &lines, now) {
             Ok(reserved) => return Ok(reserved.map(Some)),
             Err(error) => error,
@@ -192,7 +192,7 @@ impl<H: Host> Context<'_, H> {
             return;
         }
         let now = self.host.now();
-        let lines = self.lines_at(index, &route.ask(), route.customer, Binding::All);
+        let lines = self.lines_at(index, &route.ask(), route.customer, Binding::All, now);
         let (reservation, written) = self.view.transfer(self.host, route.reservation.as_deref().copied(), &lines, now);
         route.reservation = Some(Box::new(reservation));
         self.note_written(written);
@@ -237,11 +237,20 @@ impl<H: Host> Context<'_, H> {
         self.note_written(written);
     }
 
-    fn lines_at(&self, index: BackendIndex, ask: &Ask<'_>, customer: Customer, binding: Binding) -> Vec<Line> {
+    fn lines_at(
+        &self,
+        index: BackendIndex,
+        ask: &Ask<'_>,
+        customer: Customer,
+        binding: Binding,
+        now: Timestamp,
+    ) -> Vec<Line> {
         let Some((backend, place)) = self.router.backend(index).zip(self.router.place(index)) else {
             return Vec::new();
         };
-        self.router.lines(backend, self.view.record(place), ask, customer, binding)
+        let none = OnceCell::new();
+        let ask = Ask { peers: self.peers(ask.peers.cell().unwrap_or(&none), now), ..*ask };
+        self.router.lines(backend, self.view.record(place), &ask, customer, binding)
     }
 
     fn note_written(&self, written: Result<(), StoreError>) {

@@ -1,5 +1,7 @@
 //! What would become of a request, were it sent now: the decision without any of its consequences.
 
+use std::cell::OnceCell;
+
 use super::decision::{Finding, findings};
 use super::intake::Intake;
 use super::purse::{Binding, Customer};
@@ -11,7 +13,7 @@ use crate::config::Queue;
 use crate::domain::{Api, RequestFacts, Rng, SplitMix64, Timestamp, Tokens, Vendor};
 use crate::host::Host;
 use crate::metrics::Method;
-use crate::routing::{Ask, Attempts, Fleet, Nobody, Strategy, plan};
+use crate::routing::{Ask, Attempts, Fleet, Nobody, Peers, Strategy, plan};
 use crate::state::{Backends, WaitingList};
 
 /// A decision that was not made.
@@ -120,6 +122,7 @@ impl<H: Host> Context<'_, H> {
             panic_threshold,
             means: &[],
             reserved: Backends::NONE,
+            peers: Peers::NONE,
         };
         let customer = Customer { tenant: config.cost.tenant(None), pays: true, free: false };
         self.imagined(&ask, customer, now).ok()
@@ -128,12 +131,14 @@ impl<H: Host> Context<'_, H> {
     /// What can be said of each backend now.
     #[inline(never)]
     pub(super) fn findings(&self, ask: &Ask<'_>, customer: Customer, now: Timestamp) -> Vec<Finding> {
-        let means = self.means(ask, customer, Binding::All, now);
-        findings(&self.fleet(), &Ask { means: &means, ..*ask }, now)
+        let pooled = OnceCell::new();
+        let ask = Ask { peers: self.peers(&pooled, now), ..*ask };
+        let means = self.means(&ask, customer, Binding::All, now);
+        findings(&self.fleet(), &Ask { means: &means, ..ask }, now)
     }
 
     pub(super) fn fleet(&self) -> Fleet<'_> {
-        Fleet { backends: &self.router.config().backends, places: &self.router.places, view: self.view }
+        self.router.fleet(self.view)
     }
 
     /// The decision that the next request would get, of which nothing remains.
@@ -146,7 +151,8 @@ impl<H: Host> Context<'_, H> {
         let mut turns = SharedTurns { store, cursor, smooth, places: places.len(), rng: &mut rng };
         let wanted = usize::from(self.router.config().retry.max_attempts);
         let fleet = self.fleet();
-        let mut binding = Binding::All;
+        let (mut binding, pooled) = (Binding::All, OnceCell::new());
+        let ask = &Ask { peers: self.peers(&pooled, now), ..*ask };
         loop {
             let means = self.means(ask, customer, binding, now);
             match plan(&fleet, &Ask { means: &means, ..*ask }, wanted, now, &mut luck, &mut turns) {

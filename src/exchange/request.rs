@@ -9,7 +9,7 @@ use crate::domain::{Api, Purpose, RequestFacts, Timestamp, Tokens, Vendor};
 use crate::host::Host;
 use crate::metrics::Method;
 use crate::protocol::{self, InflateError, Unreadable};
-use crate::routing::{Ask, Attempts};
+use crate::routing::{Ask, Attempts, Peers};
 use crate::state::{Backends, Lane};
 use crate::tokens;
 
@@ -78,6 +78,7 @@ impl Petition {
             panic_threshold: router.config().panic_threshold,
             means: &[],
             reserved,
+            peers: Peers::NONE,
         }
     }
 

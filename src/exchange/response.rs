@@ -413,7 +413,8 @@ impl Answer {
         let is_told = facts_of.purpose == Purpose::Inference || facts.usage.is_some();
         let has_length = counts_tokens && is_told && facts_of.api != Api::Embeddings;
         if let Some(output) = self.length(facts).filter(|_| has_length) {
-            outcome.length = Some(Length::new(facts_of, self.route.text, output, facts.usage.as_ref()));
+            let length = Length::new(facts_of, self.route.text, output, facts.usage.as_ref());
+            outcome.length = Some(Length { expected: cx.expected_length(&self.route, self.backend), ..length });
         }
         if let Some((counted, place)) = outcome.prompt.zip(cx.router.place(self.backend)) {
             cx.view.auditor().count(place, self.route.facts.model.take(), counted);

@@ -1,5 +1,6 @@
 //! A configuration at work: it decides, and counts in.
 
+use std::cell::OnceCell;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +18,9 @@ use crate::domain::{
 };
 use crate::health::{BreakerPhase, Ended, Pass, Source, Verdict};
 use crate::host::{Host, Property};
+use crate::learning::Pooled;
 use crate::metrics::{Internal, Method, Metric};
-use crate::routing::{Ask, Attempts, Fleet, MAX_ATTEMPTS, Nobody, Strategy, admits, limits, plan};
+use crate::routing::{Ask, Attempts, Fleet, MAX_ATTEMPTS, Nobody, Peers, Strategy, admits, limits, plan};
 use crate::routing::{Estimate, estimate};
 use crate::state::{
     Backends, Cursor, Leaving, Notice, Outcome, Place, Record, Reservation, Signal, Smooth, Store, StoreError,
@@ -115,6 +117,7 @@ impl Route {
             panic_threshold: PerMille::ONE,
             means: &[],
             reserved: Backends::NONE,
+            peers: Peers::NONE,
         }
     }
 
@@ -210,10 +213,15 @@ impl Router {
 
     /// What a request is expected to take at one of the backends.
     pub(super) fn estimate(&self, view: &View, route: &Route, index: BackendIndex) -> Estimate {
-        match (self.backend(index), self.place(index)) {
-            (Some(backend), Some(place)) => estimate(backend, view.record(place), &route.facts, route.text),
-            _ => Estimate::default(),
-        }
+        let Some((backend, place)) = self.backend(index).zip(self.place(index)) else { return Estimate::default() };
+        let (fleet, pooled) = (self.fleet(view), OnceCell::new());
+        let peers = Peers::new(fleet, route.departed, &pooled);
+        estimate(backend, view.record(place), &route.facts, route.text, peers)
+    }
+
+    /// The backends, each with what this VM knows of it.
+    pub(super) fn fleet<'a>(&'a self, view: &'a View) -> Fleet<'a> {
+        Fleet { backends: &self.config.backends, places: &self.places, view }
     }
 
     /// How long an attempt may wait for its answer to begin. Envoy takes one figure for all attempts of a request, so it
@@ -241,22 +249,22 @@ impl<H: Host> Context<'_, H> {
         mut found: Option<&mut Vec<Finding>>,
     ) -> Result<(Attempts, Option<Held>, Option<Reservation>), Refusal> {
         let wanted = usize::from(self.router.config.retry.max_attempts);
-        let mut binding = Binding::All;
+        let (mut binding, pooled) = (Binding::All, OnceCell::new());
         // A backend that turns out to have no room, or to be ill, is known to be so at the next try. So is a budget that
         // turns out to be used up; then others may bind; and at last there is nobody left.
         for _ in 0..self.router.config.backends.len() + 4 {
-            let means = self.means(ask, customer, binding, now);
-            let ask = &Ask { means: &means, ..*ask };
+            let means = self.means(&Ask { peers: self.peers(&pooled, now), ..*ask }, customer, binding, now);
             let Router { config, places, cursor, smooth, rng, .. } = &mut *self.router;
             let fleet = Fleet { backends: &config.backends, places, view: self.view };
+            let planned = &Ask { means: &means, peers: Peers::new(fleet, now, &pooled), ..*ask };
             if let Some(found) = &mut found {
-                **found = findings(&fleet, ask, now);
+                **found = findings(&fleet, planned, now);
             }
             // Two streams of chance: turns need their own, for when shared data fails them.
             let mut luck = SplitMix64::new(rng.next_u64());
             let store = Turnstile { host: self.host, rehearses: false };
             let mut turns = SharedTurns { store, cursor, smooth, places: places.len(), rng };
-            let attempts = match plan(&fleet, ask, wanted, now, &mut luck, &mut turns) {
+            let attempts = match plan(&fleet, planned, wanted, now, &mut luck, &mut turns) {
                 Ok(attempts) => attempts,
                 Err(nobody) if binding == Binding::All && self.overdraws(&nobody) => {
                     binding = Binding::Backend;
@@ -268,6 +276,7 @@ impl<H: Host> Context<'_, H> {
                 // It takes nobody's place, and leaves no trace.
                 return Ok((attempts, None, None));
             }
+            let ask = &Ask { means: &means, peers: Peers::found(&pooled), ..*ask };
             if let Some((held, reservation)) =
                 self.admit(attempts.first(), attempts.is_forced(), ask, (customer, binding), now)?
             {
@@ -277,6 +286,7 @@ impl<H: Host> Context<'_, H> {
         // Others were faster each time. The default backend may be ill, but no limit is gone beyond.
         self.host.record(Metric::InternalErrors(Internal::Undecided), 1);
         let default = self.router.last_resort(ask);
+        let ask = &Ask { peers: Peers::found(&pooled), ..*ask };
         match self.admit(default, true, ask, (customer, binding), now)? {
             Some((held, reservation)) => Ok((Attempts::only(default), held, reservation)),
             None => Err(refuse(Nobody::has_room(now), now)),
@@ -327,8 +337,9 @@ impl<H: Host> Context<'_, H> {
         let Some((backend, place)) = self.router.backend(index).zip(self.router.place(index)) else {
             return Ok(None);
         };
-        let record = self.view.record(place);
-        let tokens = estimate(backend, record, ask.facts, ask.text).tokens();
+        let (record, none) = (self.view.record(place), OnceCell::new());
+        let pooled = ask.peers.cell().unwrap_or(&none);
+        let tokens = Ask { peers: self.peers(pooled, now), ..*ask }.estimate(backend, record).tokens();
         if !is_awaited(backend, record, ask.strategy, tokens, now) {
             return Ok(self.count_in(index, place, tokens));
         }
@@ -351,8 +362,24 @@ impl<H: Host> Context<'_, H> {
     /// Counts a request in without asking: nobody waits for the place, or Envoy has sent it there already.
     pub(super) fn enter_unasked(&mut self, index: BackendIndex, facts: &RequestFacts, text: Tokens) -> Option<Held> {
         let (backend, place) = self.router.backend(index).zip(self.router.place(index))?;
-        let tokens = estimate(backend, self.view.record(place), facts, text).tokens();
+        let pooled = OnceCell::new();
+        let peers = self.peers(&pooled, self.host.now());
+        let tokens = estimate(backend, self.view.record(place), facts, text, peers).tokens();
         self.count_in(index, place, tokens)
+    }
+
+    /// Whom a backend borrows from that has not measured a request; the cell is that request's.
+    pub(super) fn peers<'a>(&'a self, pooled: &'a OnceCell<Pooled>, now: Timestamp) -> Peers<'a> {
+        Peers::new(self.fleet(), now, pooled)
+    }
+
+    /// How long an answer was expected to be at a backend that knows too little of such requests to say so by itself.
+    pub(super) fn expected_length(&self, route: &Route, index: BackendIndex) -> Option<Tokens> {
+        let (facts, pooled, now) = (&route.facts, OnceCell::new(), self.host.now());
+        let record = self.view.record(self.router.place(index)?);
+        let (prompt, age) = (facts.prompt_tokens(route.text), now.since(record.last_answer));
+        let knows = record.lengths.is_enough(facts.model_tag(), prompt, age);
+        (!knows).then(|| self.peers(&pooled, now).expect(record, facts, route.text).output)
     }
 
     fn count_in(&mut self, index: BackendIndex, place: Place, tokens: Tokens) -> Option<Held> {

@@ -3,7 +3,7 @@
 //! It keeps what its body said, not the body, which Envoy holds. Both its exchange and the worker's room of those who
 //! wait have it: the room places it, in some other stream's callback, and the exchange finds that it was.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::fmt;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::domain::{Api, ApiNeed, ApiSet, RequestFacts, Timestamp, Tokens};
 use crate::host::Host;
 use crate::metrics::Metric;
 use crate::queue::{Entry, Placing};
-use crate::routing::{Ask, Exclusion, Nobody, limits, panics, wellness};
+use crate::routing::{Ask, Exclusion, Nobody, Peers, limits, panics, wellness};
 use crate::state::{Backends, Lane, Position, WaitingList};
 
 /// A request that waits.
@@ -167,6 +167,8 @@ impl<H: Host> Context<'_, H> {
             return false;
         }
         let ask = petition.ask(self.router, Backends::NONE);
+        let pooled = OnceCell::new();
+        let ask = Ask { peers: self.peers(&pooled, now), ..ask };
         let means = self.means_to_wait(petition, &ask, now);
         self.servers(&Ask { means: &means, ..ask }, true, now) != Backends::NONE
     }
@@ -184,6 +186,7 @@ impl<H: Host> Context<'_, H> {
             panic_threshold: self.router.config().panic_threshold,
             means: &[],
             reserved: Backends::NONE,
+            peers: Peers::NONE,
         };
         let mut shapes: Vec<ApiSet> = Vec::new();
         for backend in &self.router.config().backends {
@@ -225,7 +228,8 @@ impl<H: Host> Context<'_, H> {
     #[inline(never)]
     fn attainable(&self, petition: &Petition) -> Backends {
         let ask = petition.ask(self.router, Backends::NONE);
-        let means = self.means_to_wait(petition, &ask, self.host.now());
+        let (now, pooled) = (self.host.now(), OnceCell::new());
+        let means = self.means_to_wait(petition, &Ask { peers: self.peers(&pooled, now), ..ask }, now);
         let mut attainable = Backends::NONE;
         for (n, backend) in self.router.config().backends.iter().enumerate() {
             if !ask.is_spoken_by(backend) {

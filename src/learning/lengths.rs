@@ -5,13 +5,22 @@
 //! 300 tokens asks for something else than one of 3,000. Models are named by clients, so few of them are told apart, those
 //! that are asked for most; all others share a place.
 
+mod pooled;
+#[cfg(test)]
+mod pooled_tests;
 mod slot;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use super::Median;
 use crate::domain::{Decoder, Encoder, ModelTag, PerMille, RequestFacts, Tokens, Usage};
+pub use pooled::Pooled;
 use slot::Slot;
+
+/// A pause that ages nothing.
+const FRESH: Duration = Duration::from_secs(60);
 
 /// Models that are told apart at a backend.
 const MODELS: usize = 4;
@@ -33,6 +42,8 @@ pub struct Length {
     pub output: Tokens,
     /// The longest that it might have been, if the request said so.
     pub limit: Option<Tokens>,
+    /// How long it was expected to be, where little or nothing was known here: where learning begins.
+    pub expected: Option<Tokens>,
     /// The prompt as its provider counted it, and what of it came from the cache; nothing where that was not said.
     pub cached: (Tokens, Tokens),
 }
@@ -45,6 +56,7 @@ impl Length {
             prompt: facts.prompt_tokens(text),
             output,
             limit: facts.max_output_tokens,
+            expected: None,
             cached: usage.map_or_else(Default::default, |usage| (usage.input, usage.cached_input)),
         }
     }
@@ -74,9 +86,20 @@ impl Lengths {
     /// What to expect of a prompt of so many tokens (before calibration), as far as it is known: of such prompts to this
     /// model, else of this model, else of this backend, else of chat models.
     pub fn expect(&self, model: ModelTag, prompt: Tokens) -> Expected {
-        let of = |model| self.slots.iter().find(|slot| slot.model == model);
-        let (slot, prior) = (of(model).or_else(|| of(ModelTag::ANY)), self.median());
+        let (slot, prior) = (self.named(model).or_else(|| self.named(ModelTag::ANY)), self.median());
         slot.map_or_else(|| Slot::foresee(prior), |slot| slot.expect(prompt, prior))
+    }
+
+    /// Whether enough is known of such requests here that nothing is to be borrowed from other backends.
+    /// Its last answer is so old.
+    pub fn is_enough(&self, model: ModelTag, prompt: Tokens, age: Duration) -> bool {
+        let samples = |slot: &Slot| f64::from(slot.sized(prompt).samples());
+        self.named(model).is_some_and(|slot| samples(slot) * pooled::aged(age) >= pooled::ENOUGH)
+    }
+
+    /// What is known of this model, if it is told apart.
+    fn named(&self, model: ModelTag) -> Option<&Slot> {
+        self.slots.iter().find(|slot| slot.model == model)
     }
 
     /// The median of all answers.
@@ -103,11 +126,27 @@ impl Lengths {
     pub fn learn(&mut self, length: &Length) {
         let Some(output) = u32::try_from(length.output.0).ok().filter(|&output| output <= LONGEST) else { return };
         let is_cut = length.limit.is_some_and(|limit| length.output >= limit);
-        let before = self.median();
+        let expected = length.expected.and_then(|expected| u32::try_from(expected.0).ok());
+        let before = self.all.read().or(expected).unwrap_or(PRIOR);
         if let Some(slot) = self.slot(length.model) {
             slot.learn(length, output, is_cut, before);
         }
         self.all.observe(output, is_cut, before);
+    }
+
+    /// The last answer of all is so old: what was learned before it counts for less. What comes to nothing begins anew,
+    /// where this answer was expected.
+    pub fn learn_after(&mut self, pause: Duration, length: &Length) {
+        if pause > FRESH {
+            let left = pooled::aged(pause);
+            if length.expected.is_some() {
+                let slot = self.slots.iter_mut().find(|slot| slot.model == length.model);
+                slot.into_iter().flat_map(|slot| slot.medians_of(length.prompt)).for_each(|median| median.forget(left));
+            }
+            self.slots.iter_mut().flat_map(Slot::medians).for_each(|median| median.age(left));
+            self.all.age(left);
+        }
+        self.learn(length);
     }
 
     /// Where to note what a model's answer taught. A model without a place takes that of the one least asked for, after it

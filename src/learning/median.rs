@@ -46,6 +46,19 @@ impl Median {
         if self.samples() == 0 { None } else { Some((self.parts() + PARTS / 2) / PARTS) }
     }
 
+    /// Remembers only a part of its samples, one at the least: the next ones move it further.
+    pub fn age(&mut self, left: f64) {
+        let samples = (f64::from(self.samples()) * left) as u32;
+        *self = Self::new(self.parts(), samples.max(self.samples().min(1)));
+    }
+
+    /// Forgets all, where less than one sample would be left.
+    pub fn forget(&mut self, left: f64) {
+        if f64::from(self.samples()) * left < 1.0 {
+            *self = Self::default();
+        }
+    }
+
     /// Takes a sample; `prior` is where it starts. Of one that was `cut` all that is known is that it would have been
     /// larger.
     pub fn observe(&mut self, sample: u32, cut: bool, prior: u32) {

@@ -9,7 +9,7 @@ mod usual;
 mod window;
 
 pub use fast_failures::FastFailures;
-pub use lengths::{Expected, Length, Lengths};
+pub use lengths::{Expected, Length, Lengths, Pooled};
 pub use median::Median;
 pub use peak_ewma::PeakEwma;
 pub use sketch::Sketch;

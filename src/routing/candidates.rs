@@ -1,6 +1,6 @@
 //! Who may serve a request.
 
-use super::{Ask, Fleet, estimate};
+use super::{Ask, Fleet};
 use crate::domain::{Backend, BackendIndex, Timestamp};
 use crate::health::{Breaker, BreakerPhase};
 use crate::state::Record;
@@ -132,7 +132,7 @@ pub(crate) fn wellness(
     if let Some(retry_at) = record.setup.out_until(settings.misconfigured_threshold, settings.recovery_timeout, now) {
         return Err(Exclusion::Misconfigured { retry_at });
     }
-    let tokens = || estimate(backend, record, ask.facts, ask.text).tokens();
+    let tokens = || ask.estimate(backend, record).tokens();
     if !ask.facts.is_evidence(backend) {
         // It could not close a breaker, so it must not take the place of what can.
         let Breaker { phase, retry_at, .. } = record.breaker;
@@ -183,7 +183,7 @@ fn room(backend: &Backend, record: &Record, ask: &Ask<'_>, now: Timestamp) -> Re
     if !is_bounded && !record.quota.is_known(now) {
         return Ok(1.0);
     }
-    let next = estimate(backend, record, ask.facts, ask.text).tokens();
+    let next = ask.estimate(backend, record).tokens();
     let headroom = record.quota.room(&record.demand(next), now);
     let headroom = headroom.map_err(|retry_at| Exclusion::NoHeadroom { retry_at })?;
     let free = record.capacity.room(record.load().tokens, next, now).ok_or(Exclusion::AtCapacity)?;

@@ -1,5 +1,6 @@
 //! What a request is expected to take at a backend, and to cost there.
 
+use super::Peers;
 use crate::cost::price_of;
 use crate::domain::{Api, Backend, PicoUsd, Prices, Purpose, RequestFacts, Tokens, Usage};
 use crate::state::Record;
@@ -29,15 +30,15 @@ impl Estimate {
 /// `cost = (input - cached) · input price + cached · cached price + output · output price`, where the output is the
 /// median of such answers so far ([`Lengths`]), never more than the request allows. The median, since it is what misses
 /// the true length by the least on average: the few answers that are very long would make a mean too large for all the
-/// others.
+/// others. What `backend` has not measured, it [borrows](crate::learning::Pooled) from its `peers`.
 ///
 /// [`Lengths`]: crate::learning::Lengths
-pub fn estimate(backend: &Backend, record: &Record, facts: &RequestFacts, text: Tokens) -> Estimate {
+pub fn estimate(backend: &Backend, record: &Record, facts: &RequestFacts, text: Tokens, peers: Peers<'_>) -> Estimate {
     if facts.purpose != Purpose::Inference {
         return Estimate::default();
     }
     let input = input_tokens(record, facts, text);
-    let expected = record.lengths.expect(facts.model_tag(), facts.prompt_tokens(text));
+    let expected = peers.expect(record, facts, text);
     // No more than 2^24 prompt tokens, times 1,000 at most.
     let cached_input = Tokens(input.0 * u64::from(expected.cached.get()) / 1_000);
     let output = match facts.api {
@@ -51,8 +52,9 @@ pub fn estimate(backend: &Backend, record: &Record, facts: &RequestFacts, text: 
 /// What a request may cost at `backend` at most, as far as that can be told: what a budget reserves for it.
 ///
 /// `cost = 1.25 · input · the dearer input price + most output · output price`, where an answer is at most as long as the
-/// request allows, or, where it does not say, as 49 of 50 such answers were.
-pub fn most(backend: &Backend, record: &Record, facts: &RequestFacts, text: Tokens) -> PicoUsd {
+/// request allows, or, where it does not say, as 49 of 50 such answers were: here, or where they are longest among the
+/// peers that something is borrowed from.
+pub fn most(backend: &Backend, record: &Record, facts: &RequestFacts, text: Tokens, peers: Peers<'_>) -> PicoUsd {
     if facts.purpose != Purpose::Inference {
         return PicoUsd(0);
     }
@@ -61,7 +63,7 @@ pub fn most(backend: &Backend, record: &Record, facts: &RequestFacts, text: Toke
     let output = match (facts.api, facts.max_output_tokens) {
         (Api::Embeddings, _) => Tokens(0),
         (_, Some(most)) => most.min(MOST_OUTPUT),
-        (_, None) => record.lengths.expect(facts.model_tag(), facts.prompt_tokens(text)).most,
+        (_, None) => peers.expect(record, facts, text).most,
     };
     let Prices { input: input_price, output: output_price, cached_input } = backend.prices;
     input_price.max(cached_input).of(input).plus(output_price.of(output))

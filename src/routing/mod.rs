@@ -5,6 +5,7 @@
 
 mod candidates;
 mod estimate;
+mod peers;
 mod plan;
 pub mod strategy;
 #[cfg(test)]
@@ -14,10 +15,11 @@ mod why;
 pub use candidates::{Candidate, Exclusion, Terms, candidates};
 pub(crate) use candidates::{admits, assess, limits, panics, wellness};
 pub use estimate::{Estimate, estimate, most};
+pub use peers::Peers;
 pub use plan::{Attempts, MAX_ATTEMPTS, Nobody, plan};
 pub use strategy::{Merit, Strategy, Term};
 
-use crate::domain::{ApiNeed, Backend, BackendIndex, PerMille, Purpose, RequestFacts, Tokens};
+use crate::domain::{ApiNeed, Backend, BackendIndex, PerMille, PicoUsd, Purpose, RequestFacts, Tokens};
 use crate::state::{Backends, Place, Record, View};
 
 /// The backends of a configuration, each with what is known of it.
@@ -60,6 +62,20 @@ pub struct Ask<'a> {
     /// Of each backend the part of its traffic that budgets leave it, or why the request may not go there: for want of
     /// money, or because it was asked too often. Empty where nothing is limited.
     pub means: &'a [Result<f64, Exclusion>],
+    /// Whom a backend borrows from that has not measured such requests.
+    pub peers: Peers<'a>,
+}
+
+impl Ask<'_> {
+    /// What it is expected to take at `backend`.
+    pub fn estimate(&self, backend: &Backend, record: &Record) -> Estimate {
+        estimate(backend, record, self.facts, self.text, self.peers)
+    }
+
+    /// What it may cost at `backend` at most.
+    pub fn most(&self, backend: &Backend, record: &Record) -> PicoUsd {
+        most(backend, record, self.facts, self.text, self.peers)
+    }
 }
 
 impl Ask<'_> {

@@ -1,8 +1,9 @@
 //! A fleet in memory, for the tests.
 
+use std::cell::OnceCell;
 use std::time::Duration;
 
-use super::{Ask, Attempts, Fleet, Nobody, Strategy, Turns, plan};
+use super::{Ask, Attempts, Fleet, Nobody, Peers, Strategy, Turns, plan};
 use crate::domain::{
     ApiNeed, Backend, BackendIndex, BackendType, BreakerSettings, Failure, FallbackAnswers, Limits, PerMille, Prices,
     RequestFacts, SplitMix64, Timestamp, Tokens, Vendor, Weight,
@@ -58,8 +59,12 @@ pub(crate) struct Rig {
     pub(crate) view: View,
     pub(crate) store: MemoryStore,
     pub(crate) facts: RequestFacts,
+    /// The estimate of its text.
+    pub(crate) text: Tokens,
     pub(crate) rng: SplitMix64,
     pub(crate) panic_threshold: PerMille,
+    /// When [`order`](Self::order) asks.
+    pub(crate) now: Timestamp,
 }
 
 struct Shared<'a>(&'a MemoryStore, usize);
@@ -84,13 +89,21 @@ impl Rig {
             view,
             store,
             facts: RequestFacts::default(),
+            text: Tokens(1_000),
             rng: SplitMix64::new(42),
             panic_threshold: PerMille::new(0),
+            now: at(0),
         }
     }
 
     fn need(&self) -> ApiNeed {
         ApiNeed::of(self.facts.api, Vendor::Usual, &self.backends.iter().map(|backend| backend.apis))
+    }
+
+    /// Adds a backend at run time; its id must sort behind those there are.
+    pub(crate) fn add(&mut self, backend: Backend) {
+        self.places.push(self.view.place(&self.store, &backend.id).expect("placed"));
+        self.backends.push(backend);
     }
 
     pub(crate) fn change(&mut self, backend: usize, change: impl FnMut(&mut Record)) {
@@ -116,22 +129,35 @@ impl Rig {
         now: Timestamp,
     ) -> Result<Attempts, Nobody> {
         let fleet = Fleet { backends: &self.backends, places: &self.places, view: &self.view };
+        let pooled = OnceCell::new();
         let ask = Ask {
             facts: &self.facts,
             need: self.need(),
-            text: Tokens(1_000),
+            text: self.text,
             strategy,
             min_quality,
             panic_threshold: self.panic_threshold,
             reserved: Backends::NONE,
             means: &[],
+            peers: Peers::new(fleet, now, &pooled),
         };
         plan(&fleet, &ask, wanted, now, &mut self.rng, &mut Shared(&self.store, self.backends.len()))
     }
 
+    /// How long an answer is expected to be.
+    pub(crate) fn expected(&self, backend: usize) -> Tokens {
+        let (fleet, pooled) = (self.fleet(), OnceCell::new());
+        let record = self.view.record(self.places[backend]);
+        Peers::new(fleet, self.now, &pooled).expect(record, &self.facts, self.text).output
+    }
+
+    pub(crate) fn fleet(&self) -> Fleet<'_> {
+        Fleet { backends: &self.backends, places: &self.places, view: &self.view }
+    }
+
     /// The backends of a plan, by position.
     pub(crate) fn order(&mut self, strategy: Strategy, wanted: usize) -> Vec<usize> {
-        let attempts = self.plan(strategy, wanted, None, at(0)).expect("somebody");
+        let attempts = self.plan(strategy, wanted, None, self.now).expect("somebody");
         attempts.as_slice().iter().map(|b| b.get()).collect()
     }
 

@@ -92,6 +92,7 @@ impl Record {
         // Of a breaker that is not closed it is not known how the backend does: each answer is to show it.
         let tries = self.breaker.phase != BreakerPhase::Closed;
         let mut counts = true;
+        let pause = at.since(self.last_answer);
         if let Some(settings) = &outcome.breaker {
             let pass = outcome.pass.unwrap_or(self.breaker.unasked());
             counts = self.breaker.leave(pass, verdict, outcome.source, settings, at);
@@ -131,7 +132,7 @@ impl Record {
             self.calibration.learn(estimated, reported);
         }
         if let Some(length) = &outcome.length {
-            self.lengths.learn(length);
+            self.lengths.learn_after(pause, length);
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::alerts;
 use crate::cost::Claim;
 use crate::domain::{Backend, Limits, RequestFacts, Timestamp, Tokens};
-use crate::routing::most;
+use crate::routing::{Peers, most};
 use crate::state::{AccountKey, Ledger, Line, Record};
 
 /// Whether a backend may be asked without reserve. One that is merely busy may be.
@@ -18,7 +18,8 @@ fn is_solvent(backend: &Backend, record: &Record, ledger: &Ledger, now: Timestam
     if !limits.is_any() {
         return true;
     }
-    let claim = Claim { cost: most(backend, record, &RequestFacts::default(), Tokens(0)), tokens: Tokens(0) };
+    let claim =
+        Claim { cost: most(backend, record, &RequestFacts::default(), Tokens(0), Peers::NONE), tokens: Tokens(0) };
     let line = Line { account: AccountKey::of_backend(&backend.id), limits, claim, paces: false };
     ledger.shortage(&line, now).is_none()
 }

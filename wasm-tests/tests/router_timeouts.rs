@@ -135,7 +135,8 @@ async fn a_stream_that_stands_still_is_cut_and_charged_to_its_backend() {
         let backends = trio().await;
         let envoy = rig(&backends, in_order([Some(0.4); 3]))
             .patch(|config| {
-                let manager = &mut config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"];
+                let manager =
+                    &mut config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"];
                 manager["stream_idle_timeout"] = "0.9s".into();
                 manager["delayed_close_timeout"] = "0.02s".into();
             })

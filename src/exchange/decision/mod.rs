@@ -15,8 +15,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::domain::{Backend, BackendIndex, PerMille, PicoUsd, Timestamp, Tokens, Usage};
-use crate::routing::{Ask, Attempts, Candidate, Exclusion, Fleet, Merit, Term, assess};
-use crate::routing::{Estimate, estimate};
+use crate::routing::{Ask, Attempts, Candidate, Estimate, Exclusion, Fleet, Merit, Term, assess};
 use crate::state::{Load, Record};
 
 /// A name of the house, or one that was read somewhere.
@@ -173,7 +172,7 @@ impl Finding {
         Self {
             id: Cow::Owned(String::from(&*backend.id)),
             cluster: Cow::Owned(String::from(&*backend.cluster)),
-            estimate: estimate(backend, record, ask.facts, ask.text),
+            estimate: ask.estimate(backend, record),
             response_time: Duration::from_micros((record.response_time_ms(backend, now) * 1e3) as u64),
             quality: backend.quality,
             health: ratio(record.health(backend, now)),

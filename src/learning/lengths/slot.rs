@@ -45,8 +45,37 @@ impl Slot {
         expected(prior, Margin::PRIOR, Cached::default())
     }
 
+    /// Of prompts of that size.
+    pub(super) fn sized(&self, prompt: Tokens) -> Median {
+        self.sizes.get(size(prompt)).copied().unwrap_or_default()
+    }
+
+    /// Of prompts of all sizes.
+    pub(super) const fn all(&self) -> Median {
+        self.all
+    }
+
+    /// All of them.
+    pub(super) fn medians(&mut self) -> impl Iterator<Item = &mut Median> {
+        self.sizes.iter_mut().chain([&mut self.all])
+    }
+
+    /// Those of prompts of that size, and of all.
+    pub(super) fn medians_of(&mut self, prompt: Tokens) -> impl Iterator<Item = &mut Median> {
+        self.sizes.get_mut(size(prompt)).into_iter().chain([&mut self.all])
+    }
+
+    /// What 49 of 50 answers do not exceed of which half are longer than this.
+    pub(super) fn most(&self, median: u32) -> u32 {
+        self.margin.of(median)
+    }
+
     pub(super) fn learn(&mut self, length: &Length, output: u32, is_cut: bool, prior: u32) {
-        let before = self.median(length.prompt, prior);
+        let expected = length.expected.and_then(|expected| u32::try_from(expected.0).ok());
+        let prior = expected.unwrap_or(prior);
+        // What other sizes of prompts say counts only where nothing better was expected.
+        let sized = self.sized(length.prompt).read().or(expected);
+        let before = sized.unwrap_or_else(|| self.median(length.prompt, prior));
         self.margin.observe(output, is_cut, before);
         self.all.observe(output, is_cut, prior);
         if let Some(median) = self.sizes.get_mut(size(length.prompt)) {
@@ -56,8 +85,7 @@ impl Slot {
     }
 
     fn median(&self, prompt: Tokens, prior: u32) -> u32 {
-        let sized = self.sizes.get(size(prompt)).and_then(|median| median.read());
-        sized.or_else(|| self.all.read()).unwrap_or(prior)
+        self.sized(prompt).read().or_else(|| self.all.read()).unwrap_or(prior)
     }
 
     pub(super) fn encode(&self, out: &mut Encoder) {
@@ -151,6 +179,11 @@ impl Cached {
             |sum: u32, sample: u64| (sum - sum.div_ceil(Self::MEMORY)).saturating_add((sample * Self::PARTS) as u32);
         self.prompts = aged(self.prompts, prompt.0);
         self.cached = aged(self.cached, cached.0.min(prompt.0));
+    }
+
+    /// Whether any prompt was counted.
+    pub(super) const fn is_known(self) -> bool {
+        self.prompts > 0
     }
 
     pub(super) const fn plus(self, other: Self) -> Self {

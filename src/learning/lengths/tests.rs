@@ -132,12 +132,14 @@ prop_compose! {
     fn answer()(
         model in 0..9_u32, prompt in any::<u64>(), octave in 0..64_u32, output in any::<u64>(),
         limit in prop::option::of(any::<u64>()), cached in any::<(u64, u64)>(),
+        expected in prop::option::of(any::<u64>()),
     ) -> Length {
         Length {
             model: ModelTag::from_bits(model),
             prompt: Tokens(prompt >> octave),
             output: Tokens(output >> octave),
             limit: limit.map(|limit| Tokens(limit >> octave)),
+            expected: expected.map(|expected| Tokens(expected >> octave)),
             cached: (Tokens(cached.0 >> octave), Tokens(cached.1 >> octave)),
         }
     }

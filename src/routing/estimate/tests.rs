@@ -27,7 +27,7 @@ fn allowing(tokens: u64) -> RequestFacts {
 
 #[test]
 fn a_request_costs_its_prompt_and_its_expected_answer_each_at_its_price() {
-    let estimate = estimate(&priced(0.01, 0.03), &Record::default(), &allowing(100), Tokens(1_000));
+    let estimate = estimate(&priced(0.01, 0.03), &Record::default(), &allowing(100), Tokens(1_000), Peers::NONE);
     assert_eq!((estimate.input, estimate.output), (Tokens(1_000), Tokens(100)));
     assert_eq!(estimate.cost.micro_usd(), 10_000 + 3_000);
 }
@@ -38,16 +38,16 @@ fn what_its_provider_has_cached_costs_less_and_is_reserved_at_the_full_price() {
     let half = Length { cached: (Tokens(1_000), Tokens(500)), output: Tokens(300), ..Length::default() };
     record.lengths.learn(&half);
     let (backend, facts) = (priced(0.01, 0.03), allowing(100));
-    let estimate = estimate(&backend, &record, &facts, Tokens(1_000));
+    let estimate = estimate(&backend, &record, &facts, Tokens(1_000), Peers::NONE);
     assert_eq!((estimate.input, estimate.cached_input), (Tokens(1_000), Tokens(500)));
     assert_eq!(estimate.cost.micro_usd(), 5_000 + 500 + 3_000);
-    assert_eq!(most(&backend, &record, &facts, Tokens(1_000)).micro_usd(), 12_500 + 3_000);
+    assert_eq!(most(&backend, &record, &facts, Tokens(1_000), Peers::NONE).micro_usd(), 12_500 + 3_000);
 }
 
 #[test]
 fn the_answer_is_as_long_as_answers_were_unless_the_request_forbids_it() {
     let record = answering(200, 900);
-    let of = |facts: &RequestFacts| estimate(&priced(0.0, 0.0), &record, facts, Tokens(1)).output.0;
+    let of = |facts: &RequestFacts| estimate(&priced(0.0, 0.0), &record, facts, Tokens(1), Peers::NONE).output.0;
     assert_eq!((of(&RequestFacts::default()), of(&allowing(5))), (900, 5));
     assert_eq!(of(&RequestFacts { api: Api::Embeddings, ..RequestFacts::default() }), 0);
 }
@@ -55,7 +55,7 @@ fn the_answer_is_as_long_as_answers_were_unless_the_request_forbids_it() {
 #[test]
 fn what_is_reserved_is_what_the_request_allows_or_what_few_answers_exceed() {
     let reserved = |record: &Record, facts: &RequestFacts| {
-        let reserved = most(&priced(0.01, 0.03), record, facts, Tokens(1_000));
+        let reserved = most(&priced(0.01, 0.03), record, facts, Tokens(1_000), Peers::NONE);
         (reserved.micro_usd() - 12_500) / 30
     };
     let unsaid = RequestFacts::default();
@@ -67,18 +67,21 @@ fn what_is_reserved_is_what_the_request_allows_or_what_few_answers_exceed() {
 
 #[test]
 fn nobody_has_more_reserved_than_any_answer_takes() {
-    let reserved = |facts: &RequestFacts, text| most(&priced(0.0, 0.01), &answering(999, 1 << 18), facts, text);
+    let reserved =
+        |facts: &RequestFacts, text| most(&priced(0.0, 0.01), &answering(999, 1 << 18), facts, text, Peers::NONE);
     for absurd in [1 << 20, 1_000_000_000_000_000_000, u64::MAX] {
         assert_eq!(reserved(&allowing(absurd), Tokens(1)).micro_usd(), 10 << 20);
     }
     assert_eq!(reserved(&RequestFacts::default(), Tokens(1)).micro_usd(), 10 << 18);
-    let announced = estimate(&priced(0.01, 0.01), &Record::default(), &allowing(1), Tokens(u64::MAX));
+    let announced = estimate(&priced(0.01, 0.01), &Record::default(), &allowing(1), Tokens(u64::MAX), Peers::NONE);
     assert_eq!(announced.input, Tokens(1 << 24));
 }
 
 #[test]
 fn one_absurd_report_shuts_nobody_out() {
-    let reserved = |record: &Record| most(&priced(0.0, 0.01), record, &RequestFacts::default(), Tokens(1)).micro_usd();
+    let reserved = |record: &Record| {
+        most(&priced(0.0, 0.01), record, &RequestFacts::default(), Tokens(1), Peers::NONE).micro_usd()
+    };
     for first in [1 << 18, 10_000_000, u64::MAX] {
         assert!(reserved(&answering(1, first)) <= 54_000, "{first}: {}", reserved(&answering(1, first)));
     }
@@ -149,7 +152,7 @@ fn after_five_hundred_requests_the_estimated_cost_is_within_a_quarter_of_the_act
         let (mut day, mut record, mut said) = (Day(SplitMix64::new(seed)), Record::default(), 0);
         for n in 0..5_000 {
             let (facts, text, usage) = day.request();
-            let estimate = estimate(&backend, &record, &facts, text);
+            let estimate = estimate(&backend, &record, &facts, text, Peers::NONE);
             let paid = price_of(&usage, &backend.prices);
             if n < 50 {
                 first.add(estimate.cost, paid);
@@ -162,7 +165,7 @@ fn after_five_hundred_requests_the_estimated_cost_is_within_a_quarter_of_the_act
             }
             if n >= 500 && facts.max_output_tokens.is_none() {
                 unbounded += 1;
-                exceeded += usize::from(most(&backend, &record, &facts, text) < paid);
+                exceeded += usize::from(most(&backend, &record, &facts, text, Peers::NONE) < paid);
             }
             record.calibration.learn(text, usage.input);
             record.lengths.learn(&Length::new(&facts, text, usage.output, Some(&usage)));
@@ -184,7 +187,7 @@ fn a_model_that_says_much_makes_no_other_model_look_dear() {
             record.lengths.learn(&Length::new(&asking(model), Tokens(400), Tokens(tokens), None));
         }
     }
-    let output = |model| estimate(&backend, &record, &asking(model), Tokens(400)).output.0;
+    let output = |model| estimate(&backend, &record, &asking(model), Tokens(400), Peers::NONE).output.0;
     assert_eq!((output("reasons"), output("is brief")), (9_000, 20));
 }
 
@@ -204,9 +207,9 @@ proptest! {
             ..RequestFacts::default()
         };
         let backend = priced(0.01, 0.03);
-        let estimate = estimate(&backend, &record, &facts, Tokens(text));
+        let estimate = estimate(&backend, &record, &facts, Tokens(text), Peers::NONE);
         prop_assert!(limit.is_none_or(|limit| estimate.output.0 <= limit));
         prop_assert!(estimate.cached_input <= estimate.input);
-        prop_assert!(estimate.cost <= most(&backend, &record, &facts, Tokens(text)));
+        prop_assert!(estimate.cost <= most(&backend, &record, &facts, Tokens(text), Peers::NONE));
     }
 }

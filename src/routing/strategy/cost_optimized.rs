@@ -3,13 +3,12 @@
 use super::quality_based::performance;
 use super::working::{Term, Working};
 use crate::domain::Timestamp;
-use crate::routing::estimate;
 use crate::routing::{Ask, Candidate};
 
 /// `estimated cost / (quality · health · performance)`, of this request: an answer that failed is worth nothing. One
 /// pico-USD is added to the cost, so that of several free backends the better one wins.
 pub(super) fn score(candidate: &Candidate<'_>, ask: &Ask<'_>, now: Timestamp, working: &mut impl Working) -> f64 {
-    let estimate = estimate(candidate.backend, candidate.record, ask.facts, ask.text);
+    let estimate = ask.estimate(candidate.backend, candidate.record);
     working.term(Term::InputTokens, estimate.input.0 as f64);
     working.term(Term::CachedInputTokens, estimate.cached_input.0 as f64);
     working.term(Term::OutputTokens, estimate.output.0 as f64);

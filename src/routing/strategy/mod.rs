@@ -183,4 +183,6 @@ impl Ranked {
 #[cfg(test)]
 mod failing_tests;
 #[cfg(test)]
+mod stuck_tests;
+#[cfg(test)]
 mod tests;

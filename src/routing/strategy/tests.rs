@@ -9,7 +9,7 @@ use crate::domain::{ApiNeed, Backend, PerMille, Price, Prices, ProbeSettings, Ti
 use crate::health::{Breaker, Hosts, Probes};
 use crate::learning::Length;
 use crate::routing::testing::{Rig, at, backend};
-use crate::routing::{Ask, Fleet, candidates};
+use crate::routing::{Ask, Fleet, Peers, candidates};
 use crate::state::{Backends, Load};
 
 fn weighing(id: &str, thousandths: u32) -> Backend {
@@ -145,6 +145,7 @@ fn explained(rig: &Rig, strategy: Strategy) -> Vec<(Merit, Vec<(Term, f64)>)> {
         min_quality: None,
         panic_threshold,
         means: &[],
+        peers: Peers::NONE,
         reserved: Backends::NONE,
     };
     let eligible = candidates(&fleet, &ask, at(0)).filter_map(Result::ok);

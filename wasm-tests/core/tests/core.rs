@@ -71,6 +71,7 @@ fn a_decision_follows_from_the_configuration_the_request_and_what_is_known() {
         min_quality: None,
         panic_threshold: PerMille::new(0),
         means: &[],
+        peers: Peers::NONE,
         reserved: Backends::default(),
     };
     let order = |view: &View| {
@@ -85,7 +86,7 @@ fn a_decision_follows_from_the_configuration_the_request_and_what_is_known() {
     })
     .unwrap();
     assert_eq!(order(&view), ["cheap", "spare", "spare"]);
-    let cost = estimate(&config.backends[0], view.record(places[0]), &facts, Tokens(1_000));
+    let cost = estimate(&config.backends[0], view.record(places[0]), &facts, Tokens(1_000), Peers::NONE);
     assert!(cost.cost.micro_usd() > 53_000, "{cost:?}");
 }
 
@@ -107,6 +108,7 @@ fn each_strategy_plans_the_same_as_on_any_machine() {
                 min_quality: None,
                 panic_threshold: PerMille::new(0),
                 means: &[],
+                peers: Peers::NONE,
                 reserved: Backends::default(),
             };
             plan(&fleet, &ask, 1, now(), &mut SplitMix64::new(9), &mut OwnTurns(0)).unwrap().first().get()
