@@ -14,6 +14,7 @@ use crate::state::{Place, Record, View};
 
 mod answers;
 mod audit;
+mod blame;
 mod breakers;
 mod budget;
 mod costs;

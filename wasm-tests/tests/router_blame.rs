@@ -208,8 +208,9 @@ async fn a_backend_that_can_serve_nobody_is_left_for_one_that_can() {
             let before = (alpha.requests(), beta.requests());
             load(&client, 50, 8, |_| Client::json_request(&envoy.url(PATH), &chat("hello"))).await;
             assert_eq!((alpha.requests(), beta.requests()), (before.0, before.1 + 50), "{strategy} {script:?}");
-            let health = client.get(&envoy.control_url("/api/v1/router/health")).await.unwrap().json();
-            let health = &health["health_status"]["generic"]["alpha"];
+            let health = client.get(&envoy.control_url("/health")).await.unwrap().json();
+            let types = health["health_status"].as_object().unwrap();
+            let health = types.values().find_map(|backends| backends.get("alpha")).unwrap();
             assert_eq!((&health["status"], &health["misconfigured"]["left_out"]), (&json!("unhealthy"), &json!(true)));
             until("it is told", || async {
                 counted(&envoy.stats().await, "alerts_total", &[("alert", "misconfigured"), ("state", "raised")]) == 1
