@@ -1,6 +1,6 @@
 //! One alert: what it is about, and how it is told.
 
-use crate::domain::{Decoder, Encoder, Timestamp};
+use crate::domain::{Decoder, Encoder, Misconfiguration, Timestamp};
 use crate::health::TripReason;
 use crate::json::{Object, Thousandths, Value};
 
@@ -25,6 +25,8 @@ pub enum AlertKind {
     DailyBudget,
     /// A backend counts tokens otherwise than it did.
     UsageDrift,
+    /// Nobody can use what a backend answers.
+    Misconfigured,
 }
 
 /// How much an alert matters.
@@ -38,7 +40,7 @@ pub enum Severity {
 
 impl AlertKind {
     /// Every kind; its place is its code in shared data.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::BreakerOpened,
         Self::BackendUnhealthy,
         Self::LowAvailability,
@@ -48,6 +50,7 @@ impl AlertKind {
         Self::HourlyBudget,
         Self::DailyBudget,
         Self::UsageDrift,
+        Self::Misconfigured,
     ];
 
     pub(super) fn from_code(code: u8) -> Option<Self> {
@@ -66,6 +69,7 @@ impl AlertKind {
             Self::HourlyBudget => "hourly_budget_threshold",
             Self::DailyBudget => "daily_budget_threshold",
             Self::UsageDrift => "usage_drift",
+            Self::Misconfigured => "misconfigured",
         }
     }
 
@@ -97,10 +101,15 @@ pub enum Cause {
     Hosts,
     /// What opened a breaker.
     Trip(TripReason),
+    /// What is wrong with a backend's answers, and their status.
+    Unusable(Misconfiguration, u16),
 }
 
 /// Where the codes of [`Cause::Trip`] begin.
 const TRIPS: u8 = 8;
+
+/// Where the codes of [`Cause::Unusable`] begin.
+const UNUSABLE: u8 = 32;
 
 impl Cause {
     const fn code(self) -> u8 {
@@ -109,14 +118,24 @@ impl Cause {
             Self::Checks => 1,
             Self::Hosts => 2,
             Self::Trip(reason) => TRIPS + reason.code(),
+            Self::Unusable(why, _) => UNUSABLE + why.code(),
         }
     }
 
-    fn from_code(code: u8) -> Option<Self> {
+    /// The status of the answers it is about; 0 where it is about none.
+    const fn status(self) -> u16 {
+        match self {
+            Self::Unusable(_, status) => status,
+            Self::Plain | Self::Checks | Self::Hosts | Self::Trip(_) => 0,
+        }
+    }
+
+    fn from_parts(code: u8, status: u16) -> Option<Self> {
         match code {
             0 => Some(Self::Plain),
             1 => Some(Self::Checks),
             2 => Some(Self::Hosts),
+            UNUSABLE.. => Misconfiguration::from_code(code - UNUSABLE).map(|why| Self::Unusable(why, status)),
             _ => TripReason::from_code(code.checked_sub(TRIPS)?).map(Self::Trip),
         }
     }
@@ -169,7 +188,8 @@ impl Alert {
             | AlertKind::AdminUnreadable
             | AlertKind::HourlyBudget
             | AlertKind::DailyBudget
-            | AlertKind::UsageDrift => Severity::Warning,
+            | AlertKind::UsageDrift
+            | AlertKind::Misconfigured => Severity::Warning,
         }
     }
 
@@ -202,6 +222,15 @@ impl Alert {
             }
             (AlertKind::BackendUnhealthy, _) => {
                 format!("{backend} is unhealthy: its checks and hosts score {value}, less than {threshold}")
+            }
+            (AlertKind::Misconfigured, Cause::Unusable(why, status)) => {
+                format!(
+                    "{backend} is misconfigured: nobody could use its last {value} answers, of status {status} ({})",
+                    why.name()
+                )
+            }
+            (AlertKind::Misconfigured, _) => {
+                format!("{backend} is misconfigured: nobody could use its last {value} answers")
             }
             (AlertKind::LowAvailability, _) => {
                 format!("only {value} of the backends may be asked, less than {threshold}")
@@ -253,7 +282,12 @@ impl Alert {
     }
 
     pub(super) fn encode(&self, out: &mut Encoder) {
-        out.u8(self.kind as u8).u8(self.cause.code()).u8(self.told.into()).u64(self.value).u64(self.threshold);
+        out.u8(self.kind as u8)
+            .u8(self.cause.code())
+            .u16(self.cause.status())
+            .u8(self.told.into())
+            .u64(self.value)
+            .u64(self.threshold);
         out.time(self.raised_at).time(self.cleared_at).time(self.since);
         out.text(self.backend.as_deref().unwrap_or_default()).text(&self.name).u64(self.topic);
     }
@@ -270,7 +304,7 @@ impl Alert {
     fn decode(from: &mut Decoder<'_>) -> Option<Self> {
         Some(Self {
             kind: AlertKind::from_code(from.u8()?)?,
-            cause: Cause::from_code(from.u8()?)?,
+            cause: Cause::from_parts(from.u8()?, from.u16()?)?,
             told: from.u8()? != 0,
             value: from.u64()?,
             threshold: from.u64()?,

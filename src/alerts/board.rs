@@ -19,7 +19,7 @@ use crate::domain::{Decoder, Encoder, Timestamp};
 pub const KEY: &str = "llm-router/1/alerts";
 
 /// Of another version of the layout nothing is kept.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// Cleared alerts that are kept.
 pub const RECENT: usize = 100;
@@ -69,7 +69,8 @@ impl AlertKind {
             | Self::AdminUnreadable
             | Self::HourlyBudget
             | Self::DailyBudget
-            | Self::UsageDrift => Duration::ZERO,
+            | Self::UsageDrift
+            | Self::Misconfigured => Duration::ZERO,
             Self::LowAvailability => STEADY,
             Self::HighResponseTime => Duration::from_secs(15),
         }

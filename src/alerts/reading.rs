@@ -94,12 +94,13 @@ pub fn of_backend<'a>(
     record: &Record,
     thresholds: &Thresholds,
     now: Timestamp,
-) -> [Reading<'a>; 4] {
+) -> [Reading<'a>; 5] {
     [
         breaker(backend, record),
         health(backend, record, now),
         response_time(backend, record, thresholds, now),
         error_rate(backend, record, thresholds, now),
+        setup(backend, record),
     ]
 }
 
@@ -114,6 +115,17 @@ fn breaker<'a>(backend: &'a Backend, record: &Record) -> Reading<'a> {
     let [value, threshold] = [phase, BreakerPhase::Open].map(|phase| 1_000 * u64::from(phase.code()));
     let cause = Cause::Trip(record.breaker.reason);
     Reading { cause, ..Reading::new(AlertKind::BreakerOpened, Some(&backend.id), sign, value, threshold) }
+}
+
+/// It need not be known whose fault it is: with one backend there is nobody to move to, and with one client nobody else
+/// to ask.
+fn setup<'a>(backend: &'a Backend, record: &Record) -> Reading<'a> {
+    let threshold = backend.breaker.map_or(0, |settings| settings.misconfigured_threshold);
+    let setup = &record.setup;
+    let cause = setup.why().map_or(Cause::Plain, |why| Cause::Unusable(why, setup.status));
+    let sign = if setup.is_suspect(threshold) { Sign::Bad } else { Sign::Good };
+    let [value, threshold] = [setup.row, threshold].map(|row| 1_000 * u64::from(row));
+    Reading { cause, ..Reading::new(AlertKind::Misconfigured, Some(&backend.id), sign, value, threshold) }
 }
 
 /// Of the router's checks and Envoy's alone: how its answers end is what the breaker and the error rate are about.
@@ -173,6 +185,7 @@ const fn above(value: u64, most: u64, counts: bool) -> Sign {
 pub fn is_available(backend: &Backend, record: &Record, now: Timestamp) -> bool {
     !backend.draining
         && (backend.breaker.is_none() || record.breaker.phase == BreakerPhase::Closed)
+        && !record.is_misconfigured(backend)
         && (backend.probe.is_none() || !record.probes.is_unhealthy(now))
         && record.hosts.available(now) > 0.0
         && record.quota.refused_until(now).is_none()

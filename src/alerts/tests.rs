@@ -329,7 +329,7 @@ fn every_alert_has_a_message_and_survives_the_way_through_shared_data() {
             assert_eq!(Board::decode(&board.encode()), board);
         }
     }
-    assert_eq!(AlertKind::ALL.map(|kind| kind as usize), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    assert_eq!(AlertKind::ALL.map(|kind| kind as usize), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
 }
 
 /// Two breakers, the availability and the admin interface.

@@ -73,7 +73,23 @@ fn backend_health(o: &mut Object<'_>, backend: &Backend, record: &Record, now: T
             }
         });
     }
+    misconfigured(o, backend, record, now);
     breaker(o, "breaker", backend, record, None);
+}
+
+/// What is wrong with a backend that nobody can use; none while it is not known that something is.
+pub(super) fn misconfigured(o: &mut Object<'_>, backend: &Backend, record: &Record, now: Timestamp) {
+    let settings = backend.breaker.filter(|settings| record.setup.is_suspect(settings.misconfigured_threshold));
+    let Some((settings, why)) = settings.zip(record.setup.why()) else {
+        o.set("misconfigured", None::<u64>);
+        return;
+    };
+    let (threshold, wait) = (settings.misconfigured_threshold, settings.recovery_timeout);
+    o.object("misconfigured", |o| {
+        o.set("reason", why.name()).set("status", u32::from(record.setup.status));
+        o.set("answers", u32::from(record.setup.row)).set("left_out", record.setup.is_out(threshold));
+        o.set("retry_at", record.setup.out_until(threshold, wait, now));
+    });
 }
 
 /// What a backend said of itself when it was last asked how it is.
@@ -124,7 +140,11 @@ fn condition(backend: &Backend, record: &Record, now: Timestamp) -> Condition {
     if phase == BreakerPhase::Open || fails_checks || record.hosts.available(now) <= 0.0 {
         return Condition::Unhealthy;
     }
-    if phase == BreakerPhase::HalfOpen || record.health(backend, now) < WELL {
+    if record.is_misconfigured(backend) {
+        return Condition::Unhealthy;
+    }
+    let is_suspect = backend.breaker.is_some_and(|it| record.setup.is_suspect(it.misconfigured_threshold));
+    if phase == BreakerPhase::HalfOpen || is_suspect || record.health(backend, now) < WELL {
         return Condition::Degraded;
     }
     record.probes.condition(now).unwrap_or(Condition::Healthy)

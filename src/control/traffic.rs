@@ -161,6 +161,7 @@ fn one(o: &mut Object<'_>, row: &Row<'_>, total: u64) {
     let record = row.record;
     o.set("requests", row.requests()).set("successes", row.ended_as(Status::SUCCESS));
     o.set("failures", row.ended_as(Status::FAILURE)).set("client_errors", row.ended_as(Status::CLIENT_ERROR));
+    o.set("misconfigured", row.ended_as(Status::MISCONFIGURED));
     o.set("rate_limited", row.ended_as(Status::RATE_LIMITED)).set("client_aborts", row.ended_as(Status::CLIENT_ABORT));
     o.set("not_sent", row.ended_as(Status::NOT_SENT));
     o.set("share", (row.requests() * 1_000).checked_div(total).map(Thousandths));

@@ -479,7 +479,7 @@ impl Answer {
         let Verdict::Misfit(why) = outcome.verdict else { return None };
         let source = outcome.source;
         let served_elsewhere = source.is_some_and(|source| cx.is_served_elsewhere(self.backend, source, outcome.at));
-        Some(Unusable { why, source, served_elsewhere })
+        Some(Unusable { why, status: self.status.unwrap_or(0), source, served_elsewhere })
     }
 
     /// Tokens of the answer: as reported, or, as in a bill, as seen.

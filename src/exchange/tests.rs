@@ -16,6 +16,7 @@ mod announced;
 mod answers;
 mod apis;
 mod audit;
+mod blame;
 mod breakers;
 mod budget;
 mod clocks;

@@ -22,6 +22,8 @@ pub struct Setup {
     pub row: u16,
     /// What was wrong with the last of them.
     why: Option<Misconfiguration>,
+    /// And its status.
+    pub status: u16,
     /// Who got the first of them.
     first: Option<Source>,
     /// Whether it is known not to be the client: others got them, too, or it was served elsewhere.
@@ -35,6 +37,8 @@ pub struct Setup {
 pub struct Unusable {
     /// What is wrong with it.
     pub why: Misconfiguration,
+    /// Its status.
+    pub status: u16,
     /// Who got it.
     pub source: Option<Source>,
     /// Whether another backend is known to have served that one.
@@ -45,7 +49,7 @@ impl Setup {
     /// An answer came that nobody can use. `threshold` of them in a row are enough, 0 never.
     pub fn unusable(&mut self, answer: &Unusable, threshold: u16, wait: Duration, now: Timestamp) {
         self.row = self.row.saturating_add(1);
-        self.why = Some(answer.why);
+        (self.why, self.status) = (Some(answer.why), answer.status);
         // Who cannot be told apart is taken for several.
         let is_other = answer.source.is_none_or(|source| self.first.is_some_and(|first| !first.is_same_client(source)));
         self.is_own |= is_other || answer.served_elsewhere;
@@ -57,7 +61,7 @@ impl Setup {
 
     /// It served somebody.
     pub const fn served(&mut self) {
-        *self = Self { row: 0, why: None, first: None, is_own: false, retry_at: Timestamp::from_micros(0) };
+        *self = Self { row: 0, why: None, status: 0, first: None, is_own: false, retry_at: Timestamp::from_micros(0) };
     }
 
     /// Whether the row is long enough, whoever is at fault.
@@ -93,7 +97,7 @@ impl Setup {
     pub fn encode(&self, out: &mut Encoder) {
         out.u16(self.row);
         let Some(why) = self.why.filter(|_| self.row > 0) else { return };
-        out.u8(why.code()).u8(self.is_own.into()).time(self.retry_at);
+        out.u8(why.code()).u16(self.status).u8(self.is_own.into()).time(self.retry_at);
         Source::encode(self.first, out);
     }
 
@@ -104,7 +108,75 @@ impl Setup {
             return Some(Self::default());
         }
         let why = Some(Misconfiguration::from_code(from.u8()?)?);
-        let (is_own, retry_at) = (from.u8()? != 0, from.time()?);
-        Some(Self { row, why, first: Source::decode(from)?, is_own, retry_at })
+        let (status, is_own, retry_at) = (from.u16()?, from.u8()? != 0, from.time()?);
+        Some(Self { row, why, status, first: Source::decode(from)?, is_own, retry_at })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WAIT: Duration = Duration::from_secs(60);
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_micros(1_000_000_000 + seconds * 1_000_000)
+    }
+
+    fn client(n: u8) -> Option<Source> {
+        Some(Source::of_tenant(&[n]))
+    }
+
+    fn answer(source: Option<Source>, served_elsewhere: bool) -> Unusable {
+        Unusable { why: Misconfiguration::Credentials, status: 401, source, served_elsewhere }
+    }
+
+    fn after(answers: &[Unusable]) -> Setup {
+        let mut setup = Setup::default();
+        for answer in answers {
+            setup.unusable(answer, 5, WAIT, at(0));
+        }
+        setup
+    }
+
+    #[test]
+    fn a_row_that_several_clients_get_leaves_it_out_and_one_client_s_own_does_not() {
+        let mut several = [answer(client(1), false); 5];
+        assert!(!after(&several).is_out(5), "it may be its key");
+        assert!(after(&several).is_suspect(5), "which is worth an alert");
+        several[3].source = client(2);
+        assert!(after(&several).is_out(5));
+        assert!(!after(&several[1..]).is_out(5), "four are not enough");
+        let elsewhere = [answer(client(1), false), answer(client(1), true)].repeat(3);
+        assert!(after(&elsewhere).is_out(5), "its key is good elsewhere");
+        assert!(!after(&several).is_out(0), "0 is never");
+    }
+
+    #[test]
+    fn one_good_answer_ends_it() {
+        let mut setup = after(&[answer(client(1), true); 9]);
+        setup.served();
+        assert_eq!(setup, Setup::default());
+    }
+
+    #[test]
+    fn one_request_in_each_wait_tries_it() {
+        let mut setup = after(&[answer(client(1), true); 5]);
+        assert_eq!(setup.out_until(5, WAIT, at(59)), Some(at(60)));
+        assert_eq!(setup.out_until(5, WAIT, at(60)), None);
+        setup.tried(5, WAIT, at(60));
+        assert_eq!(setup.out_until(5, WAIT, at(61)), Some(at(120)), "the others wait");
+        setup.unusable(&answer(client(1), true), 5, WAIT, at(62));
+        assert_eq!(setup.out_until(5, WAIT, at(63)), Some(at(120)));
+        assert_eq!(setup.out_until(5, Duration::from_secs(1), at(63)), None, "the operator has shortened it");
+    }
+
+    #[test]
+    fn it_survives_being_bytes() {
+        for setup in [Setup::default(), after(&[answer(client(1), true); 7]), after(&[answer(None, false)])] {
+            let mut out = Encoder::with_capacity(32);
+            setup.encode(&mut out);
+            assert_eq!(Setup::decode(&mut Decoder::new(&out.finish())), Some(setup));
+        }
     }
 }

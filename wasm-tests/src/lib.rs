@@ -7,6 +7,7 @@
 //! | [`client`] | one request at a time: JSON, a stream cut at will, raw bytes |
 //! | [`load`] | many requests at once, with what became of each |
 //! | [`router`] | what the tests of the module itself share |
+//! | [`wire`] | both ends of a connection, byte by byte |
 //!
 //! A test scripts the backends, starts Envoy before them, sends requests, and judges by three oracles: what the
 //! backends received, what the client got, and Envoy's statistics. Log text is never one.
@@ -60,3 +61,4 @@ mod ports;
 pub mod router;
 pub mod sabotage;
 pub mod wall_clock;
+pub mod wire;

@@ -142,6 +142,9 @@ function showStatus(cell, row) {
       `Breaker ${words(breaker.status)}: ${words(breaker.reason)}` +
         (breaker.retry_at ? `, retry ${within(breaker.retry_at)}` : ""),
     );
+  const wrong = row.condition.misconfigured;
+  if (wrong)
+    lines.push(`Misconfigured: ${words(wrong.reason)}, status ${wrong.status}` + (wrong.left_out ? ", left out" : ""));
   if (hosts && hosts.healthy < hosts.total) lines.push(`${hosts.healthy} of ${hosts.total} hosts healthy`);
   for (const part in components)
     if (components[part] !== "healthy") lines.push(`${first(words(part))} ${components[part]}`);

@@ -3,6 +3,7 @@
 mod histories;
 mod overload;
 mod recovery;
+mod sources;
 mod trips;
 
 use super::*;

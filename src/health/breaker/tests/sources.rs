@@ -1,0 +1,166 @@
+//! Whose failures they are.
+
+use super::*;
+
+fn client(n: u8) -> Source {
+    Source::of_address(format!("192.0.2.{n}:1000").as_bytes())
+}
+
+fn connection(n: u16) -> Source {
+    Source::of_address(format!("192.0.2.1:{n}").as_bytes())
+}
+
+/// One request of that source.
+fn of(breaker: &mut Breaker, source: Source, verdict: Verdict, now: Timestamp) -> BreakerPhase {
+    let pass = breaker.enter(&SETTINGS, SMALL_REQUEST, now).expect("let in");
+    breaker.leave(pass, verdict, Some(source), &SETTINGS, now);
+    breaker.phase
+}
+
+#[test]
+fn a_client_that_fails_alone_while_others_are_served_opens_nothing() {
+    let by_client: &dyn Fn(u16) -> Source = &|n| client(n as u8);
+    let by_tenant: &dyn Fn(u16) -> Source = &|n| Source::of_tenant(format!("tenant {n}").as_bytes());
+    let by_connection: &dyn Fn(u16) -> Source = &|n| connection(n);
+    for (source, others) in [(by_client, 1), (by_client, 3), (by_tenant, 1), (by_connection, 1)] {
+        for failure in [Failure::ServerError, Failure::Timeout, Failure::Reset, Failure::Truncated, Failure::Retried] {
+            let mut breaker = Breaker::default();
+            for n in 0..400_u64 {
+                // Every ten seconds one of the others is served; meanwhile eight fail.
+                if n % 8 == 0 {
+                    let other = source(1 + (n / 8 % others) as u16);
+                    assert_eq!(of(&mut breaker, other, Verdict::Well, at(n)), BreakerPhase::Closed);
+                }
+                let phase = of(&mut breaker, source(99), Verdict::Ill(failure), at(n));
+                assert_eq!(phase, BreakerPhase::Closed, "{n} {failure:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_refused_connection_counts_whoever_met_it() {
+    let mut breaker = Breaker::default();
+    of(&mut breaker, client(1), Verdict::Well, at(0));
+    of(&mut breaker, client(2), Verdict::Ill(Failure::Connect), at(1));
+    assert_eq!(of(&mut breaker, client(2), Verdict::Ill(Failure::Connect), at(1)), BreakerPhase::Open);
+}
+
+#[test]
+fn where_there_is_only_one_client_an_outage_opens_it_as_ever() {
+    // One connection; a pool that takes the last one first; a new connection for each request.
+    let pools: [&dyn Fn(u16) -> Source; 3] = [&|_| connection(1), &|n| connection(n % 3), &connection];
+    for (pool, which) in pools.iter().zip(["one", "a pool", "new ones"]) {
+        let mut breaker = Breaker::default();
+        for n in 0..20 {
+            of(&mut breaker, pool(n), Verdict::Well, at(0));
+        }
+        let failures = (20..100).take_while(|&n| of(&mut breaker, pool(n), ILL, at(1)) == BreakerPhase::Closed);
+        assert_eq!(failures.count(), 2, "{which}");
+    }
+}
+
+#[test]
+fn an_outage_that_all_clients_see_opens_it_though_they_were_served_a_moment_ago() {
+    let mut breaker = Breaker::default();
+    for n in 0..9 {
+        of(&mut breaker, client(n), Verdict::Well, at(0));
+    }
+    let failures = (0..9).take_while(|&n| of(&mut breaker, client(n), ILL, at(1)) == BreakerPhase::Closed);
+    assert_eq!(failures.count(), 2);
+}
+
+#[test]
+fn what_nobody_contradicts_any_more_counts_in_full() {
+    let mut breaker = Breaker::default();
+    of(&mut breaker, client(1), Verdict::Well, at(0));
+    for _ in 0..20 {
+        assert_eq!(of(&mut breaker, client(2), ILL, at(5)), BreakerPhase::Closed);
+    }
+    // Nobody else has been served for ten seconds.
+    let failures = (0..9).take_while(|_| of(&mut breaker, client(2), ILL, at(11)) == BreakerPhase::Closed);
+    assert!(failures.count() <= 2);
+}
+
+#[test]
+fn a_client_that_fails_alone_does_not_open_a_half_open_breaker_again_that_others_find_well() {
+    let mut breaker = opened();
+    assert_eq!(of(&mut breaker, client(1), Verdict::Well, at(11)), BreakerPhase::HalfOpen);
+    for _ in 0..5 {
+        assert_eq!(of(&mut breaker, client(2), ILL, at(12)), BreakerPhase::HalfOpen);
+    }
+    assert_eq!(of(&mut breaker, client(3), Verdict::Well, at(12)), BreakerPhase::Closed);
+    let mut breaker = opened();
+    assert_eq!(of(&mut breaker, client(2), ILL, at(11)), BreakerPhase::Open, "nobody found it well");
+}
+
+#[test]
+fn only_a_failure_and_a_good_answer_now_and_then_are_worth_a_look_at_who_it_was() {
+    let mut breaker = Breaker::default();
+    assert!(breaker.asks_who(at(0)));
+    of(&mut breaker, client(1), Verdict::Well, at(0));
+    assert!(!breaker.asks_who(at(0)));
+    assert!(breaker.asks_who(at(1)), "a second later");
+    of(&mut breaker, client(1), Verdict::Well, at(1));
+    of(&mut breaker, client(1), ILL, at(1));
+    assert!(breaker.asks_who(at(1)), "it may contradict the failure");
+    of(&mut breaker, client(2), Verdict::Well, at(1));
+    assert!(!breaker.asks_who(at(1)));
+}
+
+#[test]
+fn a_first_piece_of_content_closes_a_half_open_breaker_and_a_fault_after_it_is_a_failure() {
+    let settings = BreakerSettings { failure_threshold: 1, ..SETTINGS };
+    let mut breaker = opened();
+    let passes = [(); 2].map(|()| enter(&mut breaker, at(12)).expect("let in"));
+    assert!(enter(&mut breaker, at(13)).is_err(), "all probes are under way");
+    let first = breaker.begin(passes[0], false, &settings, at(13));
+    assert_eq!((breaker.phase, breaker.probes), (BreakerPhase::HalfOpen, 2), "it keeps its place");
+    let same = breaker.begin(first, false, &settings, at(13));
+    assert_eq!((same, breaker.probe_successes), (first, 1), "once");
+    let second = breaker.begin(passes[1], false, &settings, at(14));
+    assert_eq!(breaker.phase, BreakerPhase::Closed);
+    for failing in [first, second] {
+        let mut breaker = breaker;
+        breaker.leave(failing, ILL, None, &settings, at(20));
+        assert_eq!(breaker.phase, BreakerPhase::Open);
+    }
+    let mut well = breaker;
+    for pass in [first, second] {
+        well.leave(pass, Verdict::Well, None, &settings, at(20));
+    }
+    assert_eq!(well.phase, BreakerPhase::Closed);
+    // A fault while it is still half-open opens it again.
+    let mut breaker = opened();
+    let pass = enter(&mut breaker, at(12)).expect("let in");
+    let pass = breaker.begin(pass, false, &settings, at(12));
+    breaker.leave(pass, ILL, None, &settings, at(13));
+    assert_eq!((breaker.phase, breaker.reason), (BreakerPhase::Open, TripReason::FailedProbe));
+}
+
+#[test]
+fn a_first_piece_of_content_ends_a_row_of_failures() {
+    let mut breaker = Breaker::default();
+    let stream = enter(&mut breaker, at(0)).expect("let in");
+    one(&mut breaker, ILL, at(0));
+    one(&mut breaker, ILL, at(0));
+    assert!(breaker.awaits(stream));
+    let stream = breaker.begin(stream, false, &SETTINGS, at(1));
+    assert_eq!(breaker.consecutive_failures, 0);
+    one(&mut breaker, ILL, at(1));
+    one(&mut breaker, ILL, at(1));
+    breaker.leave(stream, ILL, None, &SETTINGS, at(2));
+    assert_eq!(breaker.phase, BreakerPhase::Open);
+}
+
+#[test]
+fn who_it_was_survives_being_bytes() {
+    let mut breaker = Breaker::default();
+    for n in 0..9 {
+        of(&mut breaker, client(n), Verdict::Well, at(u64::from(n)));
+    }
+    of(&mut breaker, client(2), ILL, at(9));
+    let mut out = Encoder::with_capacity(64);
+    breaker.encode(&mut out);
+    assert_eq!(Breaker::decode(&mut Decoder::new(&out.finish())), Some(breaker));
+}
