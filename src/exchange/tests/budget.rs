@@ -280,8 +280,8 @@ fn what_gemini_reports_is_paid() {
                  \"totalTokenCount\":15}}\n\n";
     let path = "/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse";
     assert_eq!(cost_of_stream(path, event, 0), (COST, 0));
-    // Nobody knows whose words these are, and what is no prompt costs what is reported.
-    assert_eq!(cost_of_stream("/v1beta/models/m:embedContent", event, 0), (0, 0));
+    // What is no prompt costs what is reported.
+    assert_eq!(cost_of_stream("/v1beta/models/m:embedContent", event, 0), (COST, 0));
     assert_eq!(cost_of_stream("/v1beta/models/m:countTokens", event, 0), (0, 0), "to count costs nothing");
 }
 

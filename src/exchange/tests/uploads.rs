@@ -16,7 +16,7 @@ const UNREAD: [&[(&str, &str)]; 4] = [
     &[(":path", "/upload"), ("content-length", "5000")],
     &[(":path", "/v1/files"), ("content-type", "multipart/form-data; boundary=b"), ("transfer-encoding", "chunked")],
     &[(":path", "/v1/chat/completions"), ("content-type", "text/plain"), ("content-length", "4194304")],
-    &[(":path", "/v1beta/models/g:generateContent"), ("content-length", "9000000")],
+    &[(":path", "/v1beta/models/g:generateContent"), ("content-type", "text/plain"), ("content-length", "9000000")],
 ];
 
 /// Bodies of which the rest is still to come when they are sent.
@@ -29,7 +29,7 @@ const SENT_BEFORE: [&[(&str, &str)]; 3] = [
 /// A backend with four places, and a queue.
 fn rig() -> Rig {
     Rig::new(&json!({
-        "backend_instances": { "a": { "max_concurrent_requests": 4, "cost_per_1k_tokens": 1 } },
+        "backend_instances": { "a": { "apis": ["openai", "gemini"], "max_concurrent_requests": 4, "cost_per_1k_tokens": 1 } },
         "cost": { "daily_budget_usd": 1_000 },
         "queue": { "size": 9, "timeout_ms": 1_000 },
     }))
