@@ -102,7 +102,7 @@ fn rig(alpha: &Scripted, beta: &Scripted, alpha_is: &Value) -> Builder {
 const GOOD: &str = r#"{"choices":[{"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":2}}"#;
 
 fn events(events: &[&str]) -> String {
-    events.iter().map(|event| format!("data: {event}\n\n")).collect()
+    events.iter().flat_map(|event| ["data: ", *event, "\n\n"]).collect()
 }
 
 /// Six requests: after five answers of alpha's, who gives the sixth?
