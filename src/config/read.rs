@@ -51,7 +51,7 @@ pub(super) fn document(document: &Tree) -> Result<Parsed, Errors> {
     let parsed =
         Reader::read(String::new(), document, &mut problems, |reader| match reader.choice("role", Role::Router) {
             Role::Router => router(reader).map(|config| Parsed::Router(Box::new(config))),
-            Role::Attempt => Some(Parsed::Attempt),
+            Role::Attempt => Some(Parsed::Attempt(reader.choice("fallback_answers", FallbackAnswers::Fail))),
             Role::Control => Some(Parsed::Control(control(reader))),
         });
     match parsed.flatten() {

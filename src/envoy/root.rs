@@ -20,6 +20,7 @@ use super::stream::Stream;
 use super::unseen;
 use crate::config::{LogLevel, Parsed};
 use crate::control::Guard;
+use crate::domain::FallbackAnswers;
 use crate::host::{CallId, Host as _};
 use crate::upkeep::Answer;
 
@@ -54,7 +55,7 @@ enum Place {
     #[default]
     Nowhere,
     Router(Rc<Line>),
-    Attempt,
+    Attempt(FallbackAnswers),
     Control(Rc<Guard>),
 }
 
@@ -91,9 +92,9 @@ impl RootContext for Root {
         let bytes = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size).ok().flatten().unwrap_or_default();
         let config = match Parsed::from_bytes(&bytes) {
             Ok(Parsed::Router(config)) => Arc::from(config),
-            Ok(Parsed::Attempt) => {
+            Ok(Parsed::Attempt(fallback)) => {
                 ATTEMPTS.set(true);
-                self.place = Place::Attempt;
+                self.place = Place::Attempt(fallback);
                 return true;
             }
             Ok(Parsed::Control(config)) => {
@@ -152,7 +153,7 @@ impl RootContext for Root {
                 is_newest(line);
                 Stream::Router(Http::new(Some(Rc::clone(line)), id))
             }
-            Place::Attempt => Stream::Attempt(Attempt::default()),
+            Place::Attempt(fallback) => Stream::Attempt(Attempt::new(*fallback)),
             Place::Control(guard) => Stream::Control(Control::new(newest(), Rc::clone(guard))),
         }))
     }

@@ -42,10 +42,11 @@ impl Head {
                 "content-type" => head.content_type = Some(value),
                 "content-encoding" => head.encoded = Encoding::from_bytes(&value) != Encoding::Identity,
                 "date" => head.date = Some(value),
-                name if is_own(name) => {
-                    head.unasked |= name == UNASKED && value == USAGE.as_bytes();
-                    host.remove_response_header(name);
+                UNASKED => {
+                    head.unasked = value == USAGE.as_bytes();
+                    host.remove_response_header(UNASKED);
                 }
+                name if is_own(name) => host.remove_response_header(name),
                 name => head.quota.hear(name, &value),
             }
         }
@@ -68,10 +69,8 @@ impl Head {
         let bodiless = matches!(status, 204..=206);
         let is_free = route.facts.purpose == Purpose::Free;
         let unknown = api == Api::Other || is_free || route.method != Method::Post || bodiless || self.encoded;
-        let mut observer = match unknown {
-            true => Observer::unread(api),
-            false => Observer::new(api, status, self.content_type.as_deref()),
-        };
+        let mut observer =
+            if unknown { Observer::unread(api) } else { Observer::new(api, status, self.content_type.as_deref()) };
         if self.unasked && observer.hide_usage() {
             host.remove_response_header("content-length");
         }

@@ -102,9 +102,11 @@ fn an_upload_that_is_larger_than_may_be_held_reserves_little_and_costs_what_pass
         assert_eq!(all(&rig), (0, 0), "nobody works on half of a request: {headers:?}");
     }
     // One that was sent to its end is worked on: it costs what was sent, if it is a prompt.
-    for (path, megabytes, spent) in
-        [("/v1beta/models/g:generateContent", 5, 5 * 1_310_720_000 / 5), ("/v1/files", 5, 0), ("/v1/anything", 6, 6 * 1_310_720_000 / 5)]
-    {
+    for (path, megabytes, spent) in [
+        ("/v1beta/models/g:generateContent", 5, 5 * 1_310_720_000 / 5),
+        ("/v1/files", 5, 0),
+        ("/v1/anything", 6, 6 * 1_310_720_000 / 5),
+    ] {
         let mut rig = limited(1_000_000);
         let mut exchange = Exchange::default();
         rig.open(&mut exchange, &[&[(":path", path), ("content-type", "text/plain"), ("content-length", "5242880")]]);

@@ -174,12 +174,12 @@ fn a_usage_that_nobody_asked_for_is_counted_and_hidden() {
     let mut rig = Rig::three();
     let events = ("content-type", "text/event-stream");
     let pieces: Vec<_> = STREAM.split_inclusive("\n\n").collect();
-    assert_eq!(streamed(&mut rig, &[events, ("x-llm-unasked", "usage")], STREAM), [pieces[0], pieces[2]].concat());
-    assert_eq!((rig.world.response_header("x-llm-unasked"), rig.world.response_header("content-length")), (None, None));
+    assert_eq!(streamed(&mut rig, &[events, (":llm-unasked", "usage")], STREAM), [pieces[0], pieces[2]].concat());
+    assert_eq!((rig.world.response_header(":llm-unasked"), rig.world.response_header("content-length")), (None, None));
     assert_eq!(rig.metric("tokens_total"), 15);
     // An end that is still open, too, though nothing comes with it.
     let open = "data: {\"choices\":[]";
-    assert_eq!(streamed(&mut rig, &[events, ("x-llm-unasked", "usage")], open), open);
+    assert_eq!(streamed(&mut rig, &[events, (":llm-unasked", "usage")], open), open);
 }
 
 #[test]
@@ -187,13 +187,16 @@ fn what_was_not_asked_for_by_an_attempt_passes_untouched() {
     let mut rig = Rig::three();
     for headers in [
         &[("content-type", "text/event-stream")][..],
-        &[("content-type", "text/event-stream"), ("x-llm-unasked", "")],
-        &[("content-type", "text/event-stream"), ("x-llm-unasked", "usage"), ("content-encoding", "gzip")],
-        &[("content-type", "application/json"), ("x-llm-unasked", "usage")],
+        &[("content-type", "text/event-stream"), (":llm-unasked", "")],
+        // A backend can say that, and only a backend.
+        &[("content-type", "text/event-stream"), ("x-llm-unasked", "usage")],
+        &[("content-type", "text/event-stream"), ("x-llm-usage-injected", "usage"), ("llm-unasked", "usage")],
+        &[("content-type", "text/event-stream"), (":llm-unasked", "usage"), ("content-encoding", "gzip")],
+        &[("content-type", "application/json"), (":llm-unasked", "usage")],
     ] {
         assert_eq!(streamed(&mut rig, headers, STREAM), STREAM, "{headers:?}");
         assert_eq!(rig.world.response_header("content-length").as_deref(), Some("999"));
-        assert_eq!(rig.world.response_header("x-llm-unasked"), None);
+        assert_eq!(rig.world.response_header(":llm-unasked"), None);
     }
 }
 

@@ -57,8 +57,16 @@ impl Claim {
         Self { rank: Self::NUMBER, status }
     }
 
+    /// What the finish reason of an answer that failed names. `abort` is the server's own word, not google.rpc's.
+    pub(super) fn of_finish(reason: &Word) -> Self {
+        let word = Plain::of(reason);
+        if word.get().starts_with(b"abort") { Self::default() } else { Self::of_word(&word) }
+    }
+
     /// What a word names.
     fn of_word(word: &Plain) -> Self {
+        #[cfg(test)]
+        LOOKED_UP.with(|count| count.set(count.get() + 1));
         let named = |table: &[(u16, &[&str])], rank| {
             let mut classes = table.iter();
             let class = classes.find(|(_, parts)| parts.iter().any(|part| word.has(part)));
@@ -70,6 +78,12 @@ impl Claim {
         }
         named(SPECIFIC, Self::SPECIFIC).or_else(|| named(GENERAL, Self::GENERAL)).unwrap_or_default()
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Words that were looked up in the tables, for a test that counts the work.
+    pub(super) static LOOKED_UP: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
 }
 
 /// Parts of words that name a class; of several the first counts.
@@ -128,12 +142,12 @@ pub(super) struct Fault {
 
 impl Fault {
     /// Whether there is an error: one whose values are all empty is none.
-    pub(super) fn is_error(&self) -> bool {
+    pub(super) fn is_error(self) -> bool {
         self.present && !(self.fine && self.claim == Claim::default())
     }
 
     /// What it says of its class.
-    pub(super) const fn claim(&self) -> Claim {
+    pub(super) const fn claim(self) -> Claim {
         self.claim
     }
 
@@ -218,8 +232,10 @@ pub(super) enum Finish {
     None,
     /// It ended, be it at a limit, or because a filter refused it.
     Good,
-    /// It failed.
-    Failed(Claim),
+    /// It failed; the word may name a class.
+    Failed,
+    /// The model called a tool wrongly: the request's tools and the model do not fit, the backend works.
+    Misused,
 }
 
 impl Finish {
@@ -230,11 +246,10 @@ impl Finish {
             return Self::None;
         }
         let begins = |part: &str| word.get().starts_with(part.as_bytes());
-        // The model called a tool wrongly: the request's tools and the model do not fit, the backend works.
         if begins("malformed")
             || matches!(word.get(), b"unexpectedtoolcall" | b"toomanytoolcalls" | b"missingthoughtsignature")
         {
-            return Self::Failed(Claim::CLIENT);
+            return Self::Misused;
         }
         // Cohere's word for a filter.
         let failed = word.get() != b"errortoxic"
@@ -242,11 +257,7 @@ impl Finish {
                 || begins("fail")
                 || begins("insufficientsystem")
                 || ["error", "exception", "timeout", "cancel"].iter().any(|part| word.has(part)));
-        match (failed, word.get()) {
-            (false, _) => Self::Good,
-            (true, b"abort" | b"aborted") => Self::Failed(Claim::default()),
-            (true, _) => Self::Failed(Claim::of_word(&word)),
-        }
+        if failed { Self::Failed } else { Self::Good }
     }
 }
 
@@ -428,8 +439,9 @@ mod tests {
     #[test]
     fn every_providers_finish_reasons_have_a_class() {
         let statuses = |text: &str| match Finish::of(&word(text)) {
-            Finish::Failed(claim) => Some(claim.status().unwrap_or(0)),
-            _ => None,
+            Finish::Failed => Some(Claim::of_finish(&word(text)).status().unwrap_or(0)),
+            Finish::Misused => Some(400),
+            Finish::None | Finish::Good => None,
         };
         for good in "stop length tool_calls content_filter function_call eos_token stop_sequence end_turn max_tokens tool_use \
             pause_turn refusal model_context_window_exceeded STOP MAX_TOKENS SAFETY RECITATION LANGUAGE OTHER BLOCKLIST \

@@ -25,7 +25,7 @@ fn observe(api: Api, content_type: &[u8], body: &str) -> AnswerFacts {
 }
 
 fn events(api: Api, events: &[&str]) -> AnswerFacts {
-    let body: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
+    let body: String = events.iter().flat_map(|event| ["data: ", *event, "\n\n"]).collect();
     observe(api, b"text/event-stream", &body)
 }
 
@@ -311,7 +311,7 @@ fn an_answer_with_nothing_in_it_is_a_failure() {
         (Api::Messages, r#"{"type":"message","role":"assistant","content":[],"stop_reason":null}"#),
         (Api::Responses, r#"{"object":"response","output":[]}"#),
         (Api::GenerateContent, r#"{"candidates":[]}"#),
-        (Api::GenerateContent, r#"[]"#),
+        (Api::GenerateContent, "[]"),
         (Api::LightRagQuery, r#"{"response":"","references":[]}"#),
         (Api::OllamaChat, r#"{"message":{"role":"assistant","content":""},"done":true}"#),
     ] {
@@ -430,4 +430,49 @@ fn a_sentence_that_stands_in_for_an_answer_is_told() {
     }
     let streamed = "{\"references\":[]}\n{\"response\":\"a\"}\n{\"response\":\"b\"}\n{\"response_time\":1.2}\n";
     assert!(!observe(Api::LightRagQuery, b"application/x-ndjson", streamed).fallback);
+}
+
+#[test]
+fn an_error_behind_a_complaint_is_one_of_its_own() {
+    for body in [
+        r#"{"detail":"busy","error":"boom","choices":[{"text":"a"}]}"#,
+        r#"{"errors":[{"code":429}],"error":{"message":"boom"},"choices":[{"text":"a"}]}"#,
+        r#"{"error":"boom","detail":["busy"],"choices":[{"text":"a"}]}"#,
+        r#"{"detail":{"code":1},"error":1,"choices":[{"text":"a"}]}"#,
+    ] {
+        assert!(error(&json(CHAT, body)).is_some(), "{body}");
+        let empty = body.replace("\"boom\"", "\"\"").replace("\"error\":1", "\"error\":0");
+        assert_eq!(error(&json(CHAT, &empty)), None, "{empty}");
+    }
+}
+
+#[test]
+fn however_many_errors_a_body_is_made_of_few_are_looked_up() {
+    let word = "a_word_of_an_error_that_is_nearly_too_long_to_c";
+    let many = |piece: &str, between: &str| [piece].repeat(2_000).join(between);
+    let member = format!(r#""code":"{word}""#);
+    let object = format!("{{{member}}}");
+    for (content_type, body) in [
+        ("application/json", format!(r#"{{"error":{{{}}}}}"#, many(&member, ","))),
+        ("application/json", format!(r#"{{"error":[{}]}}"#, many(&object, ","))),
+        ("application/json", format!("{{{}}}", many(&member, ","))),
+        ("application/json", format!(r#"{{"detail":[{}]}}"#, many(&object, ","))),
+        ("application/x-ndjson", many(&format!(r#"{{"error":"{word}"}}"#), "\n")),
+        ("application/x-ndjson", many(&format!(r#"{{"message":"m","type":"{word}",{member}}}"#), "\n")),
+        ("application/x-ndjson", many(&format!(r#"{{"status":"failed","type":"{word}",{member}}}"#), "\n")),
+        (
+            "application/json",
+            format!(r#"{{"choices":[{}]}}"#, many(&format!(r#"{{"finish_reason":"error_{}"}}"#, &word[..40]), ",")),
+        ),
+        ("text/event-stream", many(&format!("data: {{\"done_reason\":\"error_{}\"}}", &word[..40]), "\n\n")),
+        ("text/event-stream", many(&format!("event: error\ndata: {{\"type\":\"{word}\"}}"), "\n\n")),
+        ("text/event-stream", many(&format!("data: {{\"type\":\"{word}\",{member}}}"), "\n\n")),
+    ] {
+        class::LOOKED_UP.set(0);
+        let mut observer = Observer::new(CHAT, 200, Some(content_type.as_bytes()));
+        observer.push(body.as_bytes());
+        let _ = observer.finish(true);
+        let looked_up = class::LOOKED_UP.get();
+        assert!(looked_up <= 3 * u64::from(MOST_LOOKED_UP), "{looked_up} of {}", &body[..120]);
+    }
 }

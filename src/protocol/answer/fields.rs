@@ -183,6 +183,7 @@ impl Place {
 }
 
 /// The fields at the top.
+#[expect(clippy::match_same_arms, reason = "a table, by API")]
 fn body(key: &[u8]) -> Meaning {
     match key {
         // All of them, their errors: OpenAI's, Anthropic's, Gemini's, Ollama's and LightRAG's `error`; vLLM's

@@ -93,12 +93,13 @@ impl Beginning {
 
     fn guess(&self, bytes: &[u8], is_end: bool) -> Guess {
         let json = if self.hint == Hint::Lines { Guess::Lines } else { Guess::Json };
+        let may_be_scalar = matches!(self.hint, Hint::Json | Hint::Lines);
         match (bytes, self.hint) {
             ([b'{' | b'[', ..], _) => json,
             ([b'<', ..], _) => Guess::Html,
             ([b':', ..], _) | (_, Hint::Events) => Guess::Events,
             ([b'"', ..], _) => json,
-            ([b't' | b'f' | b'n' | b'-' | b'0'..=b'9', ..], Hint::Json | Hint::Lines) => json,
+            ([b't' | b'f' | b'n' | b'-' | b'0'..=b'9', ..], _) if may_be_scalar => json,
             ([0x1f], _) if !is_end => Guess::Undecided,
             ([0x1f, 0x8b, ..], _) => Guess::Compressed,
             _ => field(bytes, is_end),

@@ -81,6 +81,7 @@ enum Kind {
 
 /// What has been seen so far, in whichever form it came.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "what was seen, each by itself")]
 struct Seen {
     usage: Counts,
     /// The first error.
@@ -106,9 +107,21 @@ struct Seen {
     alien: bool,
     content_events: u64,
     content_bytes: u64,
+    /// Words whose class was looked up.
+    looked_up: u8,
 }
 
+/// The most words whose class is looked up in an answer: a real error has three, but a body may be made of nothing else,
+/// and each takes as long as a hundred bytes.
+const MOST_LOOKED_UP: u8 = 32;
+
 impl Seen {
+    fn may_look_up(&mut self) -> bool {
+        let may = self.looked_up < MOST_LOOKED_UP;
+        self.looked_up = self.looked_up.saturating_add(1);
+        may
+    }
+
     fn fail(&mut self, claim: Claim) {
         self.error.get_or_insert(claim);
     }

@@ -197,6 +197,7 @@ impl Scanner {
         }
         self.state = State::Between;
         if what.is_word() {
+            self.aim(what);
             self.value.string(what, &self.word, seen);
         }
         if self.open == 0 && self.skipped == 0 {
@@ -212,6 +213,7 @@ impl Scanner {
         let (piece, after) = bytes.split_at(end.unwrap_or(bytes.len()));
         self.word.push(piece);
         if end.is_some() {
+            self.aim(what);
             self.value.scalar(what, self.word.get(), seen);
             self.state = State::Between;
         }
@@ -339,8 +341,7 @@ impl Scanner {
             Meaning::Class | Meaning::Inside => Some(if is_object { Place::Inner } else { Place::Inners }),
             _ => None,
         };
-        let is_nested = matches!(self.place(), Some(Place::Fault | Place::Faults));
-        self.value.enter(meaning, is_nested);
+        self.aim(meaning);
         if let Some((place, slot)) = place.zip(self.places.get_mut(self.open)) {
             *slot = place;
             self.open += 1;
@@ -354,6 +355,11 @@ impl Scanner {
             self.value.shape.reported |= self.open == 1;
             self.usage = Some(vec![byte]);
         }
+    }
+
+    fn aim(&mut self, meaning: Meaning) {
+        let is_nested = matches!(self.place(), Some(Place::Fault | Place::Faults | Place::Inner | Place::Inners));
+        self.value.aim(meaning, is_nested);
     }
 
     fn leave(&mut self, seen: &mut Seen) {

@@ -9,6 +9,7 @@ use super::word::Word;
 
 /// A stream of events, each a JSON value.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "what was seen, each by itself")]
 pub(super) struct EventStream {
     line: Line,
     /// The field's name, or the beginning of its value.
@@ -142,9 +143,11 @@ impl EventStream {
 
     /// The value of an event is over. The event's name says that it is an error, the value of which class.
     fn next(&mut self, seen: &mut Seen) {
-        let claim = self.data.claim();
-        self.data.reset(seen);
-        if self.failed {
+        if !self.failed {
+            self.data.reset(seen);
+        } else if seen.error.is_none() {
+            let claim = self.data.claim();
+            self.data.reset(seen);
             seen.fail(claim);
         }
     }

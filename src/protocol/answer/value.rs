@@ -38,6 +38,7 @@ enum Target {
 
 /// One value under way.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "what was seen, each by itself")]
 pub(super) struct Value {
     /// What it has of a chunk's members so far.
     pub(super) shape: Shape,
@@ -46,8 +47,9 @@ pub(super) struct Value {
     error: Fault,
     complaint: Fault,
     remark: Fault,
-    /// What stands beside an error and names its class; and a `type` that may.
+    /// What stands beside an error and names its class; and the words that may, of which the last counts.
     beside: Fault,
+    code: Word,
     kind: Word,
     target: Target,
     /// Whether its status says that the answer failed.
@@ -68,8 +70,8 @@ impl Value {
         }
     }
 
-    /// What follows is inside a value of that meaning.
-    pub(super) const fn enter(&mut self, meaning: Meaning, is_nested: bool) {
+    /// What follows belongs to a value of that meaning, itself inside an error or not.
+    pub(super) const fn aim(&mut self, meaning: Meaning, is_nested: bool) {
         match meaning {
             Meaning::Complaint => self.target = Target::Complaint,
             Meaning::Error if !is_nested => self.target = Target::Error,
@@ -116,11 +118,10 @@ impl Value {
         match meaning {
             Meaning::Type => self.typed(word, seen),
             Meaning::Object if word.get() == b"error" => self.error.raise(Claim::default()),
-            Meaning::Error | Meaning::Class => self.fault().word(word),
+            Meaning::Error | Meaning::Class | Meaning::Complaint => self.class(word, seen),
             Meaning::Inside => self.fault().text(word),
-            Meaning::Complaint => self.complaint.word(word),
             Meaning::Message | Meaning::Remark => self.remark.text(word),
-            Meaning::Beside => self.beside.word(word),
+            Meaning::Beside => self.code = *word,
             Meaning::Status => self.status(word, seen),
             Meaning::Finish => self.finish(word, true, seen),
             Meaning::Stop => self.finish(word, false, seen),
@@ -144,14 +145,14 @@ impl Value {
                 seen.finished |= text == b"true";
                 seen.undone = text == b"false";
             }
-            Meaning::Count(which) => self.count(which, text, seen),
+            Meaning::Count(which) => Self::count(which, text, seen),
             Meaning::Alien => seen.alien |= is_something(text),
             Meaning::Substance => seen.substance |= is_something(text),
             _ => {}
         }
     }
 
-    fn count(&self, which: Counted, text: &[u8], seen: &mut Seen) {
+    fn count(which: Counted, text: &[u8], seen: &mut Seen) {
         if let Some(count) = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()) {
             seen.usage.count(which, count);
         }
@@ -164,7 +165,11 @@ impl Value {
                 seen.substance = true;
                 seen.finished |= is_last;
             }
-            Finish::Failed(claim) => self.error.raise(claim),
+            Finish::Misused => self.error.raise(Claim::CLIENT),
+            Finish::Failed => {
+                let claim = if seen.may_look_up() { Claim::of_finish(word) } else { Claim::default() };
+                self.error.raise(claim);
+            }
         }
     }
 
@@ -174,7 +179,7 @@ impl Value {
             b"completed" | b"incomplete" | b"cancelled" => seen.substance = true,
             b"queued" | b"inprogress" | b"created" => seen.pending = true,
             b"failed" | b"failure" | b"error" => self.failed = true,
-            _ => self.beside.word(word),
+            _ => self.code = *word,
         }
     }
 
@@ -209,9 +214,19 @@ impl Value {
         }
     }
 
+    /// A word that may name a class.
+    fn class(&mut self, word: &Word, seen: &mut Seen) {
+        if seen.error.is_none() && seen.may_look_up() {
+            self.fault().word(word);
+        } else {
+            self.fault().text(word);
+        }
+    }
+
     /// What an error in it is, or would be.
     pub(super) fn claim(&self) -> Claim {
         let mut beside = self.beside;
+        beside.word(&self.code);
         beside.word(&self.kind);
         self.error.claim().or(self.complaint.claim()).or(beside.claim())
     }
@@ -221,17 +236,19 @@ impl Value {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
-        if self.error.is_error() {
+        if self.error.is_error() && seen.error.is_none() {
             seen.fail(self.claim());
         }
-        if self.failed {
-            seen.failed = seen.failed.or(Some(self.claim()));
+        if self.failed && seen.failed.is_none() {
+            seen.failed = Some(self.claim());
         }
         let (complaint, remark) = (self.complaint.is_error(), self.remark.is_error());
         if complaint || remark {
             seen.complained |= complaint;
             seen.remarked = true;
-            seen.complaint = seen.complaint.or(self.claim());
+            if seen.may_look_up() {
+                seen.complaint = seen.complaint.or(self.claim());
+            }
         }
         seen.fallback |= self.stock && self.text <= STOCK_SENTENCE && self.tail != NO_CONTEXT;
     }
