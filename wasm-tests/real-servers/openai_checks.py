@@ -59,12 +59,18 @@ def chat_cut_short(client, _):
 
 def unasked(chunks):
     """A stream whose client did not ask for the usage. A chunk may say that there is none: by `null`, or by zeros as
-    LiteLLM does in streams of completions."""
+    LiteLLM does in streams of completions. Nor does a chunk matter that says nothing at all, as LiteLLM sends one where it
+    is asked for the usage."""
     chunks = plain(list(chunks))
     for chunk in chunks:
         if not (chunk.get("usage") or {}).get("total_tokens"):
             chunk.pop("usage", None)
-    return chunks
+    return [chunk for chunk in chunks if "usage" in chunk or any(says_something(one) for one in chunk["choices"])]
+
+
+def says_something(choice):
+    """Whether a part of a stream has content, a call or an end."""
+    return choice.get("finish_reason") or choice.get("text") is not None or choice.get("delta")
 
 
 def chat_stream(client, direct):
