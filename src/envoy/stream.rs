@@ -9,6 +9,7 @@ use super::control::Control;
 use super::http::Http;
 
 /// A stream, by the role of the filter that it passes.
+#[expect(clippy::large_enum_variant, reason = "nearly all of them are the router's: to box those costs an allocation")]
 pub(super) enum Stream {
     Router(Http),
     Attempt(Attempt),

@@ -15,6 +15,7 @@ unsafe extern "C" {
 const MONOTONIC: i32 = 1;
 
 /// Nanoseconds since a moment that is the same for all that run in this host; none where the host has no such clock.
+#[must_use]
 pub fn monotonic_nanos() -> Option<u64> {
     let mut nanos = 0;
     // SAFETY: the host writes eight bytes to `nanos`, which lives until the call returns, and nothing else.
