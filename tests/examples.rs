@@ -77,7 +77,8 @@ fn the_readme_shows_a_router_that_is_taken() {
 
 /// The routes to backends anywhere inside a document, those in the files of a `ConfigMap` too.
 fn routes(document: &Value, found: &mut Vec<Value>) {
-    let names_backends = document["cluster_header"] == "x-llm-cluster" || !document["inline_cluster_specifier_plugin"].is_null();
+    let names_backends =
+        document["cluster_header"] == "x-llm-cluster" || !document["inline_cluster_specifier_plugin"].is_null();
     if names_backends {
         found.push(document.clone());
     }

@@ -41,7 +41,12 @@ pub(super) struct Line {
 impl Active {
     fn new(router: Router) -> Self {
         let config = Arc::clone(router.config());
-        Self { host: EnvoyHost::new(Arc::clone(&config)), router: RefCell::new(router), config, shows_bodies: Cell::default() }
+        Self {
+            host: EnvoyHost::new(Arc::clone(&config)),
+            router: RefCell::new(router),
+            config,
+            shows_bodies: Cell::default(),
+        }
     }
 
     /// Lets `work` have the router and the view. None only if they are in use already, which Envoy never causes; it is

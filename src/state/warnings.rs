@@ -50,7 +50,9 @@ impl Warning {
                 format!("a retry was to go to cluster {decided}, and went to {answered}")
             }
             Misrouting::UnknownCluster => format!("Envoy has no cluster {decided}, or its route knows none"),
-            Misrouting::BodyNotSeen => "Envoy keeps the bodies of requests from the router, so that they hang".to_owned(),
+            Misrouting::BodyNotSeen => {
+                "Envoy keeps the bodies of requests from the router, so that they hang".to_owned()
+            }
             Misrouting::TimeoutIneffective => {
                 format!("the route's timeout ended a request before the timeout of cluster {decided} could")
             }
@@ -136,7 +138,10 @@ fn encode(all: &[Warning]) -> Vec<u8> {
     let mut out = Encoder::with_capacity(128 * all.len());
     for entry in all {
         out.u8(entry.kind.code()).u64(entry.configuration).u64(entry.count);
-        out.time(entry.first_seen).time(entry.last_seen).bytes(entry.decided.as_bytes()).bytes(entry.answered.as_bytes());
+        out.time(entry.first_seen)
+            .time(entry.last_seen)
+            .bytes(entry.decided.as_bytes())
+            .bytes(entry.answered.as_bytes());
     }
     out.finish()
 }

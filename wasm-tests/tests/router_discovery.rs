@@ -172,11 +172,7 @@ const WORKERS: usize = 4;
 
 /// 400 requests, while something is done once the second of three clusters is in the midst of it. Beta and gamma come by
 /// discovery, and share the traffic.
-async fn under_load(
-    backends: &[Backend],
-    envoy: &Envoy,
-    act: impl AsyncFnOnce(),
-) -> wasm_tests::load::Load {
+async fn under_load(backends: &[Backend], envoy: &Envoy, act: impl AsyncFnOnce()) -> wasm_tests::load::Load {
     for backend in backends {
         backend.set(Behaviour::latency_ms(40));
     }

@@ -19,6 +19,9 @@ use wasm_tests::{
     router::{chat, counted, in_flight, news_travels, trio, troubles, until},
 };
 
+/// A change of the generated bootstrap.
+type Patch = fn(&mut Value);
+
 const PATH: &str = "/v1/chat/completions";
 
 /// Alpha first, then beta, then gamma, whatever they cost.
@@ -146,7 +149,9 @@ async fn answers_of_a_cluster_that_is_no_backends_are_nobodys() {
     assert_eq!(ask(&envoy).await.status, 200, "after two retries");
     warned(&envoy, "route_ignores_decision", "cluster alpha was decided, and cluster stranger answered", 3).await;
     settled(&envoy).await;
-    for metric in ["requests_total", "circuit_breaker_failures_total", "request_cost_micro_usd_total", "failovers_total"] {
+    for metric in
+        ["requests_total", "circuit_breaker_failures_total", "request_cost_micro_usd_total", "failovers_total"]
+    {
         assert_eq!(counted(&envoy.stats().await, metric, &[]), 0, "{metric}");
     }
     let budget = get(&envoy, "/budget").await;
@@ -158,7 +163,8 @@ async fn a_map_without_a_backends_cluster_that_falls_back_on_another_is_told_of(
     let backends = trio().await;
     let envoy = rig(&backends, Route::Matcher { retries: 2 }, in_order())
         .patch(|config| {
-            let matcher = &mut route(config)["inline_cluster_specifier_plugin"]["extension"]["typed_config"]["cluster_matcher"];
+            let matcher =
+                &mut route(config)["inline_cluster_specifier_plugin"]["extension"]["typed_config"]["cluster_matcher"];
             let action = matcher["matcher_tree"]["exact_match_map"]["map"]["0"]["matcher"]["matcher_tree"]
                 ["exact_match_map"]["map"]["beta"]
                 .clone();
@@ -183,7 +189,6 @@ async fn retries_that_cannot_leave_their_cluster_are_told_of_and_charged_there()
     let unrefreshed = |config: &mut Value| route(config)["retry_policy"]["refresh_cluster_on_retry"] = false.into();
     let by_header = |config: &mut Value| route(config)["retry_policy"] = retries(2);
     let more_than_slots = |config: &mut Value| route(config)["retry_policy"] = retries(5);
-    type Patch = fn(&mut Value);
     let shapes: [(Route, Patch, u64); 3] = [
         (Route::ClusterHeader, by_header, 3),
         (Route::ClusterHeader, more_than_slots, 6),
@@ -221,15 +226,19 @@ async fn a_route_for_one_attempt_may_retry_within_the_cluster() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_that_envoy_does_not_have_is_told_of_and_left_alone_at_once() {
     let listed = |config: &mut Value| {
-        let matcher = &mut route(config)["inline_cluster_specifier_plugin"]["extension"]["typed_config"]["cluster_matcher"];
-        let map = &mut matcher["matcher_tree"]["exact_match_map"]["map"]["0"]["matcher"]["matcher_tree"]["exact_match_map"]["map"];
+        let matcher =
+            &mut route(config)["inline_cluster_specifier_plugin"]["extension"]["typed_config"]["cluster_matcher"];
+        let map = &mut matcher["matcher_tree"]["exact_match_map"]["map"]["0"]["matcher"]["matcher_tree"]["exact_match_map"]
+            ["map"];
         let mut action = map["alpha"].clone();
         action["action"]["typed_config"]["cluster"] = "ghost".into();
         map["ghost"] = action;
     };
-    type Patch = fn(&mut Value);
-    let shapes: [(Route, Patch); 3] =
-        [(Route::ClusterHeader, |_| {}), (Route::Matcher { retries: 2 }, listed), (Route::Matcher { retries: 2 }, |_| {})];
+    let shapes: [(Route, Patch); 3] = [
+        (Route::ClusterHeader, |_| {}),
+        (Route::Matcher { retries: 2 }, listed),
+        (Route::Matcher { retries: 2 }, |_| {}),
+    ];
     for (shape, patch) in shapes {
         let backends = trio().await;
         let mut router = in_order();
@@ -309,14 +318,18 @@ async fn a_cluster_that_stands_for_others_is_who_was_decided() {
         .patch(|config| {
             let clusters = config["static_resources"]["clusters"].as_array_mut().unwrap();
             let kind = "type.googleapis.com/envoy.extensions.clusters.aggregate.v3.ClusterConfig";
-            clusters.push(json!({"name": "all", "connect_timeout": "1s", "lb_policy": "CLUSTER_PROVIDED", "cluster_type":
+            clusters
+                .push(json!({"name": "all", "connect_timeout": "1s", "lb_policy": "CLUSTER_PROVIDED", "cluster_type":
                 {"name": "envoy.clusters.aggregate", "typed_config": {"@type": kind, "clusters": ["gamma", "beta"]}}}));
         })
         .start()
         .await;
     for _ in 0..5 {
         let reply = ask(&envoy).await;
-        assert_eq!((reply.header("x-llm-backend").as_deref(), reply.header("x-sim-backend").as_deref()), (Some("alpha"), Some("gamma")));
+        assert_eq!(
+            (reply.header("x-llm-backend").as_deref(), reply.header("x-sim-backend").as_deref()),
+            (Some("alpha"), Some("gamma"))
+        );
     }
     not_warned(&envoy).await;
     settled(&envoy).await;

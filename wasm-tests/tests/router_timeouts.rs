@@ -43,7 +43,11 @@ async fn ask(envoy: &Envoy, body: &Value, headers: &[(&str, &str)]) -> Reply {
 
 /// Who answered, and at which attempt.
 fn by(reply: &Reply) -> (u16, String, String) {
-    (reply.status, reply.header("x-llm-backend").unwrap_or_default(), reply.header("x-llm-attempts").unwrap_or_default())
+    (
+        reply.status,
+        reply.header("x-llm-backend").unwrap_or_default(),
+        reply.header("x-llm-attempts").unwrap_or_default(),
+    )
 }
 
 fn answer(status: u16, backend: &str, attempts: u32) -> (u16, String, String) {
@@ -131,7 +135,8 @@ async fn a_stream_that_stands_still_is_cut_and_charged_to_its_backend() {
         let backends = trio().await;
         let envoy = rig(&backends, in_order([Some(0.4); 3]))
             .patch(|config| {
-                let manager = &mut config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"];
+                let manager =
+                    &mut config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"];
                 manager["stream_idle_timeout"] = "0.9s".into();
                 manager["delayed_close_timeout"] = "0.02s".into();
             })
@@ -179,7 +184,8 @@ async fn a_client_cannot_change_how_long_envoy_waits_or_how_often_it_tries() {
         let envoy = rig(&backends, in_order([Some(1.0); 3]))
             .version(version)
             .patch(|config| {
-                let manager = &mut config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"];
+                let manager =
+                    &mut config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"];
                 manager["use_remote_address"] = true.into();
                 manager["internal_address_config"] =
                     json!({"cidr_ranges": [{"address_prefix": "127.0.0.0", "prefix_len": 8}]});
@@ -194,11 +200,16 @@ async fn a_client_cannot_change_how_long_envoy_waits_or_how_often_it_tries() {
         ];
         for headers in shapes {
             backends[0].next(1, Behaviour::latency_ms(300));
-            assert_eq!(by(&ask(&envoy, &chat("hello"), headers).await), answer(200, "alpha", 1), "{version} {headers:?}");
+            assert_eq!(
+                by(&ask(&envoy, &chat("hello"), headers).await),
+                answer(200, "alpha", 1),
+                "{version} {headers:?}"
+            );
         }
         // 404 is not retried, a 503 is, and no more often than the route says.
         backends[0].next(1, Behaviour::status(404));
-        let more = [("x-envoy-retry-on", "retriable-4xx,retriable-status-codes"), ("x-envoy-retriable-status-codes", "404")];
+        let more =
+            [("x-envoy-retry-on", "retriable-4xx,retriable-status-codes"), ("x-envoy-retriable-status-codes", "404")];
         assert_eq!(by(&ask(&envoy, &chat("hello"), &more).await), answer(404, "alpha", 1));
         for backend in &backends {
             backend.next(1, Behaviour::status(503));
@@ -238,7 +249,8 @@ async fn before_failover_a_hang_ends_after_its_timeout_at_the_backend() {
             .route(Route::ClusterHeader)
             .version(version)
             .patch(|config| {
-                route(config)["retry_policy"] = json!({"retry_on": "connect-failure,refused-stream,reset", "num_retries": 1});
+                route(config)["retry_policy"] =
+                    json!({"retry_on": "connect-failure,refused-stream,reset", "num_retries": 1});
             })
             .start()
             .await;

@@ -45,7 +45,7 @@ fn spent(rig: &Rig) -> [u64; 3] {
 fn window(rig: &mut Rig, id: &str) -> (u32, u32) {
     rig.view.refresh(&rig.world, rig.world.now()).expect("refreshed");
     let record = rig.record(id);
-    (record.window.len().into(), record.window.failures().into())
+    (record.window.len(), record.window.failures())
 }
 
 #[test]
@@ -113,7 +113,8 @@ fn a_retry_whose_cluster_the_route_does_not_know_stays_where_the_one_before_was(
 
 #[test]
 fn where_the_plan_is_for_one_attempt_retries_in_one_cluster_are_as_they_should_be() {
-    let mut rig = Rig::new(&json!({ "retry": { "max_attempts": 1 }, "backend_instances": { "a": {}, "b": {}, "c": {} },
+    let mut rig =
+        Rig::new(&json!({ "retry": { "max_attempts": 1 }, "backend_instances": { "a": {}, "b": {}, "c": {} },
         "strategy": "round_robin" }));
     for cluster in ["a", "b", "c"] {
         ask(&mut rig, cluster, 200, 3);

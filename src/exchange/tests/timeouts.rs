@@ -10,9 +10,7 @@ const TIMEOUT: &str = "x-envoy-upstream-rq-per-try-timeout-ms";
 /// Backends a, b, c in this order, each with its timeout.
 fn rig(timeouts: [Option<f64>; 3]) -> Rig {
     let [a, b, c] = timeouts;
-    let backend = |priority: u32, seconds: Option<f64>| {
-        json!({ "priority": priority, "timeout_seconds": seconds, "circuit_breaker": { "failure_threshold": 100 } })
-    };
+    let backend = |priority: u32, seconds: Option<f64>| json!({ "priority": priority, "timeout_seconds": seconds, "circuit_breaker": { "failure_threshold": 100 } });
     Rig::new(&json!({ "backend_instances": { "a": backend(1, a), "b": backend(2, b), "c": backend(3, c) } }))
 }
 
