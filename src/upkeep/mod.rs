@@ -96,7 +96,9 @@ impl Upkeep {
         if !view.leads() {
             return;
         }
-        misrouting::show(router, host, now);
+        if view.keeps_watch(self.number, now) {
+            misrouting::show(router, host, now);
+        }
         show(router, view, host, now);
         self.scaling.tick(router, view, host, now);
         if let Some(a_minute) = self.rate.look(|| requests(router, host), now) {

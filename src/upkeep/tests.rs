@@ -5,6 +5,7 @@ mod changes;
 mod discovery;
 mod gauges;
 mod lookout;
+mod misrouting;
 mod rounds;
 
 use std::sync::Arc;

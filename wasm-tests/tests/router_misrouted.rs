@@ -19,6 +19,9 @@ use wasm_tests::{
     router::{chat, counted, in_flight, news_travels, trio, troubles, until},
 };
 
+/// A change of the generated bootstrap.
+type Patch = fn(&mut Value);
+
 const PATH: &str = "/v1/chat/completions";
 
 /// Alpha first, then beta, then gamma, whatever they cost.
@@ -186,7 +189,6 @@ async fn retries_that_cannot_leave_their_cluster_are_told_of_and_charged_there()
     let unrefreshed = |config: &mut Value| route(config)["retry_policy"]["refresh_cluster_on_retry"] = false.into();
     let by_header = |config: &mut Value| route(config)["retry_policy"] = retries(2);
     let more_than_slots = |config: &mut Value| route(config)["retry_policy"] = retries(5);
-    type Patch = fn(&mut Value);
     let shapes: [(Route, Patch, u64); 3] = [
         (Route::ClusterHeader, by_header, 3),
         (Route::ClusterHeader, more_than_slots, 6),
@@ -232,7 +234,6 @@ async fn a_cluster_that_envoy_does_not_have_is_told_of_and_left_alone_at_once() 
         action["action"]["typed_config"]["cluster"] = "ghost".into();
         map["ghost"] = action;
     };
-    type Patch = fn(&mut Value);
     let shapes: [(Route, Patch); 3] = [
         (Route::ClusterHeader, |_| {}),
         (Route::Matcher { retries: 2 }, listed),

@@ -45,7 +45,7 @@ fn spent(rig: &Rig) -> [u64; 3] {
 fn window(rig: &mut Rig, id: &str) -> (u32, u32) {
     rig.view.refresh(&rig.world, rig.world.now()).expect("refreshed");
     let record = rig.record(id);
-    (record.window.len().into(), record.window.failures().into())
+    (record.window.len(), record.window.failures())
 }
 
 #[test]
