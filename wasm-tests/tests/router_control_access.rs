@@ -47,14 +47,17 @@ async fn a_name_that_others_can_own_is_not_answered() {
     let change = "POST /api/v1/router/backends/alpha/drain";
     let rebound = format!("host: evil.example:{port}\r\norigin: http://evil.example:{port}\r\ncontent-length: 0\r\n");
     assert_eq!(ask(&plain, "", change, &rebound).await.0, 403);
-    for name in [format!("127.0.0.1:{port}"), format!("localhost:{port}"), "LOCALHOST".to_owned(), format!("[::1]:{port}")] {
+    for name in
+        [format!("127.0.0.1:{port}"), format!("localhost:{port}"), "LOCALHOST".to_owned(), format!("[::1]:{port}")]
+    {
         for line in ["GET /", "GET /api/v1/router/health"] {
             assert_eq!(ask(&plain, "", line, &format!("host: {name}\r\n")).await.0, 200, "{line} {name}");
         }
     }
     let (line, odd) = ("GET /api/v1/router/health", "host: \u{fffd}\r\n");
     assert!(ask(&plain, "", line, odd).await.0 >= 400);
-    for (name, status) in [("router.example.com", 200), ("Router.Example.com:443", 200), ("a.router.example.com", 403)] {
+    for (name, status) in [("router.example.com", 200), ("Router.Example.com:443", 200), ("a.router.example.com", 403)]
+    {
         assert_eq!(ask(&named, "", line, &format!("host: {name}\r\n")).await.0, status, "{name}");
     }
     for envoy in [&plain, &named] {
