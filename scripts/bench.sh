@@ -1,31 +1,42 @@
 #!/usr/bin/env bash
 # The benchmark tables: bare Envoy, a module that does nothing, and the router, side by side on this machine; and what a
 # decision and an estimate cost natively. Prints them and keeps them in benchmarks/<date>.md. Options go to the program.
+# With --hostile: how long one who behaves waits, alone and beside 2,000 hostile requests, in benchmarks/<date>-hostile.md.
 # shellcheck source=scripts/lib.sh
 source "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
+
+hostile=false
+for option in "$@"; do [ "$option" != --hostile ] || hostile=true; done
 
 ensure_rust
 need node nodejs
 envoy="$(scripts/envoy.sh)"
 scripts/build.sh >&2
-cargo build --locked --release --target wasm32-wasip1 -p noop
 cargo build --locked --release -p wasm-tests --bin bench
-cargo bench --locked --bench core --no-run
+if ! "$hostile"; then
+  cargo build --locked --release --target wasm32-wasip1 -p noop
+  cargo bench --locked --bench core --no-run
+fi
 built="$(target_dir)"
 
 day="$(date -u +%Y-%m-%d)"
 tables="$(mktemp)"
 trap 'rm -f -- "$tables"' EXIT
-{
-  printf '## In Envoy\n\n'
-  ENVOY_BIN="$envoy" "$built/release/bench" --module "$MODULE" --noop "$built/wasm32-wasip1/release/noop.wasm" "$@"
-  printf '\n## The core, natively\n\n'
-  cargo bench --quiet --locked --bench core
-} >"$tables"
+if "$hostile"; then
+  ENVOY_BIN="$envoy" LLM_ROUTER_WASM="$MODULE" "$built/release/bench" "$@" >"$tables"
+else
+  {
+    printf '## In Envoy\n\n'
+    ENVOY_BIN="$envoy" "$built/release/bench" --module "$MODULE" --noop "$built/wasm32-wasip1/release/noop.wasm" "$@"
+    printf '\n## The core, natively\n\n'
+    cargo bench --quiet --locked --bench core
+  } >"$tables"
+fi
 
 # Figures mean something only together with the machine and the code that they come from.
 mkdir -p benchmarks
 report="benchmarks/$day.md"
+! "$hostile" || report="benchmarks/$day-hostile.md"
 changes=
 [ -z "$(git status --porcelain 2>/dev/null)" ] || changes=' with local changes'
 {

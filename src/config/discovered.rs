@@ -61,7 +61,7 @@ fn backend(cluster: &str, body: &Tree) -> Result<(Backend, String), Errors> {
     }
     let mut fields: Vec<_> = fields.iter().filter(|(key, _)| key != "id" && key != "cluster").cloned().collect();
     fields.push(("cluster".to_owned(), Tree::Text(cluster.to_owned())));
-    let body = Tree::Object(fields);
+    let body = Tree::object(fields);
     match Reader::read(String::new(), &body, &mut problems, |reader| read::backend(reader, id)) {
         Some(backend) if problems.is_empty() => Ok((backend, body.to_json())),
         _ => Err(Errors::new(problems)),

@@ -18,6 +18,9 @@ use crate::domain::PerMille;
 /// Why a key or a name of the full interface is refused for now.
 const LATER: &str = "not available in this version";
 
+/// Behind so many problems, no key is compared with those that there are: whoever has more has no slip of the pen.
+const SUGGESTIONS: usize = 64;
+
 /// Reads one object of the document. `null` is the same as absent.
 pub(super) struct Reader<'t, 'p> {
     path: String,
@@ -276,17 +279,25 @@ impl<'t, 'p> Reader<'t, 'p> {
     }
 
     fn peek(&self, key: &str) -> Option<&'t Tree> {
-        self.fields.iter().find(|(name, _)| name == key).map(|(_, value)| value).filter(|value| **value != Tree::Null)
+        // They are sorted: in a document of thousands of keys, each is looked for.
+        let place = self.fields.partition_point(|(name, _)| name.as_str() < key);
+        let (name, value) = self.fields.get(place)?;
+        Some(value).filter(|value| name == key && **value != Tree::Null)
     }
 
     #[inline(never)]
     fn note_unknown_keys(mut self) {
         note_duplicates(&self.path, self.fields, self.problems);
+        let mut known = self.known.clone();
+        known.extend(&self.refused);
+        known.sort_unstable();
         for (key, _) in self.fields {
-            if self.known.contains(&key.as_str()) || self.refused.contains(&key.as_str()) {
+            if known.binary_search(&key.as_str()).is_ok() {
                 continue;
             }
-            let message = match closest(key, self.known.iter().copied()) {
+            let is_slip = self.problems.len() < SUGGESTIONS;
+            let meant = if is_slip { closest(key, self.known.iter().copied()) } else { None };
+            let message = match meant {
                 Some(meant) => format!("unknown key; did you mean {meant}?"),
                 None => "unknown key".to_owned(),
             };

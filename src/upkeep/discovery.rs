@@ -5,6 +5,7 @@
 //! workers. A cluster that is not there any more drains for an interval before it is no backend any more: Envoy lets what
 //! is under way there finish. Where nothing can be read, what was found stays.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::pace::{Pace, UnderWay};
@@ -32,13 +33,13 @@ pub(super) struct Discovery {
     /// Those of the bootstrap, once they are known.
     bootstrap: Option<Vec<Found>>,
     /// The mistakes that were told of.
-    told: Vec<String>,
+    told: BTreeSet<String>,
 }
 
 impl Discovery {
     pub(super) fn new(config: &Config) -> Option<Self> {
         let (admin, namespace) = (config.envoy_admin.clone()?, config.discovery.clone()?);
-        Some(Self { admin, namespace, pace: Pace::default(), under_way: None, bootstrap: None, told: Vec::new() })
+        Some(Self { admin, namespace, pace: Pace::default(), under_way: None, bootstrap: None, told: BTreeSet::new() })
     }
 
     pub(super) fn tick<H: Host>(&mut self, cx: &mut Cx<'_, H>) {
@@ -82,11 +83,11 @@ impl Discovery {
 
     /// Each mistake is told once, as long as it lasts.
     fn tell_mistakes<H: Host>(&mut self, cx: &Cx<'_, H>, mistakes: Vec<String>) {
-        for mistake in mistakes.iter().filter(|mistake| !self.told.contains(mistake)) {
+        for mistake in mistakes.iter().filter(|mistake| !self.told.contains(mistake.as_str())) {
             cx.host.record(Metric::InternalErrors(Internal::Discovery), 1);
             tell(cx, LogLevel::Warn, ("mistake", mistake), "refused");
         }
-        self.told = mistakes;
+        self.told = mistakes.into_iter().collect();
     }
 }
 
@@ -102,16 +103,19 @@ fn saw<H: Host>(cx: &Cx<'_, H>, found: &[&Found]) -> Vec<String> {
         room -= usize::from(has_room && !is_there);
         has_room
     };
+    // Of two clusters that give one id, it is the first one's by name: Envoy tells of them in any order.
+    let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
     for &each in found {
-        // Of two clusters that give one id, it is the first one's by name: Envoy tells of them in any order.
-        let has_it = |other: &&Found, id: &str| {
-            other.cluster < each.cluster && other.backend.as_ref().is_ok_and(|(backend, _)| *backend.id == *id)
-        };
+        if let Ok((backend, _)) = &each.backend {
+            let owner = owners.entry(&backend.id).or_insert(&each.cluster);
+            *owner = (*owner).min(&each.cluster);
+        }
+    }
+    for &each in found {
+        let is_anothers = |id: &str| owners.get(id).is_some_and(|owner| *owner != each.cluster);
         let mistake = match &each.backend {
             Err(errors) => Some(errors.listed()),
-            Ok((backend, _)) if found.iter().any(|other| has_it(other, &backend.id)) => {
-                Some(format!("id: {} is that of another", backend.id))
-            }
+            Ok((backend, _)) if is_anothers(&backend.id) => Some(format!("id: {} is that of another", backend.id)),
             Ok((backend, _)) if !cx.view.knows(&backend.id) && cx.view.known() >= MOST_IDS => {
                 Some("too many ids were discovered since Envoy started".to_owned())
             }

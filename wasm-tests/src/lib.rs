@@ -56,6 +56,7 @@ pub mod backend;
 pub mod client;
 pub mod control;
 pub mod envoy;
+pub mod hostile;
 pub mod load;
 mod ports;
 pub mod router;

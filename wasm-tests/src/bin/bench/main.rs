@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods, reason = "it measures time")]
 
 mod drive;
+mod hostile;
 mod table;
 mod upstream;
 
@@ -25,6 +26,7 @@ use self::{
 const USAGE: &str = "\
 usage: bench [--quick] [--rounds N] [--seconds S] [--routes LIST] [--variants LIST] [--bodies LIST] [--connections LIST]
              [--module FILE] [--noop FILE] [--config FILE]
+       bench --hostile [--rounds N] [--seconds S] [--seed N]
 
   --rounds N          rounds of each measurement, of which the median counts (default 5)
   --seconds S         length of a round (default 1.5)
@@ -35,7 +37,9 @@ usage: bench [--quick] [--rounds N] [--seconds S] [--routes LIST] [--variants LI
   --connections LIST  (default 1,16,64)
   --module FILE       the router (default $LLM_ROUTER_WASM or dist/llm_router.wasm)
   --noop FILE         the module that does nothing (default target/wasm32-wasip1/release/noop.wasm)
-  --config FILE       the router's configuration as JSON, for backends alpha, beta and gamma";
+  --config FILE       the router's configuration as JSON, for backends alpha, beta and gamma
+  --hostile           instead: latencies of one who behaves, alone and beside 2,000 hostile requests
+  --seed N            which ones (default 20261201)";
 
 /// The clusters, all of them the one upstream.
 const CLUSTERS: [&str; 3] = ["alpha", "beta", "gamma"];
@@ -51,6 +55,8 @@ struct Options {
     module: Option<PathBuf>,
     noop: PathBuf,
     config: Value,
+    hostile: bool,
+    seed: u64,
 }
 
 fn main() -> ExitCode {
@@ -66,8 +72,15 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if options.hostile {
+        return ended(hostile::run(options.rounds, options.round, options.seed));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime.map_err(|error| error.to_string()).and_then(|runtime| runtime.block_on(run(&options))) {
+    ended(runtime.map_err(|error| error.to_string()).and_then(|runtime| runtime.block_on(run(&options))))
+}
+
+fn ended(result: Result<(), String>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -91,11 +104,17 @@ fn options(args: &[String]) -> Result<Options, String> {
             "beta": {"cost_per_1k_tokens": 0.2, "expected_response_time_ms": 900, "quality_score": 0.86},
             "gamma": {"cost_per_1k_tokens": 0.1, "expected_response_time_ms": 700, "quality_score": 0.8},
         }}),
+        hostile: false,
+        seed: 20_261_201,
     };
     let mut args = args.iter();
     while let Some(option) = args.next() {
         if option == "--quick" {
             (options.rounds, options.round) = (3, Duration::from_millis(500));
+            continue;
+        }
+        if option == "--hostile" {
+            options.hostile = true;
             continue;
         }
         let value = args.next().ok_or_else(|| format!("{option} needs a value"))?;
@@ -105,6 +124,7 @@ fn options(args: &[String]) -> Result<Options, String> {
                 let seconds = Duration::try_from_secs_f64(one(value)?);
                 options.round = seconds.map_err(|error| format!("{value}: {error}"))?;
             }
+            "--seed" => options.seed = one(value)?,
             "--routes" => options.routes = list(value)?,
             "--variants" => options.variants = list(value)?,
             "--bodies" => options.bodies = list(value)?,
