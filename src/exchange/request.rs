@@ -5,7 +5,7 @@ use super::intake::{ATTEMPT_COUNT, ESTIMATED_TOKENS, Encoding, Intake, Wishes};
 use super::purse::Customer;
 use super::router::Route;
 use super::{Context, Refusal, Router};
-use crate::domain::{RequestFacts, Timestamp, Tokens};
+use crate::domain::{PerMille, RequestFacts, Timestamp, Tokens};
 use crate::host::Host;
 use crate::metrics::Method;
 use crate::protocol::{self, InflateError, Unreadable};
@@ -70,6 +70,7 @@ impl Petition {
             means: &[],
             reserved,
             peers: Peers::NONE,
+            exploration: router.config().exploration,
         }
     }
 
@@ -94,7 +95,11 @@ impl Petition {
         now: Timestamp,
     ) -> Decided {
         let request_id = std::mem::take(&mut self.request_id);
-        let ask = self.ask(cx.router, reserved);
+        let mut ask = self.ask(cx.router, reserved);
+        if waits {
+            // It has waited long enough to go where it is served best.
+            ask.exploration = PerMille::new(0);
+        }
         let mut found = (cx.view.journal().has_room() || self.wishes.explain).then(Vec::new);
         let customer = self.customer(cx.router);
         let decided = cx.decide(&ask, customer, now, found.as_mut());

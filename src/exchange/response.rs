@@ -271,6 +271,7 @@ impl Answer {
         // How long the attempts before this one took is not known, so its own time is not either.
         if answered && self.attempts == Some(1) {
             outcome.response_time = Some(now.since(self.route.departed));
+            outcome.stands_for = self.route.attempts.explores().unwrap_or(1);
             outcome.first_token = self.first_token.map(|at| at.since(self.route.departed));
             if backend.breaker.zip(self.waited()).is_some_and(|(breaker, waited)| waited > breaker.slow_response) {
                 outcome.verdict = Verdict::Slow;

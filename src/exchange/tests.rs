@@ -16,11 +16,14 @@ mod answers;
 mod audit;
 mod breakers;
 mod budget;
+#[cfg(not(target_family = "wasm"))]
+mod convergence;
 mod costs;
 #[cfg(not(target_family = "wasm"))]
 mod days;
 mod decisions;
 mod exhausted;
+mod exploration;
 mod figures;
 mod pacing;
 mod quota;

@@ -1,11 +1,13 @@
 //! Small numeric kernels. Each takes the time as an argument and fits into a record of a few bytes.
 
+mod evidence;
 mod lengths;
 mod median;
 mod peak_ewma;
 mod sketch;
 mod window;
 
+pub use evidence::Evidence;
 pub use lengths::{Expected, Length, Lengths, Pooled};
 pub use median::Median;
 pub use peak_ewma::PeakEwma;

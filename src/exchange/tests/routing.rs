@@ -98,7 +98,7 @@ fn trailers_end_a_body_too() {
 fn hints_count_only_where_the_operator_allows_them() {
     let config = |hints: &[&str]| {
         serde_json::json!({
-            "strategy": "round_robin", "client_hints": hints,
+            "strategy": "round_robin", "client_hints": hints, "exploration": 0,
             "backend_instances": { "a": { "quality_score": 0.5 }, "b": { "quality_score": 0.9 } },
         })
     };
