@@ -100,6 +100,7 @@ fn decision(strategy: Strategy, backends: usize) -> f64 {
         means: &[],
         reserved: Backends::default(),
         peers: Peers::NONE,
+        exploration: config.exploration,
     };
     let (mut rng, mut turns) = (SplitMix64::new(7), OwnTurns::default());
     nanoseconds(|| {

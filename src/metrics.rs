@@ -52,6 +52,8 @@ pub enum Metric {
     FailoverTime(BackendIndex),
     /// When a request last left this backend: `loadbalancer_last_failover_timestamp_seconds{backend_id}`.
     LastFailover(BackendIndex),
+    /// Requests that were first tried there to see how it is: `loadbalancer_explorations_total{backend_id}`.
+    Explorations(BackendIndex),
     /// Requests in flight: `loadbalancer_in_flight{backend_id}`.
     InFlight(BackendIndex),
     /// 0 closed, 1 half-open, 2 open: `loadbalancer_circuit_breaker_state{backend_id}`.
@@ -303,6 +305,7 @@ impl Metric {
             | Self::Failovers(_)
             | Self::FailoversSucceeded(_)
             | Self::FailoverTime(_)
+            | Self::Explorations(_)
             | Self::BreakerFailures(_)
             | Self::BreakerTransitions { .. }
             | Self::UsageEstimated(_)
@@ -351,6 +354,7 @@ impl Metric {
             Self::Failovers(_) => "failovers_total",
             Self::FailoversSucceeded(_) => "failovers_succeeded_total",
             Self::FailoverTime(_) => "failover_time_ms_total",
+            Self::Explorations(_) => "explorations_total",
             Self::LastFailover(_) => "last_failover_timestamp_seconds",
             Self::InFlight(_) => "in_flight",
             Self::BreakerState(_) => "circuit_breaker_state",
@@ -395,6 +399,7 @@ impl Metric {
             | Self::Failovers(backend)
             | Self::FailoversSucceeded(backend)
             | Self::FailoverTime(backend)
+            | Self::Explorations(backend)
             | Self::LastFailover(backend)
             | Self::InFlight(backend)
             | Self::BreakerState(backend)

@@ -108,6 +108,9 @@ pub struct Config {
     pub discovery: Option<Box<str>>,
     /// When fewer of the backends than this share may be asked, those that are merely ill may be, too.
     pub panic_threshold: PerMille,
+    /// The share of requests that are first tried at another backend than the best one, where a strategy goes by what was
+    /// measured.
+    pub exploration: PerMille,
     /// How requests wait for a place, if they do.
     pub queue: Option<Queue>,
     /// What is logged.

@@ -34,6 +34,7 @@ impl Config {
                 "metadata_namespace": self.discovery.as_deref().unwrap_or(NAMESPACE),
             },
             "panic_threshold": self.panic_threshold.ratio(),
+            "exploration": self.exploration.ratio(),
             "queue": self.queue.map_or_else(|| json!({ "size": 0, "timeout_ms": 5_000 }), |queue| json!({
                 "size": queue.size,
                 "timeout_ms": queue.timeout.as_millis() as u64,

@@ -78,6 +78,7 @@ fn router(reader: &mut Reader<'_, '_>) -> Option<Config> {
         reader.problem("discovery.enabled", "needs envoy_admin.cluster: that is where Envoy tells of its clusters");
     }
     let panic_threshold = reader.number("panic_threshold", 0.0..=1.0, 0.5);
+    let exploration = reader.number("exploration", 0.0..=0.5, 0.02);
     let queue = reader.object("queue", queue);
     let logging = reader.object("logging", logging);
     let seed = reader.optional_integer("seed", 0..=u64::MAX);
@@ -101,6 +102,7 @@ fn router(reader: &mut Reader<'_, '_>) -> Option<Config> {
         alerts,
         discovery,
         panic_threshold: PerMille::from_ratio(panic_threshold),
+        exploration: PerMille::from_ratio(exploration),
         queue,
         logging,
         seed,

@@ -2,10 +2,10 @@
 
 use super::Reply;
 use super::call::Call;
-use super::json::{Thousandths, object};
+use super::json::{Rounded, Thousandths, object};
 use super::show;
 use crate::domain::{BackendIndex, Timestamp, Tokens};
-use crate::exchange::{Context, Detail, Fate, Rehearsal, ranked_by};
+use crate::exchange::{Context, Detail, Fate, Finding, Rehearsal, ranked_by};
 use crate::host::Host;
 
 /// Rehearses a request with the body of this call.
@@ -26,13 +26,17 @@ pub(super) fn explain<H: Host>(cx: &Context<'_, H>, call: &Call, body: Vec<u8>, 
             o.set("prompt_tokens", counted).set("max_output_tokens", facts.max_output_tokens.map(|tokens| tokens.0));
         });
         o.set("strategy", strategy.name()).set("ranked_by", ranked_by(findings));
+        o.set("exploration", Rounded(findings.iter().map(Finding::exploration).sum()));
         match fate {
             Fate::Goes(attempts) => {
                 let id = |index: &BackendIndex| {
                     cx.router.config().backends.get(index.get()).map_or("", |backend| &*backend.id)
                 };
                 let ids: Vec<&str> = order.iter().map(id).collect();
-                o.object("decision", |o| _ = o.set("attempts", &ids[..]).set("panic", attempts.is_forced()));
+                o.object("decision", |o| {
+                    o.set("attempts", &ids[..]).set("panic", attempts.is_forced());
+                    o.set("explores", attempts.explores().is_some());
+                });
             }
             Fate::Waits { depth, queue } => {
                 o.object("waits", |o| {

@@ -29,7 +29,7 @@ mod turns;
 mod waiting;
 
 pub use attempt::{Attempt, FAILED, UNASKED, USAGE};
-pub(crate) use decision::{Decision, Detail, Upshot, ranked_by};
+pub(crate) use decision::{Decision, Detail, Finding, Upshot, ranked_by};
 pub use refusal::{Refusal, RefusalCode};
 pub(crate) use rehearsal::{Fate, Rehearsal};
 pub use router::Router;

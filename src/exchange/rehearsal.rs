@@ -10,7 +10,7 @@ use super::router::refuse;
 use super::turns::{SharedTurns, Turnstile};
 use super::{Context, Refusal, Router};
 use crate::config::Queue;
-use crate::domain::{Api, RequestFacts, Rng, SplitMix64, Timestamp, Tokens, Vendor};
+use crate::domain::{Api, PerMille, RequestFacts, Rng, SplitMix64, Timestamp, Tokens, Vendor};
 use crate::host::Host;
 use crate::metrics::Method;
 use crate::routing::{Ask, Attempts, Fleet, Nobody, Peers, Strategy, plan};
@@ -123,6 +123,7 @@ impl<H: Host> Context<'_, H> {
             means: &[],
             reserved: Backends::NONE,
             peers: Peers::NONE,
+            exploration: PerMille::new(0),
         };
         let customer = Customer { tenant: config.cost.tenant(None), pays: true, free: false };
         self.imagined(&ask, customer, now).ok()
@@ -152,11 +153,13 @@ impl<H: Host> Context<'_, H> {
         let wanted = usize::from(self.router.config().retry.max_attempts);
         let fleet = self.fleet();
         let (mut binding, pooled) = (Binding::All, OnceCell::new());
-        let ask = &Ask { peers: self.peers(&pooled, now), ..*ask };
+        let mut ask = Ask { peers: self.peers(&pooled, now), ..*ask };
         loop {
-            let means = self.means(ask, customer, binding, now);
-            match plan(&fleet, &Ask { means: &means, ..*ask }, wanted, now, &mut luck, &mut turns) {
-                Err(nobody) if binding == Binding::All && self.overdraws(&nobody) => binding = Binding::Backend,
+            let means = self.means(&ask, customer, binding, now);
+            match plan(&fleet, &Ask { means: &means, ..ask }, wanted, now, &mut luck, &mut turns) {
+                Err(nobody) if binding == Binding::All && self.overdraws(&nobody) => {
+                    (binding, ask.exploration) = (Binding::Backend, PerMille::new(0));
+                }
                 decision => return decision,
             }
         }

@@ -5,7 +5,7 @@ use super::intake::{ATTEMPT_COUNT, ATTEMPT_TIMEOUT, ESTIMATED_TOKENS, Encoding, 
 use super::purse::Customer;
 use super::router::Route;
 use super::{Context, Refusal, Router};
-use crate::domain::{Api, Purpose, RequestFacts, Timestamp, Tokens, Vendor};
+use crate::domain::{Api, PerMille, Purpose, RequestFacts, Timestamp, Tokens, Vendor};
 use crate::host::Host;
 use crate::metrics::Method;
 use crate::protocol::{self, InflateError, Unreadable};
@@ -79,6 +79,7 @@ impl Petition {
             means: &[],
             reserved,
             peers: Peers::NONE,
+            exploration: router.config().exploration,
         }
     }
 
@@ -112,7 +113,11 @@ impl Petition {
         now: Timestamp,
     ) -> Decided {
         let request_id = std::mem::take(&mut self.request_id);
-        let ask = self.ask(cx.router, reserved);
+        let mut ask = self.ask(cx.router, reserved);
+        if waits {
+            // It has waited long enough to go where it is served best.
+            ask.exploration = PerMille::new(0);
+        }
         let mut found = (cx.view.journal().has_room() || self.wishes.explain).then(Vec::new);
         let customer = self.customer(cx.router);
         let decided = cx.decide(&ask, customer, now, found.as_mut());

@@ -392,6 +392,7 @@ impl Answer {
         // How long the attempts before this one took is not known, so its own time is not either.
         if answered && self.attempts == Some(1) {
             outcome.response_time = Some(now.since(self.route.departed));
+            outcome.stands_for = self.route.attempts.explores().unwrap_or(1);
             outcome.first_token = self.first_token.map(|at| at.since(self.route.departed));
             let (wait, slow) = self.wait(cx, Some(facts), ending).unzip();
             outcome.wait = wait.flatten().zip(slow);

@@ -118,6 +118,7 @@ impl Route {
             means: &[],
             reserved: Backends::NONE,
             peers: Peers::NONE,
+            exploration: PerMille::new(0),
         }
     }
 
@@ -250,13 +251,16 @@ impl<H: Host> Context<'_, H> {
     ) -> Result<(Attempts, Option<Held>, Option<Reservation>), Refusal> {
         let wanted = usize::from(self.router.config.retry.max_attempts);
         let (mut binding, pooled) = (Binding::All, OnceCell::new());
+        // What is explored is tried once: a request that found no room there goes where it would have gone.
+        let mut exploration = ask.exploration;
         // A backend that turns out to have no room, or to be ill, is known to be so at the next try. So is a budget that
         // turns out to be used up; then others may bind; and at last there is nobody left.
         for _ in 0..self.router.config.backends.len() + 4 {
             let means = self.means(&Ask { peers: self.peers(&pooled, now), ..*ask }, customer, binding, now);
             let Router { config, places, cursor, smooth, rng, .. } = &mut *self.router;
             let fleet = Fleet { backends: &config.backends, places, view: self.view };
-            let planned = &Ask { means: &means, peers: Peers::new(fleet, now, &pooled), ..*ask };
+            let peers = Peers::new(fleet, now, &pooled);
+            let planned = &Ask { means: &means, peers, exploration, ..*ask };
             if let Some(found) = &mut found {
                 **found = findings(&fleet, planned, now);
             }
@@ -267,7 +271,7 @@ impl<H: Host> Context<'_, H> {
             let attempts = match plan(&fleet, planned, wanted, now, &mut luck, &mut turns) {
                 Ok(attempts) => attempts,
                 Err(nobody) if binding == Binding::All && self.overdraws(&nobody) => {
-                    binding = Binding::Backend;
+                    (binding, exploration) = (Binding::Backend, PerMille::new(0));
                     continue;
                 }
                 Err(nobody) => return Err(self.refuse(nobody, ask, now)),
@@ -276,10 +280,14 @@ impl<H: Host> Context<'_, H> {
                 // It takes nobody's place, and leaves no trace.
                 return Ok((attempts, None, None));
             }
+            exploration = PerMille::new(0);
             let ask = &Ask { means: &means, peers: Peers::found(&pooled), ..*ask };
             if let Some((held, reservation)) =
                 self.admit(attempts.first(), attempts.is_forced(), ask, (customer, binding), now)?
             {
+                if attempts.explores().is_some() {
+                    self.host.record(Metric::Explorations(attempts.first()), 1);
+                }
                 return Ok((attempts, held, reservation));
             }
         }

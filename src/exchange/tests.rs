@@ -20,11 +20,14 @@ mod blame;
 mod breakers;
 mod budget;
 mod clocks;
+#[cfg(not(target_family = "wasm"))]
+mod convergence;
 mod costs;
 #[cfg(not(target_family = "wasm"))]
 mod days;
 mod decisions;
 mod exhausted;
+mod exploration;
 mod figures;
 mod misrouting;
 mod pacing;

@@ -12,7 +12,7 @@ use super::request::{Decided, Petition};
 use super::router::{Route, refuse};
 use super::{Context, Refusal, RefusalCode};
 use crate::config::OnExhausted;
-use crate::domain::{Api, ApiNeed, ApiSet, RequestFacts, Timestamp, Tokens};
+use crate::domain::{Api, ApiNeed, ApiSet, PerMille, RequestFacts, Timestamp, Tokens};
 use crate::host::Host;
 use crate::metrics::Metric;
 use crate::queue::{Entry, Placing};
@@ -187,6 +187,7 @@ impl<H: Host> Context<'_, H> {
             means: &[],
             reserved: Backends::NONE,
             peers: Peers::NONE,
+            exploration: PerMille::new(0),
         };
         let mut shapes: Vec<ApiSet> = Vec::new();
         for backend in &self.router.config().backends {

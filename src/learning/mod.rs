@@ -1,5 +1,6 @@
 //! Small numeric kernels. Each takes the time as an argument and fits into a record of a few bytes.
 
+mod evidence;
 mod fast_failures;
 mod lengths;
 mod median;
@@ -8,6 +9,7 @@ mod sketch;
 mod usual;
 mod window;
 
+pub use evidence::Evidence;
 pub use fast_failures::FastFailures;
 pub use lengths::{Expected, Length, Lengths, Pooled};
 pub use median::Median;

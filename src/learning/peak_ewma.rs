@@ -46,6 +46,11 @@ impl PeakEwma {
 
     /// Takes a sample that arrived at `now`.
     pub fn observe(&mut self, sample: Duration, prior: Duration, now: Timestamp) {
+        self.observe_for(1, sample, prior, now);
+    }
+
+    /// Takes a sample that stands for so many: one of so many requests was sent there to see how it is.
+    pub fn observe_for(&mut self, requests: u16, sample: Duration, prior: Duration, now: Timestamp) {
         // A sample of no length at all would read as "unmeasured".
         let sample = (sample.as_micros() as f64).max(1.0);
         let before = self.micros_at(prior, now);
@@ -54,7 +59,7 @@ impl PeakEwma {
         } else {
             // Samples that come together share what the time since the last one gives; hence a floor on the gain,
             // without which a thousand fast answers in one tick would not outweigh a single slow one.
-            let keep = decay(now.since(self.at)).min(0.95);
+            let keep = decay(now.since(self.at)).min(0.95_f64.powi(requests.max(1).into()));
             before * keep + sample * (1.0 - keep)
         };
         self.micros = value as u64;
@@ -126,6 +131,19 @@ mod tests {
             ewma.observe(ms(100), PRIOR, at(0));
         }
         assert!(ewma.read(PRIOR, at(0)) < ms(110));
+    }
+
+    #[test]
+    fn a_sample_that_stands_for_many_counts_as_so_many() {
+        let after = |samples: usize, requests: u16| {
+            let mut ewma = PeakEwma::default();
+            ewma.observe(ms(500), PRIOR, at(0));
+            (0..samples).for_each(|_| ewma.observe_for(requests, ms(50), PRIOR, at(0)));
+            ewma.read(PRIOR, at(0))
+        };
+        assert!(after(1, 50).abs_diff(after(50, 1)) < ms(1), "{:?} {:?}", after(1, 50), after(50, 1));
+        assert!(after(2, 50) < ms(53));
+        assert_eq!(after(1, 0), after(1, 1));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod candidates;
 mod estimate;
+mod explore;
 mod peers;
 mod plan;
 pub mod strategy;
@@ -15,6 +16,7 @@ mod why;
 pub use candidates::{Candidate, Exclusion, Terms, candidates};
 pub(crate) use candidates::{admits, assess, limits, panics, wellness};
 pub use estimate::{Estimate, estimate, most};
+pub use explore::explorations;
 pub use peers::Peers;
 pub use plan::{Attempts, MAX_ATTEMPTS, Nobody, plan};
 pub use strategy::{Merit, Strategy, Term};
@@ -64,6 +66,8 @@ pub struct Ask<'a> {
     pub means: &'a [Result<f64, Exclusion>],
     /// Whom a backend borrows from that has not measured such requests.
     pub peers: Peers<'a>,
+    /// The share of requests that are first tried at another backend than the best one, to see how it is.
+    pub exploration: PerMille,
 }
 
 impl Ask<'_> {

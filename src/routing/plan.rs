@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::candidates::{Exclusion, candidates, panics};
+use super::explore::explore;
 use super::strategy::Ranking;
 use super::{Ask, Fleet, Turns};
 use crate::domain::{BackendIndex, Purpose, Rng, Timestamp};
@@ -24,12 +25,14 @@ pub struct Attempts {
     len: u8,
     /// Whether the first is ill, and tried only because nobody is well.
     forced: bool,
+    /// How many requests the first attempt stands for, if it is one that explores; else 0.
+    explores: u16,
 }
 
 impl Attempts {
     /// One attempt.
     pub const fn only(backend: BackendIndex) -> Self {
-        Self { slots: [backend; MAX_ATTEMPTS], len: 1, forced: false }
+        Self { slots: [backend; MAX_ATTEMPTS], len: 1, forced: false, explores: 0 }
     }
 
     /// The first to be tried.
@@ -41,6 +44,12 @@ impl Attempts {
     /// Whether the first is ill, and tried only because nobody is well: then nothing is asked of its breaker.
     pub const fn is_forced(&self) -> bool {
         self.forced
+    }
+
+    /// How many requests the first attempt stands for, if it explores: one of so many is sent there, to see how that
+    /// backend is. Then the best one is tried next.
+    pub const fn explores(&self) -> Option<u16> {
+        if self.explores > 0 { Some(self.explores) } else { None }
     }
 
     /// All of them, in order.
@@ -89,6 +98,9 @@ pub struct Nobody {
 /// Tiers of priority come one after the other, the lower number first; within a tier the strategy ranks. A backend on
 /// probation (half-open) may be tried first, where the strategy puts it there, but never as the second resort of a
 /// request that has failed already. A failure domain is tried a second time only when there is no other left.
+///
+/// With a small probability another backend of the best tier comes first, and the one that would have come first is the
+/// next one ([`explore`](super::explore)).
 ///
 /// Where fewer backends are well than the panic threshold asks for, those that are merely ill (an open breaker, a
 /// failed check) or on probation come after them, in the order of their health, by lot. Those that are misconfigured are
@@ -141,9 +153,20 @@ pub fn plan(
     let mut tier = priorities().min();
     while let Some(priority) = tier.filter(|_| draft.has_room()) {
         let candidates = eligible.iter().filter(|candidate| candidate.backend.priority == priority);
-        let mut ranking = Ranking::new(candidates, ask, now, rng);
+        let mut ranking = Ranking::new(candidates.clone(), ask, now, rng);
         if draft.attempts.is_none() {
-            draft.attempts = ranking.first(rng, turns).map(Attempts::only);
+            let best = ranking.first(rng, turns);
+            let is_probe = |index| eligible.iter().any(|candidate| candidate.index == index && candidate.terms.probe);
+            if let Some((explored, chance)) = explore(candidates, ask, now, rng)
+                && best.is_some_and(|best| best != explored && !is_probe(best))
+            {
+                ranking.remove(explored);
+                let explores = (1.0 / chance).round().min(f64::from(u16::MAX)) as u16;
+                draft.attempts = Some(Attempts { explores, ..Attempts::only(explored) });
+            }
+            if let Some(best) = best {
+                draft.add(best);
+            }
         }
         ranking.spare_probes();
         while draft.has_room()

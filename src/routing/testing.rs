@@ -63,6 +63,8 @@ pub(crate) struct Rig {
     pub(crate) text: Tokens,
     pub(crate) rng: SplitMix64,
     pub(crate) panic_threshold: PerMille,
+    /// None unless a test is about it.
+    pub(crate) exploration: PerMille,
     /// When [`order`](Self::order) asks.
     pub(crate) now: Timestamp,
 }
@@ -92,6 +94,7 @@ impl Rig {
             text: Tokens(1_000),
             rng: SplitMix64::new(42),
             panic_threshold: PerMille::new(0),
+            exploration: PerMille::new(0),
             now: at(0),
         }
     }
@@ -140,6 +143,7 @@ impl Rig {
             reserved: Backends::NONE,
             means: &[],
             peers: Peers::new(fleet, now, &pooled),
+            exploration: self.exploration,
         };
         plan(&fleet, &ask, wanted, now, &mut self.rng, &mut Shared(&self.store, self.backends.len()))
     }

@@ -28,6 +28,8 @@ pub struct Outcome {
     pub wait: Option<(Wait, bool)>,
     /// From its departure to the last byte of its answer, if that is known.
     pub response_time: Option<Duration>,
+    /// How many requests it stands for: more than 1 where it was sent to see how the backend is.
+    pub stands_for: u16,
     /// From its departure to the first content of a stream.
     pub first_token: Option<Duration>,
     /// How the provider counted the prompt, if it said so and the prompt was read.
@@ -67,6 +69,7 @@ impl Outcome {
             failed_after: None,
             wait: None,
             response_time: None,
+            stands_for: 1,
             first_token: None,
             prompt: None,
             length: None,
@@ -122,7 +125,7 @@ impl Record {
             self.capacity.grow(tokens, at);
         }
         if let Some(sample) = outcome.response_time {
-            self.response_time.observe(sample, expected, at);
+            self.response_time.observe_for(outcome.stands_for, sample, expected, at);
             self.response_times.observe(millis(sample));
         }
         if let Some(sample) = outcome.first_token {

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use crate::domain::{Backend, Decoder, Encoder, PerMille, Timestamp, Tokens};
 use crate::health::{Breaker, Capacity, Demand, Hosts, Probes, Quota, Setup};
-use crate::learning::{FastFailures, Lengths, PeakEwma, Sketch, Usual, Window};
+use crate::learning::{Evidence, FastFailures, Lengths, PeakEwma, Sketch, Usual, Window};
 use crate::tokens::Calibration;
 
 /// The layout's version, its first byte and part of its key: another version of the module never reads it wrongly.
 const VERSION: u8 = 5;
 
-/// How fast failures of an idle backend lose their weight: to 37 % after this long.
+/// How fast failures lose their weight after the last of them: to 37 % after this long.
 const FORGIVENESS: Duration = Duration::from_secs(60);
 
 /// Answers that a backend is taken to have given well before its first one.
@@ -44,6 +44,8 @@ pub struct Record {
     pub last_answer: Timestamp,
     /// When it last failed.
     pub last_failure: Timestamp,
+    /// How much is known of it of late.
+    pub evidence: Evidence,
     /// How its provider counts prompts, against the estimate.
     pub calibration: Calibration,
     /// How long its answers are, and how much of their prompts was cached.
@@ -191,13 +193,14 @@ impl Record {
     }
 
     /// How likely its next answer is to be a good one, from its last hundred: 1 for a backend that was never asked.
-    /// A failure weighs less the longer ago the last answer is, so that a backend nobody dares to ask comes back.
+    /// Failures weigh less the longer ago the last of them is, so that a backend nobody dares to ask comes back, and
+    /// answers that are good do not keep it from that.
     ///
-    /// `1 - failures / (answers + 5) · e^(-idle / 60 s)`
+    /// `1 - failures / (answers + 5) · e^(-since the last failure / 60 s)`
     pub fn answers(&self, now: Timestamp) -> f64 {
         let failures = f64::from(self.window.failures());
-        let idle = now.since(self.last_answer).as_secs_f64();
-        1.0 - failures / (f64::from(self.window.len()) + HEALTH_PRIOR) * (-idle / FORGIVENESS.as_secs_f64()).exp()
+        let since = now.since(self.last_failure).as_secs_f64();
+        1.0 - failures / (f64::from(self.window.len()) + HEALTH_PRIOR) * (-since / FORGIVENESS.as_secs_f64()).exp()
     }
 
     /// The share of failures among its last hundred answers.
@@ -214,6 +217,7 @@ impl Record {
     /// Takes note that an answer came, well or not.
     pub fn observe_answer(&mut self, failed: bool, now: Timestamp) {
         self.window.push(failed);
+        self.evidence.observe(now);
         self.last_answer = now;
         if failed {
             self.last_failure = now;
@@ -234,6 +238,8 @@ impl Record {
         self.fast_failures.encode(&mut out);
         let (bits, len) = self.window.parts();
         out.u128(bits).u8(len).time(self.last_answer).time(self.last_failure);
+        let (parts, at) = self.evidence.parts();
+        out.u32(parts).time(at);
         out.u32(self.calibration.ratio_ppm()).u16(self.calibration.samples());
         self.lengths.encode(&mut out);
         self.quota.encode(&mut out);
@@ -266,6 +272,7 @@ impl Record {
             window: Window::from_parts(from.u128()?, from.u8()?),
             last_answer: from.time()?,
             last_failure: from.time()?,
+            evidence: Evidence::from_parts(from.u32()?, from.time()?),
             calibration: Calibration::from_parts(from.u32()?, from.u16()?),
             lengths: Lengths::decode(from)?,
             quota: Quota::decode(from)?,

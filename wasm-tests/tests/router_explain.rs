@@ -24,7 +24,7 @@ const SECRET: &str = "hunter2-and-more";
 
 /// Alpha is the cheapest, then beta, then gamma.
 fn router() -> Value {
-    json!({"strategy": "cost_optimized", "client_hints": ["explain", "strategy", "min_quality"],
+    json!({"strategy": "cost_optimized", "exploration": 0, "client_hints": ["explain", "strategy", "min_quality"],
     "backend_instances": {
         "alpha": {"cost_per_1k_tokens": 0.05, "quality_score": 0.92},
         "beta": {"cost_per_1k_tokens": 0.2, "quality_score": 0.9},

@@ -5,7 +5,8 @@ use serde_json::json;
 use wasm_tests::{
     backend::{Behaviour, PromptTokens},
     client::Client,
-    envoy::{Envoy, Route},
+    envoy::{Envoy, Loading, Route, Swap},
+    load::load,
     router::{chat, news_travels, settled, trio},
 };
 
@@ -69,6 +70,7 @@ async fn how_much_a_backend_says_changes_what_it_costs() {
     let config = json!({
         "strategy": "cost_optimized",
         "client_hints": ["strategy"],
+        "exploration": 0,
         "retry": {"max_attempts": 1},
         "backend_instances": {"alpha": {"cost_per_1k_tokens": 2.0}, "beta": {"cost_per_1k_tokens": 1.0}},
     });
@@ -86,5 +88,40 @@ async fn how_much_a_backend_says_changes_what_it_costs() {
     }
     news_travels().await;
     assert_eq!(cheapest().await, "alpha", "now it is known what they say");
+    settled(&envoy).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backend_that_is_added_at_half_the_price_gets_the_requests() {
+    let backends = trio().await;
+    for backend in &backends {
+        backend.set(Behaviour::default().with_output_tokens(12));
+    }
+    let config = |instances: serde_json::Value| {
+        json!({
+            "strategy": "cost_optimized", "retry": {"max_attempts": 1}, "exploration": 0,
+            "backend_instances": instances,
+        })
+    };
+    let priced = |price: f64| json!({"cost_per_1k_tokens": price});
+    let builder =
+        Envoy::builder().concurrency(4).backends(&backends).route(Route::ClusterHeader).loading(Loading::Ecds);
+    let mut envoy = builder.router(config(json!({"alpha": priced(0.02)}))).start().await;
+    let (client, url) = (Client::new(), envoy.url(PATH));
+    let answered = async || {
+        let load = load(&client, 100, 4, |_| Client::json_request(&url, &chat("hello"))).await;
+        news_travels().await;
+        load.by_header("x-llm-backend")
+    };
+    assert_eq!(answered().await, [("alpha".to_owned(), 100)].into());
+    for (instances, cheapest) in [
+        (json!({"alpha": priced(0.02), "beta": priced(0.01)}), "beta"),
+        (json!({"alpha": priced(0.02), "beta": priced(0.01), "gamma": priced(0.04)}), "beta"),
+        (json!({"alpha": priced(0.02), "beta": priced(0.01), "gamma": priced(0.004)}), "gamma"),
+        (json!({"alpha": priced(0.002), "beta": priced(0.01), "gamma": priced(0.004)}), "alpha"),
+    ] {
+        assert_eq!(envoy.swap(&config(instances)).await, Swap::Accepted);
+        assert_eq!(answered().await, [(cheapest.to_owned(), 100)].into());
+    }
     settled(&envoy).await;
 }

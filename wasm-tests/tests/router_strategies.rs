@@ -12,7 +12,7 @@ use std::{
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use wasm_tests::{
-    backend::{Backend, Behaviour, Fault},
+    backend::{Backend, Behaviour, Fault, Flavour},
     client::Client,
     envoy::{Envoy, Loading, Route, Stats, Swap},
     load::load,
@@ -21,9 +21,9 @@ use wasm_tests::{
 
 const PATH: &str = "/v1/chat/completions";
 
-/// One attempt a request, so that what is chosen first is what answers.
+/// One attempt a request, so that what is chosen first is what answers; and nothing is explored, so that it is the best.
 fn config(strategy: &str, backends: Value) -> Value {
-    json!({"strategy": strategy, "backend_instances": backends, "retry": {"max_attempts": 1}})
+    json!({"strategy": strategy, "backend_instances": backends, "retry": {"max_attempts": 1}, "exploration": 0})
 }
 
 async fn envoy(backends: &[Backend], config: Value) -> Envoy {
@@ -179,6 +179,58 @@ async fn performance_based_follows_the_faster_backend_when_that_changes() {
     let response_time = |stats: &Stats, id| counted(stats, "backend_response_time_ms", &[("backend_id", id)]);
     let limit = std::time::Duration::from_secs(5);
     envoy.wait_for(limit, |stats| response_time(stats, "alpha") < response_time(stats, "beta")).await;
+    settled(&envoy).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fast_backend_that_was_expected_to_be_slow_is_found_by_exploration_alone() {
+    let backends = trio().await;
+    let [alpha, beta, _] = &backends;
+    alpha.set(Behaviour::latency_ms(500));
+    beta.set(Behaviour::latency_ms(50));
+    let instances = json!({"alpha": {"expected_response_time_ms": 1000}, "beta": {"expected_response_time_ms": 3000}});
+    let mut router = config("performance_based", instances);
+    let mut envoy = envoy(&backends, router.clone()).await;
+    let stuck = answered(&envoy, 60, 8, &chat("hello")).await;
+    assert_eq!(stuck, [("alpha".to_owned(), 60)].into(), "nobody knows better");
+
+    // As it comes: one request in fifty.
+    router.as_object_mut().unwrap().remove("exploration");
+    assert_eq!(envoy.swap(&router).await, Swap::Accepted);
+    let mut requests = 0;
+    while requests < 500 {
+        requests += 50;
+        let share = answered(&envoy, 50, 8, &chat("hello")).await;
+        if share.get("beta").is_some_and(|&fast| fast >= 45) {
+            break;
+        }
+    }
+    assert!(requests < 500, "the fast one has its share after {requests} requests");
+    let stats = envoy.stats().await;
+    assert!(counted(&stats, "explorations_total", &[("backend_id", "beta")]) >= 1);
+    settled(&envoy).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_turns_of_a_backend_that_fails_are_spread_over_all_others() {
+    let [alpha, beta, gamma] = trio().await;
+    let backends = [alpha, beta, gamma, Backend::start("delta", Flavour::OpenAi).await];
+    let without_breaker = json!({"circuit_breaker": {"enabled": false}});
+    let ids = ["alpha", "beta", "gamma", "delta"];
+    let instances: serde_json::Map<_, _> = ids.iter().map(|id| ((*id).to_owned(), without_breaker.clone())).collect();
+    let router = json!({"strategy": "round_robin", "backend_instances": instances, "retry": {"max_attempts": 2}});
+    let builder = Envoy::builder().concurrency(4).backends(&backends).route(Route::Matcher { retries: 1 });
+    let envoy = builder.router(router).start().await;
+    for failing in [1, 3] {
+        backends[failing].set(Behaviour::status(500));
+        let answered = answered(&envoy, 600, 8, &chat("hello")).await;
+        for (n, id) in ids.iter().enumerate() {
+            let due = if n == failing { 0 } else { 200 };
+            let share = answered.get(*id).copied().unwrap_or(0);
+            assert!(share.abs_diff(due) <= 2, "{id} has {share} while {} fails: {answered:?}", ids[failing]);
+        }
+        backends[failing].set(Behaviour::default());
+    }
     settled(&envoy).await;
 }
 

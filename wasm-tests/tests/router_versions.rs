@@ -26,6 +26,7 @@ fn configuration(strategy: &str) -> Value {
         "strategy": strategy,
         "retry": {"max_attempts": 1},
         "seed": 7,
+        "exploration": 0,
         "backend_instances": {
             "alpha": {"weight": 1.5, "cost_per_1k_tokens": 0.000_25, "quality_score": 0.92, "circuit_breaker": breaker},
             "beta": {"weight": 0.5, "cost_per_1k_tokens": 0.002_5, "quality_score": 0.91, "reliability_score": 0.5},

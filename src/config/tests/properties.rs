@@ -232,7 +232,7 @@ prop_compose! {
         admin in option::of(100_u64..=60_000),
         alerts in alerts(),
         discovery in option::of("[!-~]{1,255}"),
-        panic_threshold in 0_u16..=1_000,
+        panic_threshold in 0_u16..=1_000, exploration in 0_u16..=500,
     ) -> Config {
         let backends: Vec<Backend> = backends
             .into_iter()
@@ -259,6 +259,7 @@ prop_compose! {
             alerts,
             discovery: discovery.filter(|_| admin.is_some()).map(Into::into),
             panic_threshold: PerMille::new(panic_threshold),
+            exploration: PerMille::new(exploration),
             queue: admin.map(|ms| Queue { size: 1 + ms as usize % 4_096, timeout: Duration::from_millis(ms) }),
             logging: Logging { format, level, decisions: PerMille::new(decisions), filter_state },
             seed,

@@ -63,6 +63,7 @@ fn a_configuration_with_every_key() {
         },
         "discovery": { "enabled": true, "metadata_namespace": "com.example.llm" },
         "panic_threshold": 0.5,
+        "exploration": 0.1,
         "queue": { "size": 200, "timeout_ms": 30_000 },
         "logging": { "format": "text", "level": "debug", "decisions": 0.25, "filter_state": true },
         "seed": u64::MAX,

@@ -9,14 +9,17 @@ use crate::routing::Estimate;
 use crate::state::Load;
 
 /// Of this layout; another one is not read.
-const VERSION: u64 = 2;
+const VERSION: u64 = 3;
 
 impl Decision {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::with_capacity(128 + 128 * self.findings.len());
         out.number(VERSION).number(self.id).number(self.at.as_micros());
         out.text(&self.request_id).text(&self.strategy).text(&self.api);
-        out.number(self.input.0).number(self.panics.into()).number(self.attempts.len() as u64);
+        out.number(self.input.0)
+            .number(self.panics.into())
+            .number(self.explores.into())
+            .number(self.attempts.len() as u64);
         for &attempt in &self.attempts {
             out.number(attempt.into());
         }
@@ -35,7 +38,7 @@ impl Decision {
         }
         let (id, at) = (from.number()?, Timestamp::from_micros(from.number()?));
         let (request_id, strategy, api) = (text(from)?, text(from)?, text(from)?);
-        let (input, panics) = (Tokens(from.number()?), from.number()? == 1);
+        let (input, panics, explores) = (Tokens(from.number()?), from.number()? == 1, from.number()? == 1);
         let (mut attempts, mut findings) = (Vec::new(), Vec::new());
         for _ in 0..from.number()? {
             attempts.push(u16::try_from(from.number()?).ok()?);
@@ -43,7 +46,7 @@ impl Decision {
         for _ in 0..from.number()? {
             findings.push(Finding::decode(from)?);
         }
-        Some(Self { id, at, request_id, strategy, api, input, panics, attempts, findings })
+        Some(Self { id, at, request_id, strategy, api, input, panics, explores, attempts, findings })
     }
 }
 
@@ -58,8 +61,9 @@ impl Finding {
         out.number(self.headroom.map_or(0, |share| u64::from(share.get()) + 1));
         out.text(self.breaker.as_deref().unwrap_or_default()).number(self.is_eligible().into());
         match &self.verdict {
-            Ok(Standing { probe, part, ranked_by, score, terms }) => {
+            Ok(Standing { probe, part, ranked_by, score, exploration, terms }) => {
                 out.number((*probe).into()).number(part.get().into()).text(ranked_by).number(score.to_bits());
+                out.number(exploration.to_bits());
                 out.number(terms.len() as u64);
                 for (term, value) in terms {
                     out.text(term).number(value.to_bits());
@@ -84,11 +88,11 @@ impl Finding {
         let verdict = if from.number()? == 1 {
             let (probe, part) = (from.number()? == 1, share(from.number()?));
             let (ranked_by, score) = (text(from)?, f64::from_bits(from.number()?));
-            let mut terms = Vec::new();
+            let (exploration, mut terms) = (f64::from_bits(from.number()?), Vec::new());
             for _ in 0..from.number()? {
                 terms.push((text(from)?, f64::from_bits(from.number()?)));
             }
-            Ok(Standing { probe, part, ranked_by, score, terms })
+            Ok(Standing { probe, part, ranked_by, score, exploration, terms })
         } else {
             let (by, reason, retry_at) = (text(from)?, text(from)?, from.number()?);
             Err(Excluded { by, reason, retry_at: Some(retry_at).filter(|&at| at > 0).map(Timestamp::from_micros) })

@@ -15,7 +15,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::domain::{Backend, BackendIndex, PerMille, PicoUsd, Timestamp, Tokens, Usage};
-use crate::routing::{Ask, Attempts, Candidate, Estimate, Exclusion, Fleet, Merit, Term, assess};
+use crate::routing::{Ask, Attempts, Candidate, Estimate, Exclusion, Fleet, Merit, Term, assess, explorations};
 use crate::state::{Load, Record};
 
 /// A name of the house, or one that was read somewhere.
@@ -50,6 +50,8 @@ pub(crate) struct Decision {
     input: Tokens,
     /// Whether the first is ill, and tried only because nobody is well.
     panics: bool,
+    /// Whether the first is tried to see how it is, not for being the best.
+    explores: bool,
     /// Positions in `findings`, in the order in which they are tried; none where nobody may serve the request.
     attempts: Vec<u16>,
     findings: Vec<Finding>,
@@ -80,6 +82,8 @@ struct Standing {
     /// How its score is compared.
     ranked_by: Text,
     score: f64,
+    /// With what probability it is tried first to see how it is.
+    exploration: f64,
     terms: Vec<(Text, f64)>,
 }
 
@@ -123,6 +127,7 @@ impl Decision {
             api: Cow::Borrowed(ask.facts.api.name()),
             input: first.map_or(ask.text, |finding| finding.estimate.input),
             panics: attempts.is_some_and(Attempts::is_forced),
+            explores: attempts.is_some_and(|attempts| attempts.explores().is_some()),
             attempts: attempts.map_or_else(Vec::new, |attempts| attempts.as_slice().iter().map(|n| n.0).collect()),
             findings,
         }
@@ -135,6 +140,11 @@ pub(super) fn findings(fleet: &Fleet<'_>, ask: &Ask<'_>, now: Timestamp) -> Vec<
     let look = |(index, backend, record)| Finding::new(index, backend, record, ask, now);
     let mut findings: Vec<Finding> = fleet.iter().map(look).collect();
     add_shares(fleet, &mut findings);
+    for (finding, chance) in findings.iter_mut().zip(explorations(fleet, ask, now)) {
+        if let Ok(standing) = &mut finding.verdict {
+            standing.exploration = chance;
+        }
+    }
     findings
 }
 
@@ -183,6 +193,11 @@ impl Finding {
         }
     }
 
+    /// With what probability it is tried first to see how it is.
+    pub(crate) fn exploration(&self) -> f64 {
+        self.verdict.as_ref().map_or(0.0, |standing| standing.exploration)
+    }
+
     /// Whether it may serve the request.
     pub(crate) const fn is_eligible(&self) -> bool {
         self.verdict.is_ok()
@@ -197,6 +212,7 @@ impl Standing {
             part: PerMille::from_ratio(candidate.terms.part),
             ranked_by: Cow::Borrowed(merit.name()),
             score: merit.figure(),
+            exploration: 0.0,
             terms: terms.into_iter().map(|(term, value)| (Cow::Borrowed(term.name()), value)).collect(),
         }
     }

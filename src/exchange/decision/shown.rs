@@ -39,6 +39,8 @@ impl Decision {
         o.set("strategy", &*self.strategy).set("ranked_by", self.ranked_by()).set("api", &*self.api);
         o.set("estimated_input_tokens", self.input.0).set("backend", tried.first().copied());
         o.set("attempts", &tried[..]).set("panic", self.panics);
+        o.set("exploration", Rounded(self.findings.iter().map(Finding::exploration).sum()))
+            .set("explores", self.explores);
         match upshot {
             Some(upshot) => _ = o.object("outcome", |o| upshot.show(o)),
             None => _ = o.set("outcome", None::<u64>),
@@ -107,8 +109,9 @@ impl Finding {
         o.object("in_flight", |o| _ = o.set("requests", self.load.requests).set("tokens", self.load.tokens.0));
         o.set("quota_headroom", self.headroom);
         match &self.verdict {
-            Ok(Standing { probe, part, score, terms, .. }) => {
+            Ok(Standing { probe, part, score, exploration, terms, .. }) => {
                 o.set("probe", *probe).set("part", *part).set("score", Rounded(*score));
+                o.set("exploration", Rounded(*exploration));
                 if detail == Detail::All {
                     o.object("score_terms", |o| {
                         for (term, value) in terms {

@@ -21,9 +21,10 @@ fn share() -> impl Strategy<Value = PerMille> {
 prop_compose! {
     fn standing()(
         probe in any::<bool>(), part in share(), ranked_by in text(), score in -1e9..1e9_f64,
+        exploration in 0.0..0.5_f64,
         terms in vec(("[a-z_]{1,16}".prop_map(Cow::Owned), -1e9..1e9_f64), 0..8),
     ) -> Standing {
-        Standing { probe, part, ranked_by, score, terms }
+        Standing { probe, part, ranked_by, score, exploration, terms }
     }
 }
 
@@ -50,13 +51,13 @@ prop_compose! {
 
 prop_compose! {
     fn decision(most: usize)(
-        (id, at, input) in (any::<u64>(), moment(), any::<u64>()), panics in any::<bool>(),
+        (id, at, input) in (any::<u64>(), moment(), any::<u64>()), (panics, explores) in any::<(bool, bool)>(),
         (request_id, strategy, api) in (text(), text(), text()), findings in vec(finding(), 0..most),
         attempts in vec(any::<u16>(), 0..5),
     ) -> Decision {
         let attempts = attempts.into_iter().filter(|_| !findings.is_empty()).map(|n| n % findings.len() as u16);
         let attempts = attempts.collect();
-        Decision { id, at, request_id, strategy, api, input: Tokens(input), panics, attempts, findings }
+        Decision { id, at, request_id, strategy, api, input: Tokens(input), panics, explores, attempts, findings }
     }
 }
 

@@ -141,7 +141,7 @@ fn trailers_of_the_routers_own_names_go_no_further() {
 fn hints_count_only_where_the_operator_allows_them() {
     let config = |hints: &[&str]| {
         serde_json::json!({
-            "strategy": "round_robin", "client_hints": hints,
+            "strategy": "round_robin", "client_hints": hints, "exploration": 0,
             "backend_instances": { "a": { "quality_score": 0.5 }, "b": { "quality_score": 0.9 } },
         })
     };

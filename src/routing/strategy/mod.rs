@@ -67,6 +67,11 @@ impl Merit {
         }
     }
 
+    /// What a strategy makes of a candidate, before its part.
+    pub(super) fn plain(candidate: &Candidate<'_>, ask: &Ask<'_>, now: Timestamp) -> Self {
+        Self::of(candidate, ask, now, &mut Unshown)
+    }
+
     /// What a strategy makes of a candidate, and of which terms.
     pub fn explained(candidate: &Candidate<'_>, ask: &Ask<'_>, now: Timestamp) -> (Self, Vec<(Term, f64)>) {
         let mut terms = Vec::new();
@@ -148,6 +153,11 @@ impl Ranking {
         self.take(position)
     }
 
+    /// Takes this one out of its turn.
+    pub(super) fn remove(&mut self, index: BackendIndex) {
+        self.left.retain(|ranked| ranked.index != index);
+    }
+
     /// Leaves out those that are on probation.
     pub(super) fn spare_probes(&mut self) {
         self.left.retain(|ranked| !ranked.probe);
@@ -165,7 +175,7 @@ impl Ranking {
 
 impl Ranked {
     fn new(candidate: &Candidate<'_>, most: f64, ask: &Ask<'_>, now: Timestamp, rng: &mut impl Rng) -> Self {
-        let merit = Merit::of(candidate, ask, now, &mut Unshown);
+        let merit = Merit::plain(candidate, ask, now);
         let Terms { probe, part } = candidate.terms;
         // Most have their whole part, and then no luck is spent on them.
         let benched = part < most && rng.ratio() * most >= part;

@@ -146,6 +146,7 @@ fn explained(rig: &Rig, strategy: Strategy) -> Vec<(Merit, Vec<(Term, f64)>)> {
         panic_threshold,
         means: &[],
         peers: Peers::NONE,
+        exploration: PerMille::new(0),
         reserved: Backends::NONE,
     };
     let eligible = candidates(&fleet, &ask, at(0)).filter_map(Result::ok);

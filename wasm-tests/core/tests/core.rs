@@ -7,7 +7,7 @@ use llm_router::health::BreakerPhase;
 use llm_router::learning::Length;
 use llm_router::protocol::{self, Observer, StreamEnd};
 use llm_router::routing::estimate;
-use llm_router::routing::{Ask, Fleet, Strategy, Turns, plan};
+use llm_router::routing::{Ask, Fleet, Peers, Strategy, Turns, plan};
 use llm_router::state::{Backends, Load, MemoryStore, Record, View};
 use llm_router::tokens::{Calibration, Counter};
 use wasm_bindgen_test::wasm_bindgen_test;
@@ -72,6 +72,7 @@ fn a_decision_follows_from_the_configuration_the_request_and_what_is_known() {
         panic_threshold: PerMille::new(0),
         means: &[],
         peers: Peers::NONE,
+        exploration: config.exploration,
         reserved: Backends::default(),
     };
     let order = |view: &View| {
@@ -109,6 +110,7 @@ fn each_strategy_plans_the_same_as_on_any_machine() {
                 panic_threshold: PerMille::new(0),
                 means: &[],
                 peers: Peers::NONE,
+                exploration: config.exploration,
                 reserved: Backends::default(),
             };
             plan(&fleet, &ask, 1, now(), &mut SplitMix64::new(9), &mut OwnTurns(0)).unwrap().first().get()
