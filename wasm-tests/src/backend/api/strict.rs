@@ -72,7 +72,8 @@ fn openai(path: &str) -> Option<Api> {
                 return Some(Api::Models);
             }
             if matches!(first, "responses" | "chat") {
-                return Some(Api::Object);
+                let id = rest.strip_prefix("responses/").or(rest.strip_prefix("chat/completions/"))?;
+                return (!id.is_empty()).then_some(Api::Object);
             }
             OBJECTS.contains(&first).then_some(Api::Object)?
         }
