@@ -52,19 +52,19 @@ test_stack() {
 
 health() { docker inspect --format '{{.State.Health.Status}}' "$("${compose[@]}" ps --quiet "$1")" 2>/dev/null || echo missing; }
 
-# Requests through the published port, one of each kind, and the control API.
+# Requests through the published port, each to the backend that speaks its API, and the control API.
 answers() {
-  local path body status question='[{"role":"user","content":"What does a request router do?"}]'
-  while read -r path body; do
+  local id path body status question='[{"role":"user","content":"What does a request router do?"}]'
+  while read -r id path body; do
     status="$(curl -sS -m 10 -o "$work/answer" -D "$work/headers" -w '%{http_code}' -H 'content-type: application/json' \
-      -d "$body" "http://127.0.0.1:${LLM_ROUTER_PORT:-10000}$path")" || status=000
-    if [ "$status" != 200 ] || ! grep -qi '^x-llm-backend: .*_primary' "$work/headers"; then fail "$path was answered $status"; fi
+      -H 'anthropic-version: 2023-06-01' -d "$body" "http://127.0.0.1:${LLM_ROUTER_PORT:-10000}$path")" || status=000
+    if [ "$status" != 200 ] || ! grep -qi "^x-llm-backend: $id" "$work/headers"; then fail "$path was answered $status"; fi
     say "$path: $status, $(tr -d '\r' <"$work/headers" | grep -i '^x-llm-backend')"
   done <<REQUESTS
-/v1/chat/completions {"model":"gpt-4o","messages":$question}
-/v1/chat/completions {"model":"gpt-4o","stream":true,"messages":$question}
-/v1/messages {"model":"claude-sonnet-4-5","max_tokens":64,"messages":$question}
-/query {"query":"What does a request router do?","mode":"hybrid"}
+openai_primary /v1/chat/completions {"model":"gpt-4o","messages":$question}
+openai_primary /v1/chat/completions {"model":"gpt-4o","stream":true,"messages":$question}
+anthropic_primary /v1/messages {"model":"claude-sonnet-4-5","max_tokens":64,"messages":$question}
+lightrag_primary /query {"query":"What does a request router do?","mode":"hybrid"}
 REQUESTS
   curl_says "http://127.0.0.1:${LLM_ROUTER_CONTROL_PORT:-8888}/api/v1/router/health" '"total_backends":4' ||
     fail "the control API does not know four backends"

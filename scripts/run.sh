@@ -2,7 +2,8 @@
 # The main job: the router in a real Envoy in front of four simulated backends, on this machine. Ctrl-C ends it.
 #
 #   scripts/run.sh                  runs until Ctrl-C, and says what to try
-#   scripts/run.sh --smoke          sends one request of each kind, prints what came back, exits 0 or 1
+#   scripts/run.sh --smoke          sends requests of each API, prints which backend answered, exits 0 or 1: 1 also where
+#                                   it is of another type than the API
 #   scripts/run.sh --with COMMAND…  runs COMMAND with LLM_ROUTER_URL, LLM_ROUTER_CONTROL_URL, LLM_ROUTER_ADMIN_URL,
 #                                   LLM_ROUTER_SIMULATOR_URL and LLM_ROUTER_BACKENDS_PID set, exits 0 or 1
 #
@@ -94,44 +95,94 @@ fail() {
   die "$1"
 }
 
-# ask NAME PATH EXPECTED BODY [CURL OPTION…]: one request; prints a line of what came back. EXPECTED is in the answer.
+# ask TYPE NAME PATH EXPECTED BODY [CURL OPTION…]: one request; prints a line of what came back. It is right where a
+# backend of that type answered 200 and EXPECTED is in the answer. Without a BODY it is a GET.
 ask() {
-  local name=$1 path=$2 expected=$3 body=$4 status verdict=ok
-  shift 4
+  local type=$1 name=$2 path=$3 expected=$4 body=$5 status backend verdict=ok
+  shift 5
+  asked=$((asked + 1))
+  [ -z "$body" ] || set -- "$@" --data "$body"
   status="$(curl -sS -m 10 -o "$work/body" -D "$work/headers" -w '%{http_code}' -H 'content-type: application/json' \
-    "$@" --data "$body" "http://127.0.0.1:$port$path")" || status=000
-  if [ "$status" != 200 ] || [ -z "$(header x-llm-backend)" ] || ! grep -qF -- "$expected" "$work/body"; then
+    "$@" "http://127.0.0.1:$port$path")" || status=000
+  # Who answered, by its own word; and of what type it is, by the simulator's.
+  backend="$(header x-sim-backend)"
+  if [ "$status" != 200 ] || [ "$(type_of "$backend")" != "$type" ] || [ "$backend" != "$(header x-llm-backend)" ] ||
+    ! grep -qF -- "$expected" "$work/body"; then
     verdict=FAILED
     failed=$((failed + 1))
   fi
-  printf '%-6s %-22s %-7s %-19s %-15s %-9s %s\n' "$verdict" "$name" "$status" "$(header x-llm-backend)" \
-    "$(header x-llm-strategy)" "$(header x-llm-attempts)" "$(header x-llm-estimated-tokens)"
+  printf '%-6s %-27s %-7s %-19s %-11s %-15s %-9s %s\n' "$verdict" "$name" "$status" "${backend:--}" \
+    "$(type_of "$backend")" "$(header x-llm-strategy)" "$(header x-llm-attempts)" "$(header x-llm-estimated-tokens)"
   [ "$verdict" = ok ] || sed -n '1,5p' "$work/body" | cut -c 1-300
 }
 
 header() { tr -d '\r' <"$work/headers" | awk -v name="$1:" 'tolower($1) == name { print $2 }'; }
 
-smoke() {
-  failed=0
-  local question='[{"role":"user","content":"What does a request router do?"}]'
-  printf '%-6s %-22s %-7s %-19s %-15s %-9s %s\n' '' request status backend strategy attempts 'estimated tokens'
-  ask "OpenAI chat" /v1/chat/completions '"choices"' "{\"model\":\"gpt-4o\",\"messages\":$question}"
-  ask "OpenAI chat, stream" /v1/chat/completions 'data: ' "{\"model\":\"gpt-4o\",\"stream\":true,\"messages\":$question}"
-  ask "OpenAI responses" /v1/responses '"output"' '{"model":"gpt-4o","input":"What does a request router do?"}'
-  ask "OpenAI embeddings" /v1/embeddings '"embedding"' '{"model":"text-embedding-3-small","input":["one","two"]}'
-  ask "Anthropic messages" /v1/messages '"content"' "{\"model\":\"claude-sonnet-4-5\",\"max_tokens\":64,\"messages\":$question}" \
-    -H 'anthropic-version: 2023-06-01' -H 'x-api-key: none'
-  ask "Perplexity chat" /chat/completions '"choices"' "{\"model\":\"sonar\",\"messages\":$question}"
-  ask "LightRAG query" /query '"response"' '{"query":"What does a request router do?","mode":"hybrid"}'
-  ask "LightRAG query, stream" /query/stream '"response"' '{"query":"What does a request router do?","mode":"hybrid"}'
-  if curl -sS -m 10 "http://127.0.0.1:$control_port/api/v1/router/health" | grep -qF '"total_backends":4'; then
-    printf '%-6s %s\n' ok 'control API, health'
-  else
-    printf '%-6s %s\n' FAILED 'control API, health'
+type_of() { awk -v name="$1" '$1 == name { print $2; exit }' "$work/backends.log"; }
+
+# check NAME COMMAND…: a line of whether it succeeds.
+check() {
+  local name=$1 verdict=ok
+  shift
+  asked=$((asked + 1))
+  if ! "$@"; then
+    verdict=FAILED
     failed=$((failed + 1))
   fi
+  printf '%-6s %s\n' "$verdict" "$name"
+}
+
+# says STATUS TEXT PATH [CURL OPTION…]: whether the router answers so.
+says() {
+  local wanted=$1 text=$2 path=$3 status
+  shift 3
+  status="$(curl -sS -m 10 -o "$work/body" -w '%{http_code}' "$@" "http://127.0.0.1:$port$path")" || return 1
+  [ "$status" = "$wanted" ] && { [ -z "$text" ] || grep -qF -- "$text" "$work/body"; }
+}
+
+is_whole() { curl -sS -m 10 "http://127.0.0.1:$control_port/api/v1/router/health" | grep -qF '"total_backends":4'; }
+
+smoke() {
+  asked=0
+  failed=0
+  local text='What does a request router do?' messages claude=(-H 'anthropic-version: 2023-06-01' -H 'x-api-key: none')
+  messages="[{\"role\":\"user\",\"content\":\"$text\"}]"
+  printf '%-6s %-27s %-7s %-19s %-11s %-15s %-9s %s\n' '' request status backend type strategy attempts 'estimated tokens'
+  ask openai "OpenAI chat" /v1/chat/completions '"choices"' "{\"model\":\"gpt-4o\",\"messages\":$messages}"
+  ask openai "OpenAI chat, stream" /v1/chat/completions 'data: [DONE]' \
+    "{\"model\":\"gpt-4o\",\"stream\":true,\"messages\":$messages}"
+  ask openai "OpenAI responses" /v1/responses '"output"' "{\"model\":\"gpt-4o\",\"input\":\"$text\"}"
+  ask openai "OpenAI responses, stream" /v1/responses 'event: response.completed' \
+    "{\"model\":\"gpt-4o\",\"stream\":true,\"input\":\"$text\"}"
+  ask openai "OpenAI completions" /v1/completions '"text_completion"' "{\"model\":\"gpt-4o\",\"prompt\":\"$text\"}"
+  ask openai "OpenAI embeddings" /v1/embeddings '"embedding"' '{"model":"text-embedding-3-small","input":["one","two"]}'
+  ask openai "OpenAI moderations" /v1/moderations '"results"' "{\"input\":\"$text\"}"
+  ask openai "OpenAI files" /v1/files '"object"' '{"purpose":"batch"}'
+  ask openai "OpenAI models" /v1/models '"openai_primary"' ''
+  ask anthropic "Anthropic messages" /v1/messages '"content"' \
+    "{\"model\":\"claude-sonnet-4-5\",\"max_tokens\":64,\"messages\":$messages}" "${claude[@]}"
+  ask anthropic "Anthropic messages, stream" /v1/messages 'event: message_stop' \
+    "{\"model\":\"claude-sonnet-4-5\",\"max_tokens\":64,\"stream\":true,\"messages\":$messages}" "${claude[@]}"
+  ask anthropic "Anthropic count_tokens" /v1/messages/count_tokens '"input_tokens"' \
+    "{\"model\":\"claude-sonnet-4-5\",\"messages\":$messages}" "${claude[@]}"
+  ask anthropic "Anthropic models" /v1/models '"anthropic_primary"' '' "${claude[@]}"
+  ask perplexity "Perplexity chat" /chat/completions '"citations"' "{\"model\":\"sonar\",\"messages\":$messages}"
+  ask perplexity "Perplexity chat, stream" /chat/completions '"finish_reason":"stop"' \
+    "{\"model\":\"sonar\",\"stream\":true,\"messages\":$messages}"
+  ask perplexity "Perplexity sonar" /v1/sonar '"citations"' "{\"model\":\"sonar\",\"messages\":$messages}"
+  ask perplexity "Perplexity agent" /v1/agent '"output"' "{\"model\":\"sonar\",\"input\":\"$text\"}"
+  ask perplexity "Perplexity asynchronous" /async/chat/completions '"CREATED"' \
+    "{\"request\":{\"model\":\"sonar-deep-research\",\"messages\":$messages}}"
+  ask lightrag "LightRAG query" /query '"response"' "{\"query\":\"$text\",\"mode\":\"hybrid\"}"
+  ask lightrag "LightRAG query, stream" /query/stream '"response"' "{\"query\":\"$text\",\"mode\":\"hybrid\"}"
+  ask lightrag "LightRAG query, data" /query/data '"chunks"' "{\"query\":\"$text\",\"mode\":\"hybrid\"}"
+  ask lightrag "LightRAG as Ollama, stream" /api/chat '"done":true' "{\"model\":\"lightrag:latest\",\"messages\":$messages}"
+  ask lightrag "LightRAG as Ollama, tags" /api/tags '"lightrag:latest"' ''
+  check 'no backend speaks Gemini: 404 in its form' says 404 '"NOT_FOUND"' /v1beta/models/gemini:generateContent --data '{}'
+  check 'a preflight' says 204 '' /v1/chat/completions -X OPTIONS
+  check 'control API, health' is_whole
   kill -0 "$envoy_pid" 2>/dev/null || fail "Envoy has ended" "$work/envoy.log"
-  [ "$failed" = 0 ] || fail "$failed of 9 requests failed; Envoy said:" "$work/envoy.log"
+  [ "$failed" = 0 ] || fail "$failed of $asked failed; Envoy said:" "$work/envoy.log"
 }
 
 what_to_try() {
@@ -152,6 +203,8 @@ Try, in another terminal (-i shows the x-llm-* headers, -N a stream as it comes)
   curl -i http://127.0.0.1:$port/v1/messages -H 'content-type: application/json' -H 'anthropic-version: 2023-06-01' \\
     -d '{"model":"claude-sonnet-4-5","max_tokens":64,"messages":[{"role":"user","content":"Hello"}]}'
   curl -i http://127.0.0.1:$port/chat/completions -H 'content-type: application/json' \\
+    -d '{"model":"sonar","messages":[{"role":"user","content":"Hello"}]}'
+  curl -i http://127.0.0.1:$port/v1/sonar -H 'content-type: application/json' \\
     -d '{"model":"sonar","messages":[{"role":"user","content":"Hello"}]}'
   curl -i http://127.0.0.1:$port/query -H 'content-type: application/json' -d '{"query":"Hello","mode":"hybrid"}'
   curl -iN http://127.0.0.1:$port/query/stream -H 'content-type: application/json' -d '{"query":"Hello"}'

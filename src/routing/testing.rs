@@ -99,7 +99,7 @@ impl Rig {
         }
     }
 
-    fn need(&self) -> ApiNeed {
+    pub(crate) fn need(&self) -> ApiNeed {
         ApiNeed::of(self.facts.api, Vendor::Usual, &self.backends.iter().map(|backend| backend.apis))
     }
 

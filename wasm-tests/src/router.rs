@@ -27,12 +27,17 @@ const NEWS: Duration = Duration::from_millis(400);
 /// No condition of a test takes longer to come true.
 const LIMIT: Duration = Duration::from_secs(15);
 
-/// Three backends that speak every API: alpha, beta and gamma.
+/// Three backends of the `OpenAI` API: alpha, beta and gamma.
 pub async fn trio() -> [Backend; 3] {
+    trio_of(Flavour::OpenAi).await
+}
+
+/// Three backends of that service: alpha, beta and gamma.
+pub async fn trio_of(flavour: Flavour) -> [Backend; 3] {
     [
-        Backend::start("alpha", Flavour::OpenAi).await,
-        Backend::start("beta", Flavour::OpenAi).await,
-        Backend::start("gamma", Flavour::OpenAi).await,
+        Backend::start("alpha", flavour).await,
+        Backend::start("beta", flavour).await,
+        Backend::start("gamma", flavour).await,
     ]
 }
 

@@ -107,7 +107,8 @@ async fn each_attempt_is_asked_as_its_backend_likes_it() {
     let client = Client::new();
     let asked = with_options(json!({"include_usage": true}));
     for (kind, roles) in [("openai", &["alpha", "beta"][..]), ("anthropic", &["alpha"])] {
-        let router = json!({"backend_instances": {"alpha": {}, "beta": {"priority": 2, "backend_type": kind}}});
+        let beta = json!({"priority": 2, "backend_type": kind, "apis": ["openai"]});
+        let router = json!({"backend_instances": {"alpha": {}, "beta": beta}});
         let envoy = rig(&backends).router(router).attempt(roles.iter().copied()).start().await;
         for fault in [Behaviour::status(503), Behaviour::fault(Fault::Reset)] {
             for backend in &backends {
@@ -153,7 +154,8 @@ async fn who_says_what_he_wants_gets_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_asked_passes_as_it_is() {
     let backends = duo().await;
-    let router = json!({"backend_instances": {"alpha": {}, "beta": {"priority": 2}}, "body_limit_bytes": 12 << 20});
+    let alpha = json!({"apis": ["openai", "anthropic"]});
+    let router = json!({"backend_instances": {"alpha": alpha, "beta": {"priority": 2}}, "body_limit_bytes": 12 << 20});
     let envoy = rig(&backends).router(router).attempt(["alpha"]).start().await;
     let client = Client::new();
     let send = async |path: &str, content_type: &str, body: Vec<u8>| {

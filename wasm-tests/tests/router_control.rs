@@ -16,7 +16,7 @@ const PATH: &str = "/v1/chat/completions";
 /// Alpha if it may be asked, else one of the others.
 fn alpha_first() -> Value {
     json!({"strategy": "cost_aware", "backend_instances": {
-        "alpha": {"backend_type": "lightrag", "cost_per_1k_tokens": 0.05, "quality_score": 0.92},
+        "alpha": {"backend_type": "lightrag", "apis": ["openai", "messages"], "cost_per_1k_tokens": 0.05, "quality_score": 0.92},
         "beta": {"priority": 2, "cost_per_1k_tokens": 0.2},
         "gamma": {"priority": 2, "cost_per_1k_tokens": 0.3, "circuit_breaker": {"enabled": false}},
     }})

@@ -402,7 +402,8 @@ async fn a_lightrag_server_that_is_degraded_gets_less_and_one_that_is_unhealthy_
         json!({"strategy": "health_aware", "envoy_admin": {},
         "retry": {"max_attempts": 1}}),
     );
-    router["backend_instances"]["alpha"] = json!({"backend_type": "lightrag", "health_check": check("/health")});
+    router["backend_instances"]["alpha"] =
+        json!({"backend_type": "lightrag", "apis": ["openai"], "health_check": check("/health")});
     let envoy = four_workers(&backends).route(Route::ClusterHeader).router(router).start().await;
     let report = |status: &str, embeddings: &str| {
         Behaviour::report(json!({"status": status, "graph_db_status": "healthy", "embeddings_status": embeddings,

@@ -30,10 +30,10 @@ use tokio::{
     time::timeout,
 };
 use wasm_tests::{
-    backend::{Backend, Behaviour, Seen},
+    backend::{Backend, Behaviour, Flavour, Seen},
     client::{Client, Reply, raw},
     envoy::{Builder, Envoy, Route},
-    router::{chat, counted, in_flight, trio, troubles},
+    router::{chat, counted, in_flight, trio, trio_of, troubles},
 };
 
 const PATH: &str = "/v1/chat/completions";
@@ -45,7 +45,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Alpha before beta before gamma.
 fn router() -> Value {
-    json!({"backend_instances": {"alpha": {"priority": 1}, "beta": {"priority": 2}, "gamma": {"priority": 3}}})
+    let instance = |priority: u32| json!({"priority": priority, "apis": ["openai", "anthropic", "lightrag"]});
+    json!({"backend_instances": {"alpha": instance(1), "beta": instance(2), "gamma": instance(3)}})
 }
 
 fn rig(backends: &[Backend]) -> Builder {
@@ -217,7 +218,7 @@ async fn headers_of_any_bytes_are_no_trouble() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_that_cannot_be_understood_is_routed_by_its_size() {
-    let backends = trio().await;
+    let backends = trio_of(Flavour::Proxy).await;
     let envoy = rig(&backends).start().await;
     let client = Client::new();
     let deep = |open: &str, close: &str| format!("{}1{}", open.repeat(100_000), close.repeat(100_000));
@@ -260,7 +261,9 @@ async fn a_body_that_cannot_be_understood_is_routed_by_its_size() {
     ] {
         for path in [PATH, "/v1/messages", "/v1/responses", "/v1/completions", "/v1/embeddings", "/query"] {
             let reply = client.post_json(&envoy.url(path), &body).await.unwrap();
-            assert_eq!((reply.status, reply.header("x-sim-backend").as_deref()), (200, Some("alpha")), "{what} {path}");
+            // The backend is as strict as its service; what matters is that it was asked.
+            assert_eq!(reply.header("x-sim-backend").as_deref(), Some("alpha"), "{what} {path}");
+            assert!(matches!(reply.status, 400 | 422), "{what} {path}: {}", reply.status);
         }
         unharmed(&envoy, what).await;
     }
@@ -411,9 +414,9 @@ async fn requests_of_any_other_kind_go_through() {
     for (method, path, status) in [
         (Method::GET, "/v1/models", 200),
         (Method::GET, "/health", 200),
-        (Method::HEAD, "/v1/models", 404),
-        (Method::OPTIONS, PATH, 400),
-        (Method::DELETE, "/v1/files/7", 404),
+        (Method::HEAD, "/v1/models", 200),
+        (Method::OPTIONS, PATH, 204),
+        (Method::DELETE, "/v1/files/7", 200),
         (Method::POST, "/no/such/path", 404),
         (Method::POST, "/", 404),
         (Method::PUT, "/v1/chat/completions/?a=%ff&b[]=1", 404),

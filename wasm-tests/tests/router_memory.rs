@@ -8,11 +8,11 @@ use http_body_util::Full;
 use hyper::{Method, Request};
 use serde_json::json;
 use wasm_tests::{
-    backend::{Backend, Behaviour, Fault},
+    backend::{Backend, Behaviour, Fault, Flavour},
     client::Client,
     envoy::{Envoy, Route},
     load::load,
-    router::{chat, counted, settled, streamed_chat, trio},
+    router::{chat, counted, settled, streamed_chat, trio_of},
 };
 
 const PATHS: [&str; 6] =
@@ -22,6 +22,7 @@ const PATHS: [&str; 6] =
 fn request(envoy: &Envoy, n: usize) -> Request<Full<Bytes>> {
     let mut body = if n.is_multiple_of(3) { streamed_chat("hello") } else { chat(&"word ".repeat(n % 40)) };
     body["model"] = format!("model-{n}").into();
+    body["max_tokens"] = 1024.into();
     for field in ["query", "input", "prompt"] {
         body[field] = format!("question {n}").into();
     }
@@ -30,7 +31,11 @@ fn request(envoy: &Envoy, n: usize) -> Request<Full<Bytes>> {
         Client::request(
             method,
             url,
-            &[("content-type", "application/json"), ("user-agent", &format!("agent-{n}"))],
+            &[
+                ("content-type", "application/json"),
+                ("user-agent", &format!("agent-{n}")),
+                ("anthropic-version", "2023-06-01"),
+            ],
             body,
         )
     };
@@ -82,8 +87,9 @@ async fn footprint(envoy: &Envoy) -> (BTreeSet<String>, u64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_requests_leave_no_more_behind_than_one_thousand() {
-    let backends = trio().await;
-    let instance = || json!({"circuit_breaker": {"enabled": false}, "cost_per_1k_tokens": 0.1});
+    let backends = trio_of(Flavour::Proxy).await;
+    let apis = ["openai", "anthropic", "perplexity", "lightrag"];
+    let instance = || json!({"apis": apis, "circuit_breaker": {"enabled": false}, "cost_per_1k_tokens": 0.1});
     let instances = json!({"alpha": instance(), "beta": instance(), "gamma": instance()});
     let router = json!({"body_limit_bytes": 65_536, "retry": {"max_attempts": 1}, "backend_instances": instances});
     let envoy =

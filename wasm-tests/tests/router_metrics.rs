@@ -23,7 +23,7 @@ fn builder(backends: &[Backend], router: Value) -> Builder {
 
 fn router() -> Value {
     json!({"strategy": "round_robin", "body_limit_bytes": 65536, "backend_instances": {
-        "alpha": {"backend_type": "lightrag", "cost_per_1k_tokens": 0.05, "quality_score": 0.92},
+        "alpha": {"backend_type": "lightrag", "apis": ["openai"], "cost_per_1k_tokens": 0.05, "quality_score": 0.92},
         "beta": {"input_cost_per_1k_tokens": 0.000_015, "cached_input_cost_per_1k_tokens": 0.000_001_5,
             "output_cost_per_1k_tokens": 0.000_06},
         "gamma": {"cost_per_1k_tokens": 0.2},

@@ -1,6 +1,7 @@
 //! `docs/configuration.md` and the code say the same.
 
 use super::*;
+use crate::domain::BackendType;
 
 const DOCS: &str = include_str!("../../../docs/configuration.md");
 
@@ -163,6 +164,24 @@ fn the_documented_names_are_the_code_s() {
         let documented = row.value.trim_start_matches("list of ").replace('`', "");
         assert!(refused.ends_with(&format!(": \"?\" is not one of: {documented}")), "{refused}");
     }
+}
+
+#[test]
+fn the_documented_apis_of_each_type_are_the_code_s() {
+    let table = DOCS.lines().skip_while(|line| !line.starts_with("| `backend_type` | speaks |")).skip(2);
+    let rows = table.take_while(|line| line.starts_with('|')).map(|line| {
+        let names: Vec<&str> = line.split('`').skip(1).step_by(2).collect();
+        let (kind, mut apis) = (names[0], names[1..].to_vec());
+        apis.sort_unstable();
+        (kind, apis)
+    });
+    let documented: std::collections::BTreeMap<_, _> = rows.collect();
+    let coded = BackendType::ALL.map(|kind| {
+        let mut apis = kind.apis().names();
+        apis.sort_unstable();
+        (kind.name(), apis)
+    });
+    assert_eq!(documented, coded.into());
 }
 
 #[test]

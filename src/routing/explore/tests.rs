@@ -34,6 +34,7 @@ fn shown_with(rig: &Rig, strategy: Strategy, means: &[Result<f64, Exclusion>]) -
     let (fleet, pooled) = (rig.fleet(), OnceCell::new());
     let ask = Ask {
         facts: &rig.facts,
+        need: rig.need(),
         text: rig.text,
         strategy,
         min_quality: None,
@@ -127,7 +128,7 @@ fn what_is_not_well_or_not_to_be_had_is_never_explored() {
             rig.change(1, |record| {
                 for _ in 0..settings.half_open_max_requests {
                     let pass = record.breaker.enter(&settings, Tokens(0), at(100)).expect("a probe");
-                    record.breaker.leave(pass, crate::health::Verdict::Well, &settings, at(100));
+                    record.breaker.leave(pass, crate::health::Verdict::Well, None, &settings, at(100));
                 }
                 assert_eq!(record.breaker.phase, BreakerPhase::Closed);
             });

@@ -10,15 +10,19 @@ use hyper::{
     Method, Request, Response,
     body::{Frame, Incoming},
     header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
+    http::request,
 };
 use serde_json::Value;
 use tokio::time::sleep;
 
 use super::{
-    Behaviour, Fault, Shared,
-    api::{self, Answer, Api},
+    Behaviour, Fault, Flavour, Shared,
+    api::{
+        self, Answer, Api,
+        strict::{self, Wrong},
+    },
     journal::Exchange,
-    strict,
+    refusal,
     wire::Fate,
 };
 
@@ -56,7 +60,7 @@ pub(super) async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Cut> {
     let (head, body) = request.into_parts();
-    let is_prompt = head.method != Method::GET;
+    let is_prompt = !matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
     let mut exchange = shared.journal.begin(is_prompt);
     let body = body.collect().await.map_err(|_| Cut)?.to_bytes();
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
@@ -87,10 +91,10 @@ pub(super) async fn answer(
         return Err(Cut);
     }
 
-    let reply = if is_prompt {
-        prompt(&shared, &behaviour, head.uri.path(), &head.headers, &body)
+    let reply = if head.method == Method::POST {
+        prompt(&shared, &behaviour, &head, &body)
     } else {
-        probe(&shared, &behaviour, head.uri.path())
+        probe(&shared, &behaviour, &head)
     };
     let mut response = Response::builder()
         .status(reply.status)
@@ -127,46 +131,65 @@ impl Reply {
         };
         Self { status, content_type: "application/json", content_length: Some(length), steps: steps.into() }
     }
+
+    /// What the service says to a request that is wrong.
+    fn wrong(shared: &Shared, api: Option<Api>, Wrong(status, message): &Wrong) -> Self {
+        Self::json(*status, &api::error(shared.flavour, api, *status, message), Fault::None)
+    }
 }
 
-/// The answer to a GET.
-fn probe(shared: &Shared, behaviour: &Behaviour, path: &str) -> Reply {
+/// The answer to what has no body.
+fn probe(shared: &Shared, behaviour: &Behaviour, head: &request::Parts) -> Reply {
     if let Some(report) = &behaviour.report {
         return Reply::json(behaviour.status, report, behaviour.fault);
     }
-    let value = match path {
-        _ if !is_success(behaviour.status) => api::error(None, behaviour.status, "scripted failure"),
-        "/health" => api::health(&shared.name),
-        "/models" | "/v1/models" => api::models(shared.flavour, &shared.name),
-        _ => return Reply::json(404, &api::error(None, 404, "no such path"), Fault::None),
+    let api = match strict::api(shared.flavour, &head.method, head.uri.path()) {
+        Ok(api) => api,
+        Err(wrong) => return Reply::wrong(shared, None, &wrong),
     };
-    Reply::json(behaviour.status, &value, behaviour.fault)
+    if !is_success(behaviour.status) {
+        let error = api::error(shared.flavour, Some(api), behaviour.status, "scripted failure");
+        return Reply::json(behaviour.status, &error, behaviour.fault);
+    }
+    if head.method == Method::OPTIONS {
+        return Reply { status: 204, content_type: "text/plain", content_length: None, steps: VecDeque::new() };
+    }
+    let answer = Answer::new(&shared.name, shared.next_number(), &Value::Null, behaviour);
+    let is_anthropic = head.headers.contains_key("anthropic-version");
+    let flavour = if shared.flavour == Flavour::Proxy && is_anthropic { Flavour::Anthropic } else { shared.flavour };
+    Reply::json(behaviour.status, &answer.json(api, flavour), behaviour.fault)
 }
 
-fn prompt(shared: &Shared, behaviour: &Behaviour, path: &str, headers: &HeaderMap, body: &Bytes) -> Reply {
-    let api = Api::of(shared.flavour, path);
+fn prompt(shared: &Shared, behaviour: &Behaviour, head: &request::Parts, body: &Bytes) -> Reply {
+    let flavour = shared.flavour;
+    let api = match strict::api(flavour, &head.method, head.uri.path()) {
+        Ok(api) => api,
+        Err(wrong) => return Reply::wrong(shared, None, &wrong),
+    };
     if !is_success(behaviour.status) {
-        let value = api::error(api, behaviour.status, "scripted failure");
+        let value = api::error(flavour, Some(api), behaviour.status, "scripted failure");
         return Reply::json(behaviour.status, &value, behaviour.fault);
     }
-    let Some(api) = api else {
-        return Reply::json(404, &api::error(None, 404, "no such path"), Fault::None);
+    let is_json = !matches!(api, Api::Object | Api::Anything);
+    let request = match parse(&head.headers, body) {
+        Some(request) => request,
+        None if !is_json => Value::Null,
+        None => return Reply::wrong(shared, Some(api), &Wrong(400, "the body is not JSON".to_owned())),
     };
-    let Some(request) = parse(headers, body) else {
-        return Reply::json(400, &api::error(Some(api), 400, "the body is not JSON"), Fault::None);
-    };
-    let answer = Answer::new(&shared.name, shared.next_number(), &request, behaviour);
-    if let Some(refusal) = strict::refusal(behaviour, headers, answer.model, answer.prompt_tokens) {
-        return Reply::json(refusal.status, &refusal.body(api), Fault::None);
+    if let Err(wrong) = strict::check(api, flavour, &head.headers, &request) {
+        return Reply::wrong(shared, Some(api), &wrong);
     }
-    let stream = api == Api::QueryStream || request.get("stream") == Some(&Value::Bool(true));
-    if stream && !matches!(api, Api::Embeddings | Api::Query | Api::CountTokens) {
+    let answer = Answer::new(&shared.name, shared.next_number(), &request, behaviour);
+    if let Some(refusal) = refusal::of(behaviour, &head.headers, answer.model, answer.prompt_tokens) {
+        return Reply::json(refusal.status, &refusal.body(flavour, api), Fault::None);
+    }
+    if api.streams(&request, head.uri.query().unwrap_or_default()) {
         let steps = stream_steps(&answer, api, behaviour);
         return Reply { status: behaviour.status, content_type: api.stream_type(), content_length: None, steps };
     }
     let value = match behaviour.fault {
-        Fault::ErrorAfter(_) => api::error(Some(api), 500, "scripted failure"),
-        _ => answer.json(api),
+        Fault::ErrorAfter(_) => api::error(flavour, Some(api), 500, "scripted failure"),
+        _ => answer.json(api, flavour),
     };
     Reply::json(behaviour.status, &value, behaviour.fault)
 }

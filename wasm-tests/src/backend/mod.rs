@@ -1,9 +1,10 @@
 //! A scripted LLM or RAG service on a port of its own.
 //!
-//! Every backend answers all four families of APIs; its [`Flavour`] decides how it answers `GET` requests and whose
-//! chat completions it speaks. A [`Behaviour`] is scripted for the next few prompts ([`Backend::next`]) or until
-//! changed ([`Backend::set`]); `GET` requests (health checks) have their own ([`Backend::set_health`]), so that
-//! Envoy's probes do not use up what a test scripted. Only a test scripts, never a client: there are no magic request
+//! Every backend is as strict as the service that its [`Flavour`] names: it answers that service's paths alone, by their
+//! methods, and only requests that have what they must have; to the rest it says 404, 405, 400 or 422 in its own form.
+//! A [`Behaviour`] is scripted for the next few prompts ([`Backend::next`]) or until changed ([`Backend::set`]); `GET`,
+//! `HEAD` and `OPTIONS` requests (health checks) have their own ([`Backend::set_health`]), so that Envoy's probes do not
+//! use up what a test scripted. Only a test scripts, never a client: there are no magic request
 //! headers.
 //!
 //! Every answer says who gave it: header `x-sim-backend`, and `system_fingerprint: "sim-<name>"` in `OpenAI`'s shapes.
@@ -29,7 +30,7 @@ mod behaviour;
 pub mod control;
 mod journal;
 mod limits;
-mod strict;
+mod refusal;
 mod tokens;
 mod wire;
 
@@ -69,14 +70,46 @@ use crate::ports;
 /// Whose service a backend resembles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flavour {
-    /// `POST /query`, `POST /query/stream`, `GET /health`.
+    /// `POST /query`, `POST /query/stream`, `GET /health`, Ollama's `/api/chat` and the like.
     LightRag,
-    /// `POST /chat/completions` with citations, `GET /models`.
+    /// `POST /chat/completions` with citations, `/v1/sonar`, `/v1/agent`, `GET /models`.
     Perplexity,
-    /// `POST /v1/chat/completions`, `/v1/responses`, `/v1/completions`, `/v1/embeddings`, `GET /v1/models`.
+    /// `POST /v1/chat/completions`, `/v1/responses`, `/v1/completions`, `/v1/embeddings`, `GET /v1/models`; and, as vLLM
+    /// has it, `GET /health`.
     OpenAi,
     /// `POST /v1/messages`, `/v1/messages/count_tokens`, `GET /v1/models`.
     Anthropic,
+    /// `POST /v1beta/models/{model}:generateContent` and the like.
+    Gemini,
+    /// Any path that is nobody's API.
+    Generic,
+    /// All of them, as a gateway such as LiteLLM does: its router's configuration has to say so.
+    Proxy,
+}
+
+impl Flavour {
+    /// The services whose APIs it speaks.
+    const fn families(self) -> &'static [Self] {
+        match self {
+            Self::LightRag => &[Self::LightRag],
+            Self::Perplexity => &[Self::Perplexity],
+            Self::OpenAi => &[Self::OpenAi],
+            Self::Anthropic => &[Self::Anthropic],
+            Self::Gemini => &[Self::Gemini],
+            Self::Generic => &[Self::Generic],
+            Self::Proxy => &[Self::OpenAi, Self::Anthropic, Self::Perplexity, Self::LightRag, Self::Gemini],
+        }
+    }
+
+    /// How the models begin that it does not have.
+    const fn foreign_models(self) -> &'static [&'static str] {
+        match self {
+            Self::OpenAi => &["claude", "sonar", "gemini"],
+            Self::Anthropic => &["gpt", "sonar", "gemini"],
+            Self::Perplexity => &["gpt", "claude", "gemini"],
+            Self::LightRag | Self::Gemini | Self::Generic | Self::Proxy => &[],
+        }
+    }
 }
 
 impl FromStr for Flavour {
@@ -88,7 +121,13 @@ impl FromStr for Flavour {
             "perplexity" => Self::Perplexity,
             "openai" => Self::OpenAi,
             "anthropic" => Self::Anthropic,
-            _ => return Err(format!("`{name}` is not one of lightrag, perplexity, openai, anthropic")),
+            "gemini" => Self::Gemini,
+            "generic" => Self::Generic,
+            "proxy" => Self::Proxy,
+            _ => {
+                let names = "lightrag, perplexity, openai, anthropic, gemini, generic, proxy";
+                return Err(format!("`{name}` is not one of {names}"));
+            }
         })
     }
 }
@@ -240,9 +279,10 @@ impl Backend {
         self.shared.journal.seen()
     }
 
-    /// Everything received but `GET` requests, in order.
+    /// Everything received but `GET`, `HEAD` and `OPTIONS` requests, in order.
     pub fn prompts(&self) -> Vec<Seen> {
-        self.journal().into_iter().filter(|seen| seen.method != "GET").collect()
+        let is_prompt = |seen: &Seen| !matches!(&*seen.method, "GET" | "HEAD" | "OPTIONS");
+        self.journal().into_iter().filter(is_prompt).collect()
     }
 
     /// The journal as JSON.

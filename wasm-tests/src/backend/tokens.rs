@@ -22,7 +22,7 @@ pub(super) fn prompt(request: &Value, how: PromptTokens, bias: f64) -> u64 {
 /// What a model would read: the texts of the prompt, and the schemas of its tools.
 pub(super) fn text(request: &Value) -> String {
     let mut text = String::new();
-    for key in ["system", "instructions", "messages", "input", "prompt", "query"] {
+    for key in ["system", "instructions", "messages", "input", "prompt", "query", "contents", "request"] {
         if let Some(value) = request.get(key) {
             collect(value, &mut text);
         }
@@ -39,7 +39,8 @@ fn collect(value: &Value, text: &mut String) {
         Value::String(string) => text.push_str(string),
         Value::Array(items) => items.iter().for_each(|item| collect(item, text)),
         Value::Object(fields) => {
-            fields.iter().filter(|(key, _)| *key == "content" || *key == "text").for_each(|(_, v)| collect(v, text));
+            let is_said = |key: &str| matches!(key, "content" | "text" | "parts" | "messages");
+            fields.iter().filter(|(key, _)| is_said(key)).for_each(|(_, v)| collect(v, text));
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }

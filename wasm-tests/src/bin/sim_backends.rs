@@ -19,7 +19,8 @@ usage: sim-backends [--listen ADDRESS] [--control-port PORT] --backend KEY=VALUE
   --listen ADDRESS     where the backends listen (default 127.0.0.1)
   --control-port PORT  scripts the running backends from here, on 127.0.0.1 only (default: not at all; 0: any free port)
   --backend ...        name=NAME          required, once each
-                       type=TYPE          lightrag | perplexity | openai (default) | anthropic
+                       type=TYPE          openai (default) | anthropic | perplexity | lightrag | gemini | generic, each as
+                                          strict as its service; proxy: all of them
                        port=PORT          default 0: any free port
                        and how it answers: status=200, latency_ms=0, first_token_ms=0, inter_token_ms=0,
                        output_tokens=16, prompt_token_bias=1.0, cached_tokens=0, usage=true, piece_bytes=N,

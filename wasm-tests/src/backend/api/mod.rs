@@ -1,9 +1,12 @@
-//! The four families of APIs: which one a request speaks, what it says, and what is answered.
+//! The families of APIs: which one a request speaks, what it says, and what is answered.
 
 mod anthropic;
+mod gemini;
 mod lightrag;
+mod ollama;
 mod openai;
 mod responses;
+pub(super) mod strict;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -17,37 +20,52 @@ use super::{Behaviour, Flavour, tokens};
 pub(super) enum Api {
     Chat,
     PerplexityChat,
+    AsyncChat,
     Responses,
+    InputTokens,
     Completions,
     Embeddings,
+    Moderations,
     Messages,
+    CountTokens,
     Query,
     QueryStream,
-    CountTokens,
+    QueryData,
+    OllamaChat,
+    OllamaGenerate,
+    Generate,
+    GenerateStream,
+    GeminiCount,
+    /// A list of models, or one.
+    Models,
+    Health,
+    /// What an Ollama is and has.
+    About,
+    /// A file, a batch, a thread …
+    Object,
+    /// A service of no known API.
+    Anything,
 }
 
 impl Api {
-    /// By the path. The chat of a Perplexity-like backend is Perplexity's under both paths.
-    pub(super) fn of(flavour: Flavour, path: &str) -> Option<Self> {
-        Some(match path {
-            "/v1/chat/completions" if flavour != Flavour::Perplexity => Self::Chat,
-            "/chat/completions" | "/v1/chat/completions" => Self::PerplexityChat,
-            "/v1/responses" => Self::Responses,
-            "/v1/completions" => Self::Completions,
-            "/v1/embeddings" => Self::Embeddings,
-            "/v1/messages" => Self::Messages,
-            "/v1/messages/count_tokens" => Self::CountTokens,
-            "/query" => Self::Query,
-            "/query/stream" => Self::QueryStream,
-            _ => return None,
-        })
-    }
-
     /// The content type of its streams.
     pub(super) fn stream_type(self) -> &'static str {
         match self {
-            Self::Query | Self::QueryStream => "application/x-ndjson",
+            Self::Query | Self::QueryStream | Self::OllamaChat | Self::OllamaGenerate => "application/x-ndjson",
             _ => "text/event-stream; charset=utf-8",
+        }
+    }
+
+    /// Whether the answer to this request is streamed.
+    pub(super) fn streams(self, request: &Value, query: &str) -> bool {
+        let asked = request.get("stream").and_then(Value::as_bool);
+        match self {
+            Self::Chat | Self::PerplexityChat | Self::Responses | Self::Completions | Self::Messages => {
+                asked == Some(true)
+            }
+            Self::QueryStream | Self::OllamaChat | Self::OllamaGenerate => asked != Some(false),
+            Self::GenerateStream => query.split('&').any(|field| field == "alt=sse"),
+            _ => false,
         }
     }
 }
@@ -82,7 +100,10 @@ pub(super) struct Frames {
 impl<'a> Answer<'a> {
     pub(super) fn new(backend: &'a str, number: u64, request: &'a Value, behaviour: &Behaviour) -> Self {
         let limits = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
-        let limit = limits.iter().filter_map(|key| request.get(key)?.as_u64()).min().unwrap_or(u64::MAX);
+        let nested = ["/options/num_predict", "/generationConfig/maxOutputTokens", "/request/max_tokens"];
+        let given = limits.iter().filter_map(|key| request.get(key)?.as_u64());
+        let given = given.chain(nested.iter().filter_map(|key| request.pointer(key)?.as_u64()));
+        let limit = given.min().unwrap_or(u64::MAX);
         let words = reply(request, behaviour);
         let wanted = words.as_ref().map_or(u64::from(behaviour.output_tokens), |words| words.len() as u64);
         let prompt_tokens = tokens::prompt(request, behaviour.prompt_tokens, behaviour.prompt_token_bias);
@@ -130,16 +151,35 @@ impl<'a> Answer<'a> {
     }
 
     /// The whole answer.
-    pub(super) fn json(&self, api: Api) -> Value {
+    pub(super) fn json(&self, api: Api, flavour: Flavour) -> Value {
         match api {
             Api::Chat => openai::chat(self),
             Api::PerplexityChat => openai::perplexity(self),
+            Api::AsyncChat => json!({"id": self.id("async-"), "model": self.model, "created_at": self.created,
+                "status": "CREATED", "response": null}),
             Api::Responses => responses::response(self),
             Api::Completions => openai::completion(self),
             Api::Embeddings => openai::embeddings(self),
             Api::Messages => anthropic::message(self),
             Api::CountTokens => json!({"input_tokens": self.prompt_tokens}),
+            Api::InputTokens => json!({"object": "response.input_tokens", "input_tokens": self.prompt_tokens}),
+            Api::GeminiCount => json!({"totalTokens": self.prompt_tokens}),
+            Api::Moderations => json!({"id": self.id("modr-"), "model": "omni-moderation-latest",
+                "results": [{"flagged": false, "categories": {}, "category_scores": {}}]}),
             Api::Query | Api::QueryStream => lightrag::answer(self),
+            Api::QueryData => json!({"status": "success", "message": "Query executed successfully",
+                "data": {"entities": [], "relationships": [], "chunks": [], "references": []}, "metadata": {}}),
+            Api::OllamaChat => ollama::answer(self, true),
+            Api::OllamaGenerate => ollama::answer(self, false),
+            Api::Generate => gemini::answer(self),
+            Api::GenerateStream => json!([gemini::answer(self)]),
+            Api::Models => models(flavour, self.backend),
+            Api::Health => health(self.backend),
+            Api::About => {
+                json!({"version": "0.9.3", "models": [{"name": "lightrag:latest", "model": "lightrag:latest"}]})
+            }
+            Api::Object => json!({"id": self.id("object-"), "object": "object", "status": "completed"}),
+            Api::Anything => json!({"served_by": self.backend, "results": [1, 2, 3]}),
         }
     }
 
@@ -149,18 +189,25 @@ impl<'a> Answer<'a> {
             Api::Chat => openai::chat_frames(self),
             Api::PerplexityChat => openai::perplexity_frames(self),
             Api::Responses => responses::frames(self),
-            Api::Completions | Api::Embeddings => openai::completion_frames(self),
-            Api::Messages | Api::CountTokens => anthropic::frames(self),
+            Api::Messages => anthropic::frames(self),
             Api::Query | Api::QueryStream => lightrag::frames(self),
+            Api::OllamaChat => ollama::frames(self, true),
+            Api::OllamaGenerate => ollama::frames(self, false),
+            Api::GenerateStream => gemini::frames(self),
+            _ => openai::completion_frames(self),
         }
     }
 }
 
-/// An error in the API's shape. Paths of no API get `OpenAI`'s.
-pub(super) fn error(api: Option<Api>, status: u16, message: &str) -> Value {
-    match api {
-        Some(Api::Messages | Api::CountTokens) => anthropic::error(status, message),
-        Some(Api::Query | Api::QueryStream) => lightrag::error(message),
+/// An error in the service's own shape; where it has several APIs, in that of the one that was asked.
+pub(super) fn error(flavour: Flavour, api: Option<Api>, status: u16, message: &str) -> Value {
+    match (api, flavour) {
+        (Some(Api::Messages | Api::CountTokens), _) | (_, Flavour::Anthropic) => anthropic::error(status, message),
+        (Some(Api::OllamaChat | Api::OllamaGenerate), _) if status >= 500 => ollama::error(message),
+        (Some(Api::Query | Api::QueryStream | Api::QueryData), _) | (_, Flavour::LightRag) => lightrag::error(message),
+        (Some(Api::Generate | Api::GenerateStream | Api::GeminiCount), _) | (_, Flavour::Gemini) => {
+            gemini::error(status, message)
+        }
         _ => openai::error(status, message),
     }
 }
@@ -170,8 +217,9 @@ pub(super) fn error_frame(api: Api, message: &str) -> Bytes {
     match api {
         Api::Messages | Api::CountTokens => event("error", &anthropic::error(529, message)),
         Api::Responses => responses::error_frame(message),
-        Api::Query | Api::QueryStream => line(&json!({"error": message})),
-        Api::Chat | Api::PerplexityChat | Api::Completions | Api::Embeddings => data(&openai::error(500, message)),
+        Api::Query | Api::QueryStream | Api::OllamaChat | Api::OllamaGenerate => line(&json!({"error": message})),
+        Api::GenerateStream => data(&gemini::error(500, message)),
+        _ => data(&openai::error(500, message)),
     }
 }
 
@@ -180,6 +228,7 @@ pub(super) fn models(flavour: Flavour, name: &str) -> Value {
     match flavour {
         Flavour::Anthropic => json!({"data": [{"type": "model", "id": name, "display_name": name,
             "created_at": "2026-01-01T00:00:00Z"}], "has_more": false, "first_id": name, "last_id": name}),
+        Flavour::Gemini => json!({"models": [{"name": format!("models/{name}"), "displayName": name}]}),
         _ => json!({"object": "list", "data": [{"id": name, "object": "model", "created": 1_767_225_600,
             "owned_by": "sim"}]}),
     }

@@ -4,7 +4,7 @@ use hyper::header::{AUTHORIZATION, HeaderMap};
 use serde_json::Value;
 
 use super::{
-    Behaviour,
+    Behaviour, Flavour,
     api::{self, Api},
 };
 
@@ -18,8 +18,8 @@ pub(super) struct Refusal {
 
 impl Refusal {
     /// In the shape of the API; only `OpenAI`'s has a code.
-    pub(super) fn body(&self, api: Api) -> Value {
-        let mut body = api::error(Some(api), self.status, &self.message);
+    pub(super) fn body(&self, flavour: Flavour, api: Api) -> Value {
+        let mut body = api::error(flavour, Some(api), self.status, &self.message);
         if let Some(code) = body.pointer_mut("/error/code") {
             *code = self.code.into();
         }
@@ -28,7 +28,7 @@ impl Refusal {
 }
 
 /// The first thing that is wrong, in the order in which providers look.
-pub(super) fn refusal(behaviour: &Behaviour, headers: &HeaderMap, model: &str, prompt_tokens: u64) -> Option<Refusal> {
+pub(super) fn of(behaviour: &Behaviour, headers: &HeaderMap, model: &str, prompt_tokens: u64) -> Option<Refusal> {
     if behaviour.key.as_deref().is_some_and(|key| !brings(headers, key)) {
         let message = "Incorrect API key provided.".to_owned();
         return Some(Refusal { status: 401, code: "invalid_api_key", message });
@@ -79,7 +79,7 @@ mod tests {
             ("x-api-key", "wrong", Some(401)),
             ("api-key", "right", Some(401)),
         ] {
-            let refusal = refusal(&strict(), &headers(name, value), "large", 100);
+            let refusal = of(&strict(), &headers(name, value), "large", 100);
             assert_eq!(refusal.map(|refusal| refusal.status), status, "{name}: {value}");
         }
     }
@@ -87,17 +87,17 @@ mod tests {
     #[test]
     fn unknown_models_and_long_prompts_are_refused_and_the_default_refuses_nothing() {
         let headers = headers("x-api-key", "right");
-        let status = |model, tokens| refusal(&strict(), &headers, model, tokens).map(|refusal| refusal.status);
+        let status = |model, tokens| of(&strict(), &headers, model, tokens).map(|refusal| refusal.status);
         assert_eq!(status("small", 1), Some(404));
         assert_eq!(status("large", 101), Some(400));
-        assert_eq!(refusal(&Behaviour::default(), &HeaderMap::new(), "any", u64::MAX), None);
+        assert_eq!(of(&Behaviour::default(), &HeaderMap::new(), "any", u64::MAX), None);
     }
 
     #[test]
     fn a_refusal_has_the_shape_of_its_api() {
-        let refusal = refusal(&strict(), &headers("x-api-key", "right"), "small", 1).unwrap();
-        assert_eq!(refusal.body(Api::Chat)["error"]["code"], json!("model_not_found"));
-        assert_eq!(refusal.body(Api::Messages)["error"]["type"], json!("not_found_error"));
-        assert!(refusal.body(Api::Query)["detail"].is_string());
+        let refusal = of(&strict(), &headers("x-api-key", "right"), "small", 1).unwrap();
+        assert_eq!(refusal.body(Flavour::OpenAi, Api::Chat)["error"]["code"], json!("model_not_found"));
+        assert_eq!(refusal.body(Flavour::Anthropic, Api::Messages)["error"]["type"], json!("not_found_error"));
+        assert!(refusal.body(Flavour::LightRag, Api::Query)["detail"].is_string());
     }
 }
