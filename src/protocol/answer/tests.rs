@@ -144,7 +144,7 @@ fn a_complete_answer_cut_anywhere_before_its_last_mark_is_truncated() {
         for end in (0..=mark).step_by(1 + case.body.len() / 500) {
             let (facts, _) = observe(case.api, case.content_type(), [&case.body[..end]], false);
             assert_eq!(facts.end, StreamEnd::Truncated, "{name} cut at {end}");
-            assert!(!facts.in_band_error.is_some(), "{name} cut at {end}");
+            assert!(facts.in_band_error.is_none(), "{name} cut at {end}");
         }
     }
 }
@@ -330,8 +330,8 @@ fn errors_have_many_forms() {
         "[[{\"error\":1}]]",
         "{\"type\":\"errors\"}",
     ] {
-        assert!(!events(&format!("data: {fine}\n\n")).in_band_error.is_some(), "{fine}");
-        assert!(!json(fine).in_band_error.is_some(), "{fine}");
+        assert!(events(&format!("data: {fine}\n\n")).in_band_error.is_none(), "{fine}");
+        assert!(json(fine).in_band_error.is_none(), "{fine}");
     }
 }
 
