@@ -108,8 +108,6 @@ pub(super) struct Evidence<'a> {
     pub(super) flags: Flags,
     /// Envoy's words, of a good answer that broke off.
     pub(super) details: Details,
-    /// Whether what followed the headers was a tunnel: an upgrade that was granted, or a CONNECT.
-    pub(super) tunnel: bool,
     /// What the request was for.
     pub(super) purpose: Purpose,
     /// What the answer's body said.
@@ -123,9 +121,6 @@ impl Evidence<'_> {
     /// error inside an answer, or a complete answer that is wrong. Whatever else is incomplete is the client's doing,
     /// and so is all that a client can bring about alone: Envoy does not flag each way to leave.
     pub(super) fn ending(&self) -> Ending {
-        if self.tunnel {
-            return Ending::Success;
-        }
         if self.flags.client_left() && (!self.complete || self.status == Some(400)) {
             return if self.sent { Ending::ClientAbort } else { Ending::NotSent };
         }
@@ -197,14 +192,12 @@ pub(super) const fn is_server_fault(status: u16) -> bool {
 const fn misconfiguration(status: u16, purpose: Purpose) -> Option<Misconfiguration> {
     match (status, purpose) {
         (_, Purpose::Free) => None,
-        (401 | 407, _) => Some(Misconfiguration::Credentials),
+        (401 | 407, _) | (403, Purpose::Inference) => Some(Misconfiguration::Credentials),
         (402, _) => Some(Misconfiguration::Payment),
-        (_, Purpose::Other) => None,
-        (403, Purpose::Inference) => Some(Misconfiguration::Credentials),
         (404 | 405 | 410 | 421, Purpose::Inference) => Some(Misconfiguration::NotFound),
         (422, Purpose::Inference) => Some(Misconfiguration::Unprocessable),
         (300..=399, Purpose::Inference) => Some(Misconfiguration::Redirect),
-        (_, Purpose::Inference) => None,
+        (_, Purpose::Inference | Purpose::Other) => None,
     }
 }
 
@@ -243,7 +236,6 @@ mod tests {
         asked: true,
         flags: Flags(0),
         details: Details::Other,
-        tunnel: false,
         purpose: Purpose::Inference,
         facts: &FACTS,
     };
@@ -272,41 +264,18 @@ mod tests {
     /// Each way to end, how it is called, and what it weighs; 0: it does not count.
     #[test]
     fn each_way_to_end_has_its_class_and_its_weight() {
-        use Ending::{ClientAbort, ClientError, Failed, Misconfigured, NotSent, RateLimited, Success};
+        use Ending::{ClientAbort, ClientError, Failed, NotSent, RateLimited, Success};
         use Failure::{Connect, InBandError, Reset, ServerError, Stalled, Timeout, Truncated};
-        use Misconfiguration::{ContentType, Credentials, NotFound, Payment, Redirect, Unprocessable};
         let none = Evidence { status: None, complete: false, passed: 0, ..WHOLE };
         let long = Evidence { passed: ROOM, ..BROKEN };
         let idle = Details::PerTryIdle;
         let local = |evidence| Evidence { sent: false, ..evidence };
         let slow_sender = |evidence| Evidence { asked: false, ..evidence };
-        let tunnel = |evidence| Evidence { status: Some(101), tunnel: true, ..evidence };
-        let page_of_a_file = Evidence { facts: &PAGE, purpose: Purpose::Other, ..WHOLE };
         let table: &[(&str, Evidence<'_>, Ending, u32)] = &[
             ("200, whole", WHOLE, Success, 0),
             ("200, a stream to its last mark", Evidence { facts: &DONE, ..WHOLE }, Success, 0),
             ("204", status(204), Success, 0),
-            ("302 to inference", status(302), Misconfigured(Redirect), 0),
-            ("307 to inference", status(307), Misconfigured(Redirect), 0),
-            ("302 of a file", Evidence { purpose: Purpose::Other, ..status(302) }, Success, 0),
             ("400", status(400), ClientError, 0),
-            ("401", status(401), Misconfigured(Credentials), 0),
-            ("402", status(402), Misconfigured(Payment), 0),
-            ("403", status(403), Misconfigured(Credentials), 0),
-            ("404 to inference", status(404), Misconfigured(NotFound), 0),
-            ("404 of a file", Evidence { purpose: Purpose::Other, ..status(404) }, ClientError, 0),
-            ("401 of a file", Evidence { purpose: Purpose::Other, ..status(401) }, Misconfigured(Credentials), 0),
-            ("401 of a list of models", Evidence { purpose: Purpose::Free, ..status(401) }, ClientError, 0),
-            ("405", status(405), Misconfigured(NotFound), 0),
-            ("407", status(407), Misconfigured(Credentials), 0),
-            ("410", status(410), Misconfigured(NotFound), 0),
-            ("421", status(421), Misconfigured(NotFound), 0),
-            ("422", status(422), Misconfigured(Unprocessable), 0),
-            ("200, a page of HTML", Evidence { facts: &PAGE, ..WHOLE }, Misconfigured(ContentType), 0),
-            ("200, a text", Evidence { facts: &TEXT, ..WHOLE }, Misconfigured(ContentType), 0),
-            ("200, a text, cut off", Evidence { facts: &TEXT, ..BROKEN }, ClientAbort, 0),
-            ("200, a page of HTML where nobody says what there is", page_of_a_file, Success, 0),
-            ("200 with an inner 401", Evidence { facts: &REVOKED, ..WHOLE }, Misconfigured(Credentials), 0),
             ("200, a stock sentence", Evidence { facts: &STOCK, ..WHOLE }, Failed(InBandError), 1),
             ("501", status(501), ClientError, 0),
             ("408", status(408), ClientError, 0),
@@ -371,9 +340,6 @@ mod tests {
             ("408, half of a request", slow_sender(status(408)), ClientError, 0),
             ("502, half of a request", slow_sender(status(502)), ClientAbort, 0),
             ("500, half of a request", slow_sender(status(500)), Failed(ServerError), 1),
-            ("101, a tunnel that the backend cut (UC)", tunnel(flagged(BROKEN, 6)), Success, 0),
-            ("101, a tunnel that the client cut (DC)", tunnel(flagged(BROKEN, 14)), Success, 0),
-            ("101, a tunnel that stood still (SI)", tunnel(flagged(BROKEN, 16)), Success, 0),
         ];
         for (name, evidence, expected, expected_weight) in table {
             let ending = evidence.ending();
@@ -383,6 +349,38 @@ mod tests {
                 Verdict::Well | Verdict::Slow | Verdict::Misfit(_) | Verdict::Unknown => 0,
             };
             assert_eq!(weight, *expected_weight, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_can_use_has_a_class_of_its_own() {
+        use Ending::{ClientAbort, ClientError, Misconfigured, Success};
+        use Misconfiguration::{ContentType, Credentials, NotFound, Payment, Redirect, Unprocessable};
+        let page_of_a_file = Evidence { facts: &PAGE, purpose: Purpose::Other, ..WHOLE };
+        let table: &[(&str, Evidence<'_>, Ending)] = &[
+            ("302 to inference", status(302), Misconfigured(Redirect)),
+            ("307 to inference", status(307), Misconfigured(Redirect)),
+            ("401", status(401), Misconfigured(Credentials)),
+            ("402", status(402), Misconfigured(Payment)),
+            ("403", status(403), Misconfigured(Credentials)),
+            ("404 to inference", status(404), Misconfigured(NotFound)),
+            ("401 of a file", Evidence { purpose: Purpose::Other, ..status(401) }, Misconfigured(Credentials)),
+            ("405", status(405), Misconfigured(NotFound)),
+            ("407", status(407), Misconfigured(Credentials)),
+            ("410", status(410), Misconfigured(NotFound)),
+            ("421", status(421), Misconfigured(NotFound)),
+            ("422", status(422), Misconfigured(Unprocessable)),
+            ("200, a page of HTML", Evidence { facts: &PAGE, ..WHOLE }, Misconfigured(ContentType)),
+            ("200, a text", Evidence { facts: &TEXT, ..WHOLE }, Misconfigured(ContentType)),
+            ("200 with an inner 401", Evidence { facts: &REVOKED, ..WHOLE }, Misconfigured(Credentials)),
+            ("302 of a file", Evidence { purpose: Purpose::Other, ..status(302) }, Success),
+            ("404 of a file", Evidence { purpose: Purpose::Other, ..status(404) }, ClientError),
+            ("401 of a list of models", Evidence { purpose: Purpose::Free, ..status(401) }, ClientError),
+            ("200, a text, cut off", Evidence { facts: &TEXT, ..BROKEN }, ClientAbort),
+            ("200, a page of HTML where nobody says what there is", page_of_a_file, Success),
+        ];
+        for (name, evidence, expected) in table {
+            assert_eq!(evidence.ending(), *expected, "{name}");
         }
     }
 

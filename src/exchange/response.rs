@@ -358,6 +358,9 @@ impl Answer {
 
     /// How it ended. A good answer, complete, needs no look at Envoy's flags.
     fn ending<H: Host>(&self, host: &H, facts: &AnswerFacts) -> Ending {
+        if self.is_tunnel() {
+            return Ending::Success;
+        }
         let plain = self.complete && self.attempts.is_some() && self.status.is_some_and(|status| status < 400);
         let flags = Flags(if plain { 0 } else { host.number(Property::ResponseFlags).unwrap_or(0) });
         let broke_off = !self.complete && self.status.is_some_and(|status| status < 300);
@@ -365,8 +368,8 @@ impl Answer {
         let details = details.map_or(Details::Other, |details| Details::from_bytes(&details));
         let sent = self.attempts.is_some();
         let (status, complete, passed, asked) = (self.status, self.complete, self.passed, self.route.asked);
-        let (tunnel, purpose) = (self.is_tunnel(), self.route.facts.purpose);
-        Evidence { status, complete, passed, sent, asked, flags, details, tunnel, purpose, facts }.ending()
+        let purpose = self.route.facts.purpose;
+        Evidence { status, complete, passed, sent, asked, flags, details, purpose, facts }.ending()
     }
 
     fn learn<H: Host>(&mut self, cx: &mut Context<'_, H>, ending: Ending, facts: &AnswerFacts, now: Timestamp) {

@@ -123,12 +123,12 @@ mod tests {
         Timestamp::from_micros(1_000_000_000 + seconds * 1_000_000)
     }
 
-    fn client(n: u8) -> Option<Source> {
-        Some(Source::of_tenant(&[n]))
+    fn client(n: u8) -> Source {
+        Source::of_tenant(&[n])
     }
 
-    fn answer(source: Option<Source>, served_elsewhere: bool) -> Unusable {
-        Unusable { why: Misconfiguration::Credentials, status: 401, source, served_elsewhere }
+    fn answer(source: Source, served_elsewhere: bool) -> Unusable {
+        Unusable { why: Misconfiguration::Credentials, status: 401, source: Some(source), served_elsewhere }
     }
 
     fn after(answers: &[Unusable]) -> Setup {
@@ -144,7 +144,7 @@ mod tests {
         let mut several = [answer(client(1), false); 5];
         assert!(!after(&several).is_out(5), "it may be its key");
         assert!(after(&several).is_suspect(5), "which is worth an alert");
-        several[3].source = client(2);
+        several[3].source = Some(client(2));
         assert!(after(&several).is_out(5));
         assert!(!after(&several[1..]).is_out(5), "four are not enough");
         let elsewhere = [answer(client(1), false), answer(client(1), true)].repeat(3);
@@ -173,7 +173,11 @@ mod tests {
 
     #[test]
     fn it_survives_being_bytes() {
-        for setup in [Setup::default(), after(&[answer(client(1), true); 7]), after(&[answer(None, false)])] {
+        for setup in [
+            Setup::default(),
+            after(&[answer(client(1), true); 7]),
+            after(&[Unusable { source: None, ..answer(client(1), false) }]),
+        ] {
             let mut out = Encoder::with_capacity(32);
             setup.encode(&mut out);
             assert_eq!(Setup::decode(&mut Decoder::new(&out.finish())), Some(setup));

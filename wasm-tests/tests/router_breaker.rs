@@ -256,7 +256,7 @@ async fn half_open_never_lets_more_than_its_limit_through() {
     until("nothing is under way", || async { alpha.counters().in_flight == 0 }).await;
     news_travels().await;
     alpha.clear_journal();
-    alpha.set(Behaviour::fault(Fault::StallAfter(1)));
+    alpha.set(Behaviour::fault(Fault::StallAfter(0)));
     let enough = Arc::new(AtomicBool::new(false));
     let mut senders = JoinSet::new();
     for _ in 0..64 {

@@ -154,8 +154,8 @@ async fn an_open_breaker_lets_a_few_probes_through_and_closes_when_they_succeed(
 
     news_travels().await;
 
-    // Probes come, and hang; however many others come meanwhile, there are never more than two.
-    alpha.set(Behaviour::fault(Fault::StallAfter(1)));
+    // Probes come, and hang before their first content; however many others come meanwhile, there are never more than two.
+    alpha.set(Behaviour::fault(Fault::StallAfter(0)));
     let open = |client: Client| {
         let request = Client::json_request(&envoy.url(PATH), &streamed_chat("hello"));
         async move { client.open(request).await.unwrap() }
@@ -242,7 +242,9 @@ async fn a_backend_killed_under_load_costs_no_answer() {
 async fn when_all_backends_are_down_the_client_is_told_when_to_ask_again() {
     let backends = trio().await;
     let breaker = json!({"failure_threshold": 2, "recovery_timeout_seconds": 20});
-    let envoy = rig(&backends, in_order(breaker)).start().await;
+    let mut router = in_order(breaker);
+    router["panic_threshold"] = json!(0);
+    let envoy = rig(&backends, router).start().await;
     for backend in &backends {
         backend.kill().await;
     }

@@ -6,7 +6,7 @@ use crate::domain::Misconfiguration;
 const UNAUTHORIZED: &str = r#"{"error":{"message":"no such key"}}"#;
 
 /// Two backends that are asked in turn, and no panic.
-fn two(more: serde_json::Value) -> Rig {
+fn two(more: &serde_json::Value) -> Rig {
     let mut config = serde_json::json!({
         "strategy": "round_robin", "panic_threshold": 0, "retry": { "max_attempts": 1 },
         "backend_instances": { "a": {}, "b": {} },
@@ -38,7 +38,7 @@ fn share_of_a(rig: &mut Rig, requests: usize, address: &str, status: u16) -> usi
 fn a_backend_that_answers_everybody_with_what_nobody_can_use_is_left_after_a_few() {
     for strategy in ["round_robin", "least_connections", "performance_based", "cost_optimized", "weighted"] {
         for status in [401, 402, 403, 404, 405, 407, 410, 421, 422, 301, 302, 307, 308] {
-            let mut rig = two(serde_json::json!({ "strategy": strategy }));
+            let mut rig = two(&serde_json::json!({ "strategy": strategy }));
             let asked = share_of_a(&mut rig, 100, "192.0.2.1:1", status);
             assert!(asked <= 30, "{strategy} {status}: {asked}");
             assert_eq!(share_of_a(&mut rig, 20, "192.0.2.1:1", status), 0, "{strategy} {status}");
@@ -52,7 +52,7 @@ fn a_backend_that_answers_everybody_with_what_nobody_can_use_is_left_after_a_few
 #[test]
 fn a_misconfigured_backend_is_tried_again_and_has_its_traffic_back_with_its_first_good_answer() {
     let breaker = serde_json::json!({ "circuit_breaker": { "recovery_timeout_seconds": 60 } });
-    let mut rig = two(serde_json::json!({ "backend_instances": { "a": breaker, "b": {} } }));
+    let mut rig = two(&serde_json::json!({ "backend_instances": { "a": breaker, "b": {} } }));
     share_of_a(&mut rig, 20, "192.0.2.1:1", 401);
     assert_eq!(rig.record("a").setup.why(), Some(Misconfiguration::Credentials));
     rig.world.pass_seconds(61);
@@ -63,7 +63,7 @@ fn a_misconfigured_backend_is_tried_again_and_has_its_traffic_back_with_its_firs
 
 #[test]
 fn a_client_with_a_wrong_key_takes_a_backend_from_nobody() {
-    let mut rig = two(serde_json::json!({}));
+    let mut rig = two(&serde_json::json!({}));
     let wrong = |rig: &mut Rig| {
         rig.world.properties.borrow_mut().insert(Property::SourceAddress, b"192.0.2.66:1".to_vec());
         let mut exchange = Exchange::default();
@@ -82,7 +82,7 @@ fn a_client_with_a_wrong_key_takes_a_backend_from_nobody() {
 
 #[test]
 fn where_nobody_else_fits_a_misconfigured_backend_is_asked() {
-    let mut rig = two(serde_json::json!({ "backend_instances": { "a": {} } }));
+    let mut rig = two(&serde_json::json!({ "backend_instances": { "a": {} } }));
     for n in 0..30 {
         assert_eq!(ask(&mut rig, &format!("192.0.2.{n}:1"), 403), "a");
     }
@@ -91,7 +91,7 @@ fn where_nobody_else_fits_a_misconfigured_backend_is_asked() {
 
 #[test]
 fn faults_of_single_requests_count_for_nothing() {
-    let mut rig = two(serde_json::json!({}));
+    let mut rig = two(&serde_json::json!({}));
     for status in [400, 408, 413, 415, 501, 505] {
         assert_eq!(share_of_a(&mut rig, 20, "192.0.2.1:1", status), 10, "{status}");
     }
@@ -102,7 +102,7 @@ fn faults_of_single_requests_count_for_nothing() {
 fn one_source_of_failures_opens_no_breaker_while_others_are_served_and_is_looked_up_by_tenant_or_address() {
     for tenant in [false, true] {
         let cost = if tenant { serde_json::json!({ "tenant_header": "x-team" }) } else { serde_json::json!({}) };
-        let mut rig = two(serde_json::json!({ "cost": cost, "backend_instances": { "a": {} } }));
+        let mut rig = two(&serde_json::json!({ "cost": cost, "backend_instances": { "a": {} } }));
         let mut one = |who: u32, status: u16| {
             // Tenants come by one address, or each by its own.
             let address = if tenant { "192.0.2.1:1".to_owned() } else { format!("192.0.2.{who}:{who}") };
@@ -130,7 +130,7 @@ fn one_source_of_failures_opens_no_breaker_while_others_are_served_and_is_looked
 fn answers_that_fail_at_once_do_not_make_a_backend_look_idle() {
     for strategy in ["least_connections", "performance_based"] {
         let off = serde_json::json!({ "circuit_breaker": { "enabled": false }, "expected_response_time_ms": 1_000 });
-        let mut rig = two(serde_json::json!({ "strategy": strategy, "backend_instances": { "a": off, "b": off } }));
+        let mut rig = two(&serde_json::json!({ "strategy": strategy, "backend_instances": { "a": off, "b": off } }));
         let (mut open, mut asked) = (std::collections::VecDeque::new(), 0);
         // 20 a second; good answers take a second.
         for _ in 0..400 {
@@ -157,7 +157,7 @@ fn a_tunnel_teaches_nothing_but_that_it_was_granted() {
     for (headers, method, status) in [(&[("upgrade", "websocket")][..], "GET", "101"), (&[], "CONNECT", "200")] {
         // Bits of UC, DC, UR, SI and none.
         for flags in [0, 1 << 6, 1 << 14, 1 << 4, 1 << 16] {
-            let mut rig = two(serde_json::json!({ "backend_instances": { "a": {} } }));
+            let mut rig = two(&serde_json::json!({ "backend_instances": { "a": {} } }));
             for _ in 0..9 {
                 let base = [(":path", "/v1/realtime"), (":method", method)];
                 rig.world.request.replace(fake::headers(base.iter().chain(headers)));
@@ -189,7 +189,7 @@ fn the_latency_of_any_service_is_learned_and_that_of_what_is_free_is_not() {
         ("/v1/messages/count_tokens", "POST", false),
         ("/v1/chat/completions", "OPTIONS", false),
     ] {
-        let mut rig = two(serde_json::json!({ "backend_instances": { "a": {} } }));
+        let mut rig = two(&serde_json::json!({ "backend_instances": { "a": {} } }));
         rig.world.request.replace(fake::headers(&[(":path", path), (":method", method)]));
         let mut exchange = Exchange::default();
         let mut cx = Context { router: &mut rig.router, view: &mut rig.view, host: &rig.world };
@@ -205,7 +205,7 @@ fn the_latency_of_any_service_is_learned_and_that_of_what_is_free_is_not() {
 #[test]
 fn good_answers_that_take_more_than_five_times_what_was_expected_open_nothing() {
     let instance = serde_json::json!({ "expected_response_time_ms": 20 });
-    let mut rig = two(serde_json::json!({ "backend_instances": { "a": instance, "b": instance } }));
+    let mut rig = two(&serde_json::json!({ "backend_instances": { "a": instance, "b": instance } }));
     let mut answer = |millis: u64| {
         let mut exchange = Exchange::default();
         let flow = rig.send(&mut exchange, &[], CHAT);

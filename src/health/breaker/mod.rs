@@ -145,32 +145,21 @@ impl Breaker {
         Ok(Pass { probe: true, ..self.unasked() })
     }
 
-    /// The first content of an answer is there. That is a good answer as far as a breaker is concerned, at once: an
-    /// answer may go on for minutes, and meanwhile nobody else would be let in. The request keeps its place; it goes on
-    /// with the pass that is returned, and if it fails later that counts as a failure.
+    /// The first content of an answer is there. To a half-open breaker that is a good answer, at once: it may go on for
+    /// minutes, and meanwhile nobody else would be let in. The request keeps its place; it goes on with the pass that is
+    /// returned, and if it fails later that counts as a failure. (A closed one waits for the end: of a backend whose
+    /// streams all break off after their first words, each first word would make the failures before it undone.)
     pub fn begin(&mut self, pass: Pass, slow: bool, settings: &BreakerSettings, now: Timestamp) -> Pass {
-        if pass.epoch != self.epoch || pass.begun {
+        if !self.awaits(pass) {
             return pass;
         }
-        match self.phase {
-            BreakerPhase::Open => return pass,
-            BreakerPhase::Closed => self.end_row(settings, now),
-            BreakerPhase::HalfOpen if !pass.probe => return pass,
-            BreakerPhase::HalfOpen => self.probed(slow, settings, now),
-        }
-        let probe = pass.probe && self.phase == BreakerPhase::HalfOpen;
-        Pass { begun: true, probe, ..self.unasked() }
+        self.probed(slow, settings, now);
+        Pass { begun: true, probe: self.phase == BreakerPhase::HalfOpen, ..self.unasked() }
     }
 
     /// Whether [`begin`](Self::begin) would change anything.
     pub const fn awaits(&self, pass: Pass) -> bool {
-        pass.epoch == self.epoch
-            && !pass.begun
-            && match self.phase {
-                BreakerPhase::Open => false,
-                BreakerPhase::Closed => self.consecutive_failures > 0,
-                BreakerPhase::HalfOpen => pass.probe,
-            }
+        pass.epoch == self.epoch && pass.probe && !pass.begun && matches!(self.phase, BreakerPhase::HalfOpen)
     }
 
     /// Takes back the pass of a request of `source` that ended. Says whether the end counts: a failure of one source

@@ -122,8 +122,8 @@ pub(super) struct Counted {
 /// The sources of failures, and those that were served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Suspects {
-    suspects: [Option<Suspect>; MOST],
-    witnesses: [Option<Witness>; MOST],
+    failing: [Option<Suspect>; MOST],
+    served: [Option<Witness>; MOST],
     /// Answers since the shares were halved.
     answers: u8,
 }
@@ -147,7 +147,7 @@ impl Suspects {
             }
         };
         let (row, share) = self
-            .suspects
+            .failing
             .iter()
             .flatten()
             .filter(is_same)
@@ -157,16 +157,16 @@ impl Suspects {
 
     /// Whether somebody else than `source` was served well since then.
     pub(super) fn is_contradicted_since(&self, source: Source, since: Timestamp) -> bool {
-        self.witnesses.iter().flatten().any(|witness| witness.at >= since && witness.source != source)
+        self.served.iter().flatten().any(|witness| witness.at >= since && witness.source != source)
     }
 
     /// Notes how much of a failure counted.
     pub(super) fn charge(&mut self, source: Source, counted: Counted) {
         self.answer();
-        let found = self.suspects.iter().position(|known| known.is_some_and(|suspect| suspect.source == source));
+        let found = self.failing.iter().position(|known| known.is_some_and(|suspect| suspect.source == source));
         let caused = |suspect: &Option<Suspect>| suspect.map_or(0, |s| 1 + u32::from(s.row) + u32::from(s.share));
-        let least = || (0..MOST).min_by_key(|&n| self.suspects.get(n).map_or(0, caused));
-        let Some(place) = found.or_else(least).and_then(|n| self.suspects.get_mut(n)) else { return };
+        let least = || (0..MOST).min_by_key(|&n| self.failing.get(n).map_or(0, caused));
+        let Some(place) = found.or_else(least).and_then(|n| self.failing.get_mut(n)) else { return };
         let before = place.filter(|suspect| suspect.source == source).unwrap_or(Suspect { source, row: 0, share: 0 });
         let row = u32::from(before.row).saturating_add(counted.weight);
         *place = Some(Suspect {
@@ -178,7 +178,7 @@ impl Suspects {
 
     /// A good answer ends the row.
     pub(super) fn end_row(&mut self) {
-        for suspect in self.suspects.iter_mut().flatten() {
+        for suspect in self.failing.iter_mut().flatten() {
             suspect.row = 0;
         }
     }
@@ -190,7 +190,7 @@ impl Suspects {
             return;
         }
         self.answers = 0;
-        for place in &mut self.suspects {
+        for place in &mut self.failing {
             *place = place.map(|suspect| Suspect { share: suspect.share / 2, ..suspect });
             *place = place.filter(|suspect| suspect.share > 0 || suspect.row > 0);
         }
@@ -198,13 +198,13 @@ impl Suspects {
 
     /// What was caused before a change of state is forgotten.
     pub(super) const fn forgotten(self) -> Self {
-        Self { suspects: [None; MOST], answers: 0, ..self }
+        Self { failing: [None; MOST], answers: 0, ..self }
     }
 
     /// `source` was served well.
     pub(super) fn testify(&mut self, source: Source, now: Timestamp) {
         let of_client = |witness: &&Witness| witness.source.client == source.client;
-        let is_full = self.witnesses.iter().flatten().filter(of_client).count() >= MOST_OF_ONE;
+        let is_full = self.served.iter().flatten().filter(of_client).count() >= MOST_OF_ONE;
         // In the place of itself, of the same client, of none, of the oldest.
         let rank = |witness: &Option<Witness>| match witness {
             Some(witness) if witness.source == source => (0, Timestamp::default()),
@@ -212,7 +212,7 @@ impl Suspects {
             None => (2, Timestamp::default()),
             Some(witness) => (3, witness.at),
         };
-        if let Some(place) = self.witnesses.iter_mut().min_by_key(|witness| rank(witness)) {
+        if let Some(place) = self.served.iter_mut().min_by_key(|witness| rank(witness)) {
             *place = Some(Witness { source, at: now });
         }
     }
@@ -221,7 +221,7 @@ impl Suspects {
     pub(super) fn asks_who(&self, now: Timestamp) -> bool {
         let is_settled =
             |suspect: &Suspect| self.served_within(SAMPLED, now).any(|witness| witness.client != suspect.source.client);
-        self.served_within(SAMPLED, now).next().is_none() || !self.suspects.iter().flatten().all(is_settled)
+        self.served_within(SAMPLED, now).next().is_none() || !self.failing.iter().flatten().all(is_settled)
     }
 
     /// Whether the client of `source` is known to have been served well.
@@ -232,17 +232,17 @@ impl Suspects {
     /// A time that lies ahead is of another clock, or of one that stepped back.
     fn served_within(&self, time: Duration, now: Timestamp) -> impl Iterator<Item = Source> {
         let is_recent = move |witness: &&Witness| now.since(witness.at).max(witness.at.since(now)) < time;
-        self.witnesses.iter().flatten().filter(is_recent).map(|witness| witness.source)
+        self.served.iter().flatten().filter(is_recent).map(|witness| witness.source)
     }
 
     pub(super) fn encode(self, out: &mut Encoder) {
         out.u8(self.answers);
-        out.u8(self.suspects.iter().flatten().count() as u8);
-        for Suspect { source, row, share } in self.suspects.into_iter().flatten() {
+        out.u8(self.failing.iter().flatten().count() as u8);
+        for Suspect { source, row, share } in self.failing.into_iter().flatten() {
             out.u32(source.client).u32(source.connection).u16(row).u8(share);
         }
-        out.u8(self.witnesses.iter().flatten().count() as u8);
-        for Witness { source, at } in self.witnesses.into_iter().flatten() {
+        out.u8(self.served.iter().flatten().count() as u8);
+        for Witness { source, at } in self.served.into_iter().flatten() {
             out.u32(source.client).u32(source.connection).time(at);
         }
     }
@@ -252,11 +252,11 @@ impl Suspects {
         let source = |from: &mut Decoder<'_>| Some(Source { client: from.u32()?, connection: from.u32()? });
         for n in 0..usize::from(from.u8()?) {
             let suspect = Suspect { source: source(from)?, row: from.u16()?, share: from.u8()? };
-            *read.suspects.get_mut(n)? = Some(suspect);
+            *read.failing.get_mut(n)? = Some(suspect);
         }
         for n in 0..usize::from(from.u8()?) {
             let witness = Witness { source: source(from)?, at: from.time()? };
-            *read.witnesses.get_mut(n)? = Some(witness);
+            *read.served.get_mut(n)? = Some(witness);
         }
         Some(read)
     }
