@@ -8,7 +8,8 @@
 #                                   LLM_ROUTER_SIMULATOR_URL and LLM_ROUTER_BACKENDS_PID set, exits 0 or 1
 #
 # Ports of 127.0.0.1: LLM_ROUTER_PORT (10000), LLM_ROUTER_CONTROL_PORT (8888), LLM_ROUTER_ADMIN_PORT (9901). The simulated
-# backends take free ones, as does the endpoint that scripts them (sim-backends --help).
+# backends take free ones, as does the endpoint that scripts them (sim-backends --help). Each is as strict as its service;
+# with LLM_ROUTER_SIMULATED_AS=proxy each answers every API, for tests that tell the router so.
 # shellcheck source=scripts/lib.sh
 source "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -58,11 +59,11 @@ claim_port() {
 }
 
 start_backends() {
-  local name tries
-  "$binaries/sim-backends" --control-port 0 --backend name=lightrag_primary,type=lightrag,latency_ms=30 \
-    --backend name=perplexity_primary,type=perplexity,latency_ms=60 \
-    --backend name=openai_primary,type=openai,latency_ms=40 \
-    --backend name=anthropic_primary,type=anthropic,latency_ms=50 >"$work/backends.log" 2>&1 </dev/null &
+  local name tries as=${LLM_ROUTER_SIMULATED_AS:-}
+  "$binaries/sim-backends" --control-port 0 --backend "name=lightrag_primary,type=${as:-lightrag},latency_ms=30" \
+    --backend "name=perplexity_primary,type=${as:-perplexity},latency_ms=60" \
+    --backend "name=openai_primary,type=${as:-openai},latency_ms=40" \
+    --backend "name=anthropic_primary,type=${as:-anthropic},latency_ms=50" >"$work/backends.log" 2>&1 </dev/null &
   children+=("$!")
   # They take free ports, and print `NAME TYPE http://ADDRESS:PORT` each when all are listening.
   for ((tries = 0; tries < 100; tries++)); do

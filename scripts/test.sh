@@ -140,7 +140,7 @@ stage_monitoring() {
   "$tools/promtool" check rules envoy/prometheus/alerts.yml
   "$tools/promtool" test rules envoy/prometheus/alerts.test.yml
   "$tools/amtool" check-config envoy/alertmanager/alertmanager.yml
-  with_free_ports scripts/run.sh --with "$MONITORING_HOME/bin/python" wasm-tests/tests/monitoring.py "$tools" | tee "$WORK/monitoring"
+  LLM_ROUTER_SIMULATED_AS=proxy with_free_ports scripts/run.sh --with "$MONITORING_HOME/bin/python" wasm-tests/tests/monitoring.py "$tools" | tee "$WORK/monitoring"
   grep -qE '^[1-9][0-9]* passed, 0 failed$' "$WORK/monitoring" || die "nothing was checked"
 }
 

@@ -279,6 +279,17 @@ def scraped(stack):
     return metrics
 
 
+def all_backends_speak_one_api(stack):
+    """So that one can take the place of another: the simulated ones do (LLM_ROUTER_SIMULATED_AS=proxy)."""
+    for backend in succeeds(f"{stack.control}/backends")["backends"]:
+        keys = ["backend_type", "quality_score", "input_cost_per_1k_tokens", "output_cost_per_1k_tokens"]
+        change = {key: backend[key] for key in keys} | {"apis": ["openai"]}
+        change["circuit_breaker"] = {"failure_threshold": 3, "recovery_timeout_seconds": 30}
+        change["health_check"] = {"path": "/health", "interval_seconds": 10, "timeout_seconds": 5}
+        succeeds(f"{stack.control}/backends/{backend['id']}", change, "PUT")
+    until("a worker knows", lambda: stack.ask() == 200)
+
+
 def prometheus_has_every_metric_with_its_labels(stack):
     succeeds(f"{stack.control}/strategy", {"strategy": "round_robin"}, "PUT")
     # What announces a quota, and what makes a stream long enough to be timed.
@@ -397,7 +408,7 @@ def main():
     logging.getLogger("mail.log").setLevel(logging.ERROR)
     # As on Ctrl-C: whatever was started ends.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    checks = [prometheus_has_every_metric_with_its_labels, gauges_of_well_backends_say_so,
+    checks = [all_backends_speak_one_api, prometheus_has_every_metric_with_its_labels, gauges_of_well_backends_say_so,
               a_dead_backend_is_an_alert_by_webhook_and_by_email, every_query_of_the_dashboard_has_something_to_show,
               one_that_is_back_is_the_end_of_the_alert,
               when_most_are_dead_that_is_the_alert_and_not_each_of_them]

@@ -395,7 +395,7 @@ fn check(path: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lightrag_server_that_is_degraded_gets_less_and_one_that_is_unhealthy_nothing() {
-    let backends = [Backend::start("alpha", Flavour::LightRag).await, Backend::start("beta", Flavour::OpenAi).await];
+    let backends = [Backend::start("alpha", Flavour::Proxy).await, Backend::start("beta", Flavour::OpenAi).await];
     let [alpha, _] = &backends;
     let mut router = without_breakers(
         &["alpha", "beta"],

@@ -34,7 +34,7 @@ export async function actions() {
     await eventually(async () => {
       const answers = await askTimes(8);
       assert(answers.every((answer) => answer.strategy === "round_robin"));
-      assert.equal(new Set(answers.map((answer) => answer.backend)).size, 4, "each in turn");
+      assert.equal(new Set(answers.map((answer) => answer.backend)).size, 4, "each its own API");
     });
     await page.locator("#strategy-source", { hasText: "configured: cost optimized" }).waitFor();
     // Once given, it is not asked for again; and it is nowhere but in memory.

@@ -26,23 +26,32 @@ export const backend = async (id) => (await get("backends")).backends.find((each
 export const breakerIs = (id, status) =>
   eventually(async () => assert.equal((await backend(id)).circuit_breaker.status, status));
 
-// Sends a question; says who answered, and by which strategy.
-export async function ask() {
-  const body = JSON.stringify({ model: "gpt-4o", messages: [{ role: "user", content: "Hello" }] });
-  const answer = await fetch(`${router}/v1/chat/completions`, {
+// The API of each of the four backends.
+const messages = [{ role: "user", content: "Hello" }];
+const QUESTIONS = [
+  ["/v1/chat/completions", { model: "gpt-4o", messages }],
+  ["/v1/messages", { model: "claude-sonnet-4-5", max_tokens: 64, messages }],
+  ["/chat/completions", { model: "sonar", messages }],
+  ["/query", { query: "Hello" }],
+];
+
+// Sends the nth question, to each API in turn; says who answered, if anybody might, and by which strategy.
+export async function ask(n = 0) {
+  const [path, body] = QUESTIONS[n % QUESTIONS.length];
+  const answer = await fetch(router + path, {
     method: "POST",
-    body,
-    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+    headers: { "content-type": "application/json", "anthropic-version": "2023-06-01" },
     signal: AbortSignal.timeout(LIMIT),
   });
   await answer.text();
-  assert.equal(answer.status, 200);
+  assert([200, 503].includes(answer.status), `${path}: ${answer.status}`);
   return { backend: answer.headers.get("x-llm-backend"), strategy: answer.headers.get("x-llm-strategy") };
 }
 
 export async function askTimes(times) {
   const answers = [];
-  for (let n = 0; n < times; n++) answers.push(await ask());
+  for (let n = 0; n < times; n++) answers.push(await ask(n));
   return answers;
 }
 

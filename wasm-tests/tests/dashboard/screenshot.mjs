@@ -15,8 +15,9 @@ export async function screenshot(file) {
   });
   const page = await browser.newPage(DESK);
   await page.goto(`${control}/`);
+  let n = 0;
   for (const end = Date.now() + 15_000; Date.now() < end; await sleep(40 + 30 * Math.sin(Date.now() / 1500)))
-    await ask();
+    await ask(n++);
   const decision = page.locator("#decided summary").first();
   if (await decision.isVisible()) await decision.click();
   await page.mouse.move(0, 0);
