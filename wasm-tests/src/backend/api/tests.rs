@@ -4,7 +4,7 @@ use super::*;
 use crate::backend::Reply;
 
 fn answered(request: &Value, api: Api, behaviour: &Behaviour) -> Value {
-    Answer::new("alpha", 1, request, behaviour).json(api)
+    Answer::new("alpha", 1, request, behaviour).json(api, Flavour::Proxy)
 }
 
 fn streamed(request: &Value, api: Api, behaviour: &Behaviour) -> String {
@@ -80,6 +80,9 @@ fn embeddings_are_the_same_for_the_same_text_and_near_for_words_in_common() {
 #[test]
 fn counting_tokens_answers_with_the_count_alone() {
     let behaviour = Behaviour { prompt_tokens: super::super::PromptTokens::Exactly(42), ..Behaviour::default() };
-    assert_eq!(Api::of(Flavour::Anthropic, "/v1/messages/count_tokens"), Some(Api::CountTokens));
+    assert_eq!(
+        strict::api(Flavour::Anthropic, &hyper::Method::POST, "/v1/messages/count_tokens").ok(),
+        Some(Api::CountTokens)
+    );
     assert_eq!(answered(&asked("count this"), Api::CountTokens, &behaviour), json!({"input_tokens": 42}));
 }
