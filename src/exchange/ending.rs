@@ -121,10 +121,11 @@ impl Evidence<'_> {
     /// error inside an answer, or a complete answer that is wrong. Whatever else is incomplete is the client's doing,
     /// and so is all that a client can bring about alone: Envoy does not flag each way to leave.
     pub(super) fn ending(&self) -> Ending {
-        if self.flags.client_left() && (!self.complete || self.status == Some(400)) {
+        let is_over = self.complete || self.has_ended();
+        if self.flags.client_left() && (!is_over || self.status == Some(400)) {
             return if self.sent { Ending::ClientAbort } else { Ending::NotSent };
         }
-        if let Some(failure) = self.halted() {
+        if let Some(failure) = self.halted().filter(|_| !is_over || !self.is_answering()) {
             // On which side nothing moved, Envoy does not say. It is the backend's where the client had nothing left to
             // do, neither to send nor to take.
             let is_backend = self.asked && (!self.is_answering() || (!self.complete && self.passed < ROOM));
@@ -150,7 +151,7 @@ impl Evidence<'_> {
             Some(status) if is_server_fault(status) => failed(Failure::ServerError),
             Some(status) if let Some(why) = misconfiguration(status, self.purpose) => Ending::Misconfigured(why),
             Some(400..) => Ending::ClientError,
-            Some(_) if !self.complete => Ending::ClientAbort,
+            Some(_) if !is_over => Ending::ClientAbort,
             Some(_) if self.purpose == Purpose::Inference && self.facts.form.is_foreign() => {
                 Ending::Misconfigured(Misconfiguration::ContentType)
             }
@@ -158,6 +159,12 @@ impl Evidence<'_> {
             Some(_) if self.facts.end == StreamEnd::Truncated => Ending::Failed(Failure::Truncated),
             Some(_) => Ending::Success,
         }
+    }
+
+    /// Whether the answer said all it had to say, though HTTP has not ended it: clients leave at a stream's last mark, and
+    /// some servers send the end of the body only after it.
+    fn has_ended(&self) -> bool {
+        self.is_answering() && self.facts.end == StreamEnd::Complete
     }
 
     /// Whether it is an answer of the backend's, rather than of Envoy's own.
@@ -245,6 +252,9 @@ mod tests {
 
     const CUT: AnswerFacts = AnswerFacts { end: StreamEnd::Truncated, ..FACTS };
     const DONE: AnswerFacts = AnswerFacts { end: StreamEnd::Complete, ..FACTS };
+    /// To the last mark, and then not closed by the backend.
+    const ENDED: Evidence<'_> = Evidence { complete: false, facts: &DONE, ..WHOLE };
+    const ENDED_BADLY: Evidence<'_> = Evidence { facts: &ERROR, ..ENDED };
     const ERROR: AnswerFacts = AnswerFacts { in_band_error: Some(InBandError::UNKNOWN), ..DONE };
     const PAGE: AnswerFacts = AnswerFacts { form: Form::Html, ..FACTS };
     const TEXT: AnswerFacts = AnswerFacts { form: Form::Other, ..FACTS };
@@ -300,6 +310,11 @@ mod tests {
             ("200, the backend closed (UC)", flagged(BROKEN, 6), Failed(Reset), 1),
             ("200, the client closed (DC)", flagged(BROKEN, 14), ClientAbort, 0),
             ("200, the client reset its stream (DR)", flagged(BROKEN, 28), ClientAbort, 0),
+            ("200, the client closed at the last mark (DC)", flagged(ENDED, 14), Success, 0),
+            ("200, the client reset at the last mark (DR)", flagged(ENDED, 28), Success, 0),
+            ("200, the client left at the last mark, no flag", ENDED, Success, 0),
+            ("200, still open after the last mark (SI)", flagged(ENDED, 16), Success, 0),
+            ("200, an error as the last event, the client closed", flagged(ENDED_BADLY, 14), Failed(InBandError), 1),
             ("200 and whole, then the client closed", flagged(WHOLE, 14), Success, 0),
             ("200, then still until Envoy's patience ended (SI)", flagged(BROKEN, 16), Failed(Stalled), 1),
             ("200, then still until the try's patience ended", with(flagged(BROKEN, 2), idle), Failed(Stalled), 1),
