@@ -26,7 +26,7 @@ use wasm_tests::{
     client::Client,
     envoy::{Builder, Envoy, Route},
     load::load,
-    router::{chat, counted, in_flight, settled, until},
+    router::{chat, counted, in_flight, news_travels, settled, until},
     wall_clock::WallClock,
 };
 
@@ -94,9 +94,13 @@ fn thousandths(value: &Value) -> u64 {
     (value.as_f64().unwrap() * 1e3).round() as u64
 }
 
-/// What was spent, in thousandths of a dollar, once nothing is reserved.
+/// What was spent, in thousandths of a dollar, once nothing is reserved any more and every worker knows it.
 async fn spent(envoy: &Envoy) -> u64 {
-    until("nothing is reserved", || async { budget(envoy).await["overall"]["reserved_usd"] == 0 }).await;
+    until("nothing is reserved", || async {
+        news_travels().await;
+        budget(envoy).await["overall"]["reserved_usd"] == 0
+    })
+    .await;
     thousandths(&budget(envoy).await["overall"]["day"]["spent_usd"])
 }
 
@@ -238,7 +242,7 @@ async fn a_step_of_the_wall_clock_is_no_death_in_any_envoy() {
         clear_of_the_hour(120).await;
         for step in [20, -20] {
             let clock = WallClock::new();
-            let backends = alpha(3_000).await;
+            let backends = alpha(5_000).await;
             let instance = json!({"cost_per_1k_tokens": 1, "max_concurrent_requests": 14});
             let builder = builder(&backends, instance, json!({"cost": {"daily_budget_usd": 1_000}}));
             let envoy = clock.given_to(builder).version(version).start().await;
