@@ -30,15 +30,15 @@ pub use strategy::Strategy;
 
 use std::time::Duration;
 
-use crate::domain::{Backend, BackendIndex, PerMille};
+use crate::domain::{Backend, BackendIndex, FallbackAnswers, PerMille};
 
 /// A configuration, by the place in Envoy that it is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Parsed {
     /// The downstream HTTP filter.
     Router(Box<Config>),
-    /// The upstream HTTP filter of a backend's cluster. There is nothing to configure yet.
-    Attempt,
+    /// The upstream HTTP filter of a backend's cluster: what becomes of an answer that it says no model wrote.
+    Attempt(FallbackAnswers),
     /// The HTTP filter of a private listener, for operators. It takes all it needs from the router.
     Control,
 }
@@ -62,7 +62,7 @@ impl Parsed {
 pub fn parse(bytes: &[u8]) -> Result<Config, Errors> {
     match Parsed::from_bytes(bytes)? {
         Parsed::Router(config) => Ok(*config),
-        Parsed::Attempt | Parsed::Control => {
+        Parsed::Attempt(_) | Parsed::Control => {
             Err(Errors::document("needed is the configuration of a router".to_owned()))
         }
     }

@@ -1,7 +1,7 @@
 //! Closed enums as the configuration spells them.
 
 use super::{LogFormat, LogLevel, Strategy};
-use crate::domain::BackendType;
+use crate::domain::{BackendType, FallbackAnswers};
 
 /// An enum whose variants have names in the configuration.
 pub(super) trait Named: Copy + 'static {
@@ -60,6 +60,17 @@ impl Named for BackendType {
 
     fn name(self) -> &'static str {
         self.name()
+    }
+}
+
+impl Named for FallbackAnswers {
+    const ALL: &'static [Self] = &[Self::Fail, Self::Accept];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Fail => "fail",
+            Self::Accept => "accept",
+        }
     }
 }
 

@@ -69,6 +69,7 @@ fn backend(backend: &Backend) -> Value {
         "circuit_breaker": backend.breaker.map_or_else(|| json!({ "enabled": false }), breaker),
         "health_check": backend.probe.as_ref().map_or_else(|| json!({}), probe),
         "failure_domain": backend.failure_domain,
+        "fallback_answers": backend.fallback_answers.name(),
     })
 }
 

@@ -11,7 +11,8 @@ use super::suggest::closest;
 use super::tree::Tree;
 use super::{ClientHints, Config, EnvoyAdmin, LogFormat, LogLevel, Logging, Parsed, Queue, Retry, Strategy, alerts};
 use crate::domain::{
-    Backend, BackendIndex, BackendType, BreakerSettings, PerMille, Price, Prices, ProbeSettings, Weight,
+    Backend, BackendIndex, BackendType, BreakerSettings, FallbackAnswers, PerMille, Price, Prices, ProbeSettings,
+    Weight,
 };
 
 /// Backends that a router may have: a decision looks at each of them.
@@ -47,7 +48,7 @@ pub(super) fn document(document: &Tree) -> Result<Parsed, Errors> {
     let parsed =
         Reader::read(String::new(), document, &mut problems, |reader| match reader.choice("role", Role::Router) {
             Role::Router => router(reader).map(|config| Parsed::Router(Box::new(config))),
-            Role::Attempt => Some(Parsed::Attempt),
+            Role::Attempt => Some(Parsed::Attempt(reader.choice("fallback_answers", FallbackAnswers::Fail))),
             Role::Control => Some(Parsed::Control),
         });
     match parsed.flatten() {
@@ -175,6 +176,7 @@ pub(super) fn backend(reader: &mut Reader<'_, '_>, id: &str) -> Backend {
     let breaker = reader.object("circuit_breaker", breaker);
     let probe = reader.object("health_check", |reader| probe(reader, cluster));
     let failure_domain = reader.text("failure_domain").unwrap_or(cluster);
+    let fallback_answers = reader.choice("fallback_answers", FallbackAnswers::Fail);
     reader.refuse(elsewhere::BACKEND);
     reader.later(later::BACKEND);
     Backend {
@@ -192,6 +194,7 @@ pub(super) fn backend(reader: &mut Reader<'_, '_>, id: &str) -> Backend {
         breaker,
         probe,
         failure_domain: failure_domain.into(),
+        fallback_answers,
         draining: false,
     }
 }

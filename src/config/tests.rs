@@ -73,7 +73,7 @@ fn both_forms_say_the_same() {
 
 #[test]
 fn the_other_roles_take_no_other_key() {
-    for (role, expected) in [("control", Parsed::Control), ("attempt", Parsed::Attempt)] {
+    for (role, expected) in [("control", Parsed::Control), ("attempt", Parsed::Attempt(FallbackAnswers::Fail))] {
         let least = json!({ "role": role });
         assert_eq!(Parsed::from_bytes(least.to_string().as_bytes()).as_ref(), Ok(&expected));
         assert_eq!(Parsed::from_bytes(&encoded(&least)), Ok(expected));
@@ -83,6 +83,14 @@ fn the_other_roles_take_no_other_key() {
         assert_eq!(lines, ["backend_instances: unknown key", "token: unknown key"]);
         assert!(parsed(&least).unwrap_err().to_string().ends_with("needed is the configuration of a router"));
     }
+}
+
+#[test]
+fn an_attempt_may_take_stock_sentences_for_good() {
+    let accept = br#"{"role":"attempt","fallback_answers":"accept"}"#;
+    assert_eq!(Parsed::from_bytes(accept), Ok(Parsed::Attempt(FallbackAnswers::Accept)));
+    let errors = Parsed::from_bytes(br#"{"role":"attempt","fallback_answers":"drop"}"#).unwrap_err();
+    assert!(errors.to_string().contains("fallback_answers"), "{errors}");
 }
 
 #[test]

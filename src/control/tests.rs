@@ -134,7 +134,11 @@ impl Rig {
         let Worker { router, view } = &mut self.workers[0];
         let mut cx = Context { router, view, host: &self.world };
         self.world.pass_millis(250);
-        self.world.response.replace(fake::headers(&[(":status", status.to_string().as_str())]));
+        self.world.response.replace(fake::headers(&[
+            (":status", status.to_string().as_str()),
+            // One that nobody reads.
+            ("content-encoding", "br"),
+        ]));
         self.world.set_number(Property::AttemptCount, attempts);
         exchange.response_headers(&mut cx, true);
         exchange.log(&mut cx);

@@ -39,6 +39,16 @@ impl BackendType {
     }
 }
 
+/// What an answer counts as that no model wrote: a stock sentence, which the backend itself says stands in for one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum FallbackAnswers {
+    /// A failed answer: the service behind the backend is out of order.
+    #[default]
+    Fail,
+    /// A good one.
+    Accept,
+}
+
 /// A backend's place in the configuration: backends are sorted by id, and this is the index in that order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BackendIndex(pub u16);
@@ -161,6 +171,8 @@ pub struct Backend {
     pub probe: Option<ProbeSettings>,
     /// Backends of one domain fail together: a request that failed at one of them is better tried elsewhere.
     pub failure_domain: Box<str>,
+    /// What an answer counts as that it says no model wrote.
+    pub fallback_answers: FallbackAnswers,
     /// Whether it gets no new requests, because an operator wants that. No key of the
     /// configuration.
     pub draining: bool,

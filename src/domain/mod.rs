@@ -12,7 +12,9 @@ mod rng;
 mod thresholds;
 mod units;
 
-pub use backend::{Backend, BackendIndex, BackendType, BreakerSettings, Prices, ProbeSettings, Weight};
+pub use backend::{
+    Backend, BackendIndex, BackendType, BreakerSettings, FallbackAnswers, Prices, ProbeSettings, Weight,
+};
 pub use codec::{Decoder, Encoder};
 pub use facts::{Api, Purpose, RequestFacts, TextSink};
 pub use fnv::Fnv;

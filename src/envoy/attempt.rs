@@ -3,37 +3,61 @@
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{Action, BufferType, MapType};
 
-use crate::exchange::{self, UNASKED, USAGE};
+use crate::domain::FallbackAnswers;
+use crate::exchange::{self, FAILED, UNASKED, USAGE};
 use crate::protocol;
 
 /// One attempt.
-#[derive(Default)]
 pub(super) struct Attempt(exchange::Attempt);
 
 impl Attempt {
+    pub(super) fn new(fallback: FallbackAnswers) -> Self {
+        Self(exchange::Attempt::new(fallback))
+    }
+
     pub(super) fn request_headers(&mut self, end_of_stream: bool) -> Action {
         if !end_of_stream && let Ok(headers) = hostcalls::get_map_bytes(MapType::HttpRequestHeaders) {
-            self.0 = exchange::Attempt::begin(&headers);
+            self.0.request(&headers);
         }
-        if self.0 == exchange::Attempt::Held { Action::Pause } else { Action::Continue }
+        if self.0.is_held() { Action::Pause } else { Action::Continue }
     }
 
     pub(super) fn request_body(&mut self, len: usize, end_of_stream: bool) -> Action {
-        let wants = self.0.wants(len, end_of_stream);
-        self.0 = match self.0 {
-            exchange::Attempt::Held if wants && ask(len).is_some() => exchange::Attempt::Asked,
-            exchange::Attempt::Held => exchange::Attempt::AsItIs,
-            other => other,
-        };
+        if self.0.is_held() {
+            let asked = self.0.wants(len, end_of_stream) && ask(len).is_some();
+            self.0.asked(asked);
+        }
         Action::Continue
     }
 
-    /// Whatever the backend says in this header, only what was done here counts.
-    pub(super) fn response_headers(&self) -> Action {
-        let _ = hostcalls::remove_map_value(MapType::HttpResponseHeaders, UNASKED);
-        if self.0 == exchange::Attempt::Asked {
+    /// The router is told what was asked in its client's stead. An answer that may be a stock sentence waits for its body.
+    pub(super) fn response_headers(&mut self, end_of_stream: bool) -> Action {
+        if self.0.is_asked() {
             let _ = hostcalls::add_map_value_bytes(MapType::HttpResponseHeaders, UNASKED, USAGE.as_bytes());
         }
+        if !end_of_stream
+            && self.0.may_be_stock()
+            && let Ok(headers) = hostcalls::get_map_bytes(MapType::HttpResponseHeaders)
+            && self.0.answer(&headers)
+        {
+            return Action::Pause;
+        }
+        Action::Continue
+    }
+
+    /// A stock sentence becomes the failure that it is, while Envoy can still try another backend.
+    pub(super) fn response_body(&mut self, len: usize, end_of_stream: bool) -> Action {
+        if !self.0.is_awaited() {
+            return Action::Continue;
+        }
+        if !end_of_stream && self.0.waits(len) {
+            return Action::Pause;
+        }
+        let body = hostcalls::get_buffer(BufferType::HttpResponseBody, 0, len).ok().flatten();
+        if end_of_stream && self.0.is_stock(&body.unwrap_or_default()) {
+            let _ = hostcalls::set_map_value_bytes(MapType::HttpResponseHeaders, ":status", Some(FAILED.as_bytes()));
+        }
+        self.0.passes();
         Action::Continue
     }
 }

@@ -19,6 +19,7 @@ use super::queue;
 use super::stream::Stream;
 use crate::config::{LogLevel, Parsed};
 use crate::control::Token;
+use crate::domain::FallbackAnswers;
 use crate::host::{CallId, Host as _};
 use crate::upkeep::Answer;
 
@@ -53,7 +54,7 @@ enum Place {
     #[default]
     Nowhere,
     Router(Rc<Line>),
-    Attempt,
+    Attempt(FallbackAnswers),
     Control(Rc<Token>),
 }
 
@@ -90,9 +91,9 @@ impl RootContext for Root {
         let bytes = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size).ok().flatten().unwrap_or_default();
         let config = match Parsed::from_bytes(&bytes) {
             Ok(Parsed::Router(config)) => Arc::from(config),
-            Ok(Parsed::Attempt) => {
+            Ok(Parsed::Attempt(fallback)) => {
                 ATTEMPTS.set(true);
-                self.place = Place::Attempt;
+                self.place = Place::Attempt(fallback);
                 return true;
             }
             Ok(Parsed::Control) => {
@@ -150,7 +151,7 @@ impl RootContext for Root {
                 is_newest(line);
                 Stream::Router(Http::new(Some(Rc::clone(line)), id))
             }
-            Place::Attempt => Stream::Attempt(Attempt::default()),
+            Place::Attempt(fallback) => Stream::Attempt(Attempt::new(*fallback)),
             Place::Control(token) => Stream::Control(Control::new(newest(), Rc::clone(token))),
         }))
     }

@@ -45,7 +45,7 @@ impl HttpContext for Stream {
     fn on_http_response_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
         match self {
             Self::Router(http) => http.response_headers(end_of_stream),
-            Self::Attempt(attempt) => attempt.response_headers(),
+            Self::Attempt(attempt) => attempt.response_headers(end_of_stream),
             Self::Control(_) => Action::Continue,
         }
     }
@@ -53,7 +53,8 @@ impl HttpContext for Stream {
     fn on_http_response_body(&mut self, len: usize, end_of_stream: bool) -> Action {
         match self {
             Self::Router(http) => http.response_body(len, end_of_stream),
-            Self::Attempt(_) | Self::Control(_) => Action::Continue,
+            Self::Attempt(attempt) => attempt.response_body(len, end_of_stream),
+            Self::Control(_) => Action::Continue,
         }
     }
 

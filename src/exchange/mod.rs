@@ -27,7 +27,7 @@ mod transitions;
 mod turns;
 mod waiting;
 
-pub use attempt::{Attempt, UNASKED, USAGE};
+pub use attempt::{Attempt, FAILED, UNASKED, USAGE};
 pub(crate) use decision::{Decision, Detail, Upshot, ranked_by};
 pub use refusal::{Refusal, RefusalCode};
 pub(crate) use rehearsal::{Fate, Rehearsal};

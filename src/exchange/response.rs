@@ -8,12 +8,14 @@ use super::ending::{Details, Evidence, Flags, is_server_fault, verdict};
 use super::intake::{ESTIMATED_TOKENS, EXPLAIN, Encoding, is_own};
 use super::purse::Due;
 use super::router::{Held, Route};
-use crate::domain::{Api, BackendIndex, Ending, Failure, Purpose, Timestamp, Tokens, Usage};
+use crate::domain::{
+    Api, BackendIndex, Ending, Failure, FallbackAnswers, Purpose, QuotaReport, Timestamp, Tokens, Usage,
+};
 use crate::health::{Unusable, Verdict};
 use crate::host::{Host, Property};
 use crate::learning::{Awaited, Length, Wait};
 use crate::metrics::{Method, Metric, Status, TokenKind};
-use crate::protocol::{AnswerFacts, Observer, QuotaHeaders};
+use crate::protocol::{AnswerFacts, InBandError, Observer, QuotaHeaders};
 use crate::state::{Counted, Outcome, Signal};
 use crate::tokens;
 
@@ -39,10 +41,11 @@ impl Head {
                 "content-type" => head.content_type = Some(value),
                 "content-encoding" => head.encoded = Encoding::from_bytes(&value) != Encoding::Identity,
                 "date" => head.date = Some(value),
-                name if is_own(name) => {
-                    head.unasked |= name == UNASKED && value == USAGE.as_bytes();
-                    host.remove_response_header(name);
+                UNASKED => {
+                    head.unasked = value == USAGE.as_bytes();
+                    host.remove_response_header(UNASKED);
                 }
+                name if is_own(name) => host.remove_response_header(name),
                 name => head.quota.hear(name, &value),
             }
         }
@@ -64,7 +67,8 @@ impl Head {
         let (api, status) = (route.facts.api, self.status.unwrap_or(0));
         let bodiless = matches!(status, 204..=206);
         let unknown = api == Api::Other || route.method != Method::Post || bodiless || self.encoded;
-        let mut observer = Observer::new(api, status, self.content_type.as_deref().filter(|_| !unknown));
+        let mut observer =
+            if unknown { Observer::unread(api) } else { Observer::new(api, status, self.content_type.as_deref()) };
         if self.unasked && observer.hide_usage() {
             host.remove_response_header("content-length");
         }
@@ -111,7 +115,7 @@ impl Answer {
 
     /// There was no answer.
     pub(super) fn none<H: Host>(cx: &mut Context<'_, H>, route: Route) -> Self {
-        let observer = Observer::new(route.facts.api, 0, None);
+        let observer = Observer::unread(route.facts.api);
         Self::settle(cx, route, observer, None)
     }
 
@@ -270,7 +274,8 @@ impl Answer {
     /// It is over: counts the request out, and learns from it.
     pub(super) fn finish<H: Host>(mut self, cx: &mut Context<'_, H>) {
         let now = cx.host.now();
-        let facts = self.observer.finish(self.complete);
+        let facts = self.facts(cx);
+        self.notice_inside(cx, &facts);
         let ending = self.ending(cx.host, &facts);
         let (status, sent, passed, complete) = (self.status, self.attempts.is_some(), self.passed, self.complete);
         let due = Due { ending, status, facts: &facts, sent, passed, complete };
@@ -280,6 +285,26 @@ impl Answer {
         self.count(cx, ending, &facts, now);
         self.learn(cx, ending, &facts, now);
         cx.settle(&mut self.route, &bill, now);
+    }
+
+    /// What the answer said. A sentence that stands in for one is an error, unless the backend's operator takes it for good.
+    fn facts<H: Host>(&mut self, cx: &Context<'_, H>) -> AnswerFacts {
+        let mut facts = self.observer.finish(self.complete);
+        let backend = cx.router.backend(self.backend);
+        if facts.fallback && backend.is_some_and(|backend| backend.fallback_answers == FallbackAnswers::Fail) {
+            facts.in_band_error.get_or_insert(InBandError::FALLBACK);
+        }
+        facts
+    }
+
+    /// An error inside that is a quota's, or an overload, is one as if it had come in time to be the status.
+    fn notice_inside<H: Host>(&mut self, cx: &mut Context<'_, H>, facts: &AnswerFacts) {
+        let signal = match facts.in_band_error {
+            Some(InBandError { status: 429 }) => Signal::Refused,
+            Some(InBandError { status: 529 }) => Signal::SlowDown,
+            _ => return,
+        };
+        cx.notice(self.backend, self.held.as_mut(), &self.route, QuotaReport::default(), signal);
     }
 
     /// How it ended. A good answer, complete, needs no look at Envoy's flags.

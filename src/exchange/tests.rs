@@ -76,8 +76,10 @@ impl Rig {
     fn answer(&mut self, exchange: &mut Exchange, status: u16, attempts: u64, body: Option<&str>, flags: u64) {
         self.world.set_number(Property::AttemptCount, attempts);
         self.world.set_number(Property::ResponseFlags, flags);
-        let headers = [(":status", &*status.to_string()), ("content-type", "application/json")];
-        self.world.response.replace(fake::headers(&headers));
+        // Without a body it is one that nobody reads: an empty answer would be a failure.
+        let encoding = if body.is_none() { "br" } else { "identity" };
+        let kind = [("content-type", "application/json"), ("content-encoding", encoding)];
+        self.world.response.replace(fake::headers([(":status", &*status.to_string())].iter().chain(&kind)));
         let mut cx = Context { router: &mut self.router, view: &mut self.view, host: &self.world };
         if status > 0 {
             exchange.response_headers(&mut cx, body.is_none() && flags == 0);

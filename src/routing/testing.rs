@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{Ask, Attempts, Fleet, Nobody, Strategy, Turns, plan};
 use crate::domain::{
-    Backend, BackendIndex, BackendType, BreakerSettings, Failure, Limits, PerMille, Prices, RequestFacts, SplitMix64,
-    Timestamp, Tokens, Weight,
+    Backend, BackendIndex, BackendType, BreakerSettings, Failure, FallbackAnswers, Limits, PerMille, Prices,
+    RequestFacts, SplitMix64, Timestamp, Tokens, Weight,
 };
 use crate::health::{BreakerPhase, Verdict};
 use crate::state::{Backends, Cursor, MemoryStore, Place, Record, Smooth, View};
@@ -39,6 +39,7 @@ pub(crate) fn backend(id: &str) -> Backend {
         }),
         probe: None,
         failure_domain: id.into(),
+        fallback_answers: FallbackAnswers::Fail,
         draining: false,
     }
 }

@@ -11,7 +11,8 @@ use proptest::strategy::Strategy as _;
 
 use super::*;
 use crate::domain::{
-    BackendType, BreakerSettings, Limits, PerMille, PicoUsd, Price, Prices, ProbeSettings, Thresholds, Weight,
+    BackendType, BreakerSettings, FallbackAnswers, Limits, PerMille, PicoUsd, Price, Prices, ProbeSettings, Thresholds,
+    Weight,
 };
 
 /// Keys that mean something, so that a random document gets past the first of them.
@@ -168,6 +169,7 @@ prop_compose! {
         breaker in option::of(breaker()),
         probe in option::of(probe()),
         failure_domain in "[a-z]{1,8}",
+        fallback_answers in prop::sample::select(&[FallbackAnswers::Fail, FallbackAnswers::Accept]),
         limits in limits(),
     ) -> Backend {
         Backend {
@@ -185,6 +187,7 @@ prop_compose! {
             breaker,
             probe,
             failure_domain: failure_domain.into(),
+            fallback_answers,
             draining: false,
         }
     }

@@ -15,7 +15,8 @@ impl Rig {
         ];
         self.world.request.replace(fake::headers(&headers));
         self.world.request_body.replace(CHAT.into());
-        self.world.response.replace(fake::headers(&[(":status", "200")]));
+        // One that nobody reads.
+        self.world.response.replace(fake::headers(&[(":status", "200"), ("content-encoding", "br")]));
         self.world.set_number(Property::AttemptCount, 1);
         let Worker { router, view } = &mut self.workers[worker];
         let mut cx = Context { router, view, host: &self.world };

@@ -174,12 +174,12 @@ fn a_usage_that_nobody_asked_for_is_counted_and_hidden() {
     let mut rig = Rig::three();
     let events = ("content-type", "text/event-stream");
     let pieces: Vec<_> = STREAM.split_inclusive("\n\n").collect();
-    assert_eq!(streamed(&mut rig, &[events, ("x-llm-unasked", "usage")], STREAM), [pieces[0], pieces[2]].concat());
-    assert_eq!((rig.world.response_header("x-llm-unasked"), rig.world.response_header("content-length")), (None, None));
+    assert_eq!(streamed(&mut rig, &[events, (":llm-unasked", "usage")], STREAM), [pieces[0], pieces[2]].concat());
+    assert_eq!((rig.world.response_header(":llm-unasked"), rig.world.response_header("content-length")), (None, None));
     assert_eq!(rig.metric("tokens_total"), 15);
     // An end that is still open, too, though nothing comes with it.
     let open = "data: {\"choices\":[]";
-    assert_eq!(streamed(&mut rig, &[events, ("x-llm-unasked", "usage")], open), open);
+    assert_eq!(streamed(&mut rig, &[events, (":llm-unasked", "usage")], open), open);
 }
 
 #[test]
@@ -187,12 +187,137 @@ fn what_was_not_asked_for_by_an_attempt_passes_untouched() {
     let mut rig = Rig::three();
     for headers in [
         &[("content-type", "text/event-stream")][..],
-        &[("content-type", "text/event-stream"), ("x-llm-unasked", "")],
-        &[("content-type", "text/event-stream"), ("x-llm-unasked", "usage"), ("content-encoding", "gzip")],
-        &[("content-type", "text/plain"), ("x-llm-unasked", "usage")],
+        &[("content-type", "text/event-stream"), (":llm-unasked", "")],
+        // A backend can say that, and only a backend.
+        &[("content-type", "text/event-stream"), ("x-llm-unasked", "usage")],
+        &[("content-type", "text/event-stream"), ("x-llm-usage-injected", "usage"), ("llm-unasked", "usage")],
+        &[("content-type", "text/event-stream"), (":llm-unasked", "usage"), ("content-encoding", "gzip")],
+        &[("content-type", "application/json"), (":llm-unasked", "usage")],
     ] {
         assert_eq!(streamed(&mut rig, headers, STREAM), STREAM, "{headers:?}");
         assert_eq!(rig.world.response_header("content-length").as_deref(), Some("999"));
-        assert_eq!(rig.world.response_header("x-llm-unasked"), None);
+        assert_eq!(rig.world.response_header(":llm-unasked"), None);
+    }
+}
+
+/// Five answers in a row, to a backend whose breaker opens after two failures: how its record is then.
+fn after_five(config: &serde_json::Value, path: &str, content_type: &str, body: &str) -> (Rig, Vec<Flow>) {
+    let mut rig = Rig::new(config);
+    let flows = (0..5)
+        .map(|_| {
+            let mut exchange = Exchange::default();
+            let request = [(":path", path), (":method", "POST"), ("content-type", "application/json")];
+            rig.world.request.replace(fake::headers(&request));
+            rig.world.request_body.replace(CHAT.into());
+            rig.world.set_number(Property::AttemptCount, 1);
+            rig.world.set_number(Property::ResponseFlags, 0);
+            let mut cx = Context { router: &mut rig.router, view: &mut rig.view, host: &rig.world };
+            let mut flow = exchange.request_headers(&mut cx, false);
+            if flow == Flow::Hold {
+                flow = exchange.request_body(&mut cx, CHAT.len(), true);
+            }
+            if flow != Flow::Continue {
+                return flow;
+            }
+            let headers = [(":status", "200"), ("content-type", content_type)];
+            rig.world.response.replace(fake::headers(&headers[..if content_type.is_empty() { 1 } else { 2 }]));
+            exchange.response_headers(&mut cx, body.is_empty());
+            if !body.is_empty() {
+                rig.world.chunk.replace(body.into());
+                exchange.response_body(&mut cx, body.len(), true);
+            }
+            exchange.log(&mut cx);
+            flow
+        })
+        .collect();
+    (rig, flows)
+}
+
+fn one(extra: &serde_json::Value) -> serde_json::Value {
+    let mut backend = serde_json::json!({ "circuit_breaker": { "failure_threshold": 2, "adaptive": false } });
+    backend.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+    serde_json::json!({ "backend_instances": { "a": backend } })
+}
+
+#[test]
+fn an_error_inside_an_answer_counts_as_its_status_would() {
+    let inner = |error: &str| {
+        format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"a\"}}}}]}}\n\ndata: {{\"error\":{error}}}\n\n")
+    };
+    for (error, opens) in [
+        (r#"{"code":400,"message":"too long"}"#, false),
+        (r#"{"code":"context_length_exceeded"}"#, false),
+        (r#"{"status":"INVALID_ARGUMENT"}"#, false),
+        (r#"{"type":"invalid_request_error"}"#, false),
+        ("{}", false),
+        (r#"{"code":500}"#, true),
+        (r#""boom""#, true),
+        (r#"{"type":"overloaded_error"}"#, true),
+        (r#"{"code":"503"}"#, true),
+    ] {
+        // The empty one needs an end of its own.
+        let body = inner(error) + "data: {\"choices\":[{\"finish_reason\":\"stop\"}]}\n\n";
+        let (mut rig, _) = after_five(&one(&serde_json::json!({})), "/v1/chat/completions", "text/event-stream", &body);
+        let phase = rig.record("a").breaker.phase;
+        assert_eq!(phase == BreakerPhase::Open, opens, "{error}");
+        assert_eq!(rig.record("a").window.failures() > 0, opens, "{error}");
+    }
+}
+
+#[test]
+fn an_inner_429_is_the_quotas_and_no_failure() {
+    for error in [r#"{"code":429}"#, r#"{"type":"rate_limit_error"}"#, r#"{"status":"RESOURCE_EXHAUSTED"}"#] {
+        let body = format!("{{\"error\":{error}}}");
+        let (mut rig, flows) =
+            after_five(&one(&serde_json::json!({})), "/v1/chat/completions", "application/json", &body);
+        assert_eq!(flows[0], Flow::Continue);
+        let Flow::Refuse(refusal) = &flows[1] else { panic!("{error}: it asks again") };
+        assert_eq!(refusal.code, RefusalCode::RateLimited, "{error}");
+        let record = rig.record("a");
+        assert_eq!((record.breaker.phase, record.window.failures()), (BreakerPhase::Closed, 0), "{error}");
+    }
+}
+
+#[test]
+fn a_sentence_that_stands_in_for_an_answer_fails_unless_it_is_accepted() {
+    let stock = r#"{"response":"No relevant context found for the query.","references":[],"llm_generated":false}"#;
+    let none = r#"{"response":"Sorry, I'm not able to provide an answer to that question.[no-context]","llm_generated":false}"#;
+    let good = r#"{"response":"Because it is.","llm_generated":true}"#;
+    let (fail, accept) = (
+        serde_json::json!({ "backend_type": "lightrag" }),
+        serde_json::json!({ "backend_type": "lightrag", "fallback_answers": "accept" }),
+    );
+    for (config, body, opens) in [
+        (&fail, stock, true),
+        (&accept, stock, false),
+        (&fail, none, false),
+        (&fail, good, false),
+        (&accept, good, false),
+    ] {
+        for (path, content_type) in
+            [("/query", "application/json"), ("/query/stream", "application/x-ndjson"), ("/query", "")]
+        {
+            let (mut rig, _) = after_five(&one(config), path, content_type, body);
+            assert_eq!(rig.record("a").breaker.phase == BreakerPhase::Open, opens, "{config} {path} {body}");
+        }
+    }
+}
+
+#[test]
+fn an_answer_with_nothing_in_it_opens_the_breaker() {
+    for (content_type, body, opens) in [
+        ("application/json", "", true),
+        ("application/json", "{}", true),
+        ("text/event-stream", "data: [DONE]\n\n", true),
+        (
+            "text/event-stream",
+            "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"error\"}]}\n\ndata: [DONE]\n\n",
+            true,
+        ),
+        ("", "data: {\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}]}\n\n", false),
+        ("text/plain", ANSWER, false),
+    ] {
+        let (mut rig, _) = after_five(&one(&serde_json::json!({})), "/v1/chat/completions", content_type, body);
+        assert_eq!(rig.record("a").breaker.phase == BreakerPhase::Open, opens, "{content_type} {body}");
     }
 }

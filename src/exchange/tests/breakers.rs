@@ -119,7 +119,7 @@ fn answers_that_take_too_long_open_the_breaker_and_long_streams_that_began_in_ti
             if let Some(second) = first_token {
                 chunk(second, "data: {\"choices\":[{\"delta\":{\"content\":\"Fine.\"}}]}\n\n", false);
             }
-            chunk(60, "data: [DONE]\n\n", true);
+            chunk(60, "data: {\"choices\":[{\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n", true);
             exchange.log(&mut cx);
         }
         let breaker = rig.record("a").breaker;

@@ -9,7 +9,9 @@ fn answer(rig: &mut Rig, exchange: &mut Exchange, status: u16, headers: &[(&str,
 
 fn answer_after(rig: &mut Rig, exchange: &mut Exchange, status: u16, headers: &[(&str, &str)], attempts: u64) {
     rig.world.set_number(Property::AttemptCount, attempts);
-    let all = [(":status", status.to_string())].into_iter().chain(headers.iter().map(|&(n, v)| (n, v.to_owned())));
+    // One that nobody reads.
+    let all = [(":status", status.to_string()), ("content-encoding", "br".to_owned())];
+    let all = all.into_iter().chain(headers.iter().map(|&(n, v)| (n, v.to_owned())));
     rig.world.response.replace(all.map(|(name, value)| (name.to_owned(), value.into_bytes())).collect());
     let mut cx = Context { router: &mut rig.router, view: &mut rig.view, host: &rig.world };
     exchange.response_headers(&mut cx, true);

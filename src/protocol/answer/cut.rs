@@ -65,7 +65,7 @@ impl Default for Cut {
 impl Cut {
     /// Takes a chunk, and shows it to `events` on its way.
     pub(super) fn push(&mut self, chunk: &[u8], events: &mut EventStream, seen: &mut Seen) {
-        self.changed = !self.held.is_empty();
+        self.changed |= !self.held.is_empty();
         let mut rest = chunk;
         if let Some(way) = self.after_cr.take_if(|_| !chunk.is_empty())
             && let Some(after) = chunk.strip_prefix(b"\n")
@@ -96,6 +96,31 @@ impl Cut {
         self.changed |= !self.held.is_empty();
     }
 
+    /// A byte of a body that may turn out to be none of events. What comes before it begins passes.
+    pub(super) fn wait(&mut self, byte: u8, begins: bool) {
+        self.changed |= begins || !self.held.is_empty();
+        self.held.push(byte);
+        if !begins {
+            self.release();
+        }
+    }
+
+    /// It begins with those bytes. Where it is one of events they are pushed next; else they pass, and so does the rest.
+    pub(super) fn resume(&mut self, beginning: &[u8], is_events: bool) {
+        self.held.clear();
+        self.changed = true;
+        if !is_events {
+            self.passes.extend_from_slice(beginning);
+        }
+    }
+
+    /// The rest of a chunk that is none of events.
+    pub(super) fn skip(&mut self, bytes: &[u8]) {
+        if self.changed {
+            self.passes.extend_from_slice(bytes);
+        }
+    }
+
     /// What passes in the place of the chunk that was pushed last, if it is not that; with `end_of_stream` nothing stays.
     pub(super) fn passing(&mut self, end_of_stream: bool) -> Option<Vec<u8>> {
         if end_of_stream && !self.held.is_empty() {
@@ -123,7 +148,7 @@ impl Cut {
         let is_short = self.held.len() <= MOST_HELD;
         match events.judged() {
             Judged::Undecided if is_short => {}
-            Judged::Usage if is_short && !seen.error => {
+            Judged::Usage if is_short && seen.error.is_none() => {
                 self.held.clear();
                 self.way = Way::Away;
                 self.changed = true;
@@ -191,7 +216,7 @@ mod tests {
             assert_eq!(whole(&format!("{piece}data: {USAGE}{end}{end}")), piece);
             assert_eq!(whole(&format!("{piece}data: {USAGE}{end}")), piece);
             assert_eq!(whole(&format!("{piece}data: {USAGE}")), piece);
-            assert_eq!(whole(&format!("\u{feff}data:{USAGE}{end}{end}{piece}")), piece);
+            assert_eq!(whole(&format!("\u{feff}data:{USAGE}{end}{end}{piece}")), format!("\u{feff}{piece}"));
             assert_eq!(whole(&format!("id: 7{end}event: message{end}data:{USAGE}{end}id: 8{end}{end}{piece}")), piece);
         }
         assert_eq!(whole(&format!("data: {{\ndata:  \"choices\" : [ ],\ndata: \"usage\":{{}} }}\n\n{done}")), done);
@@ -269,11 +294,45 @@ mod tests {
 
     #[test]
     fn only_a_stream_of_events_has_one() {
-        for content_type in [Some(&b"application/json"[..]), Some(b"application/x-ndjson"), None] {
-            let mut observer = Observer::new(Api::ChatCompletions, 200, content_type);
+        for content_type in [&b"application/json"[..], b"application/x-ndjson", b"audio/mpeg"] {
+            let mut observer = Observer::new(Api::ChatCompletions, 200, Some(content_type));
             assert!(!observer.hide_usage());
             observer.push(USAGE.as_bytes());
             assert_eq!(observer.passing(true), None);
+        }
+    }
+
+    #[test]
+    fn a_stream_is_told_by_its_first_bytes_and_nothing_else_is_changed() {
+        let stream = format!("\r\n\u{feff}data: {PIECE}\n\ndata: {USAGE}\n\ndata: [DONE]\n\n");
+        let visible = format!("\r\n\u{feff}data: {PIECE}\n\ndata: [DONE]\n\n");
+        let hidden_first = format!("data:{USAGE}\n\ndata: [DONE]\n\n");
+        for content_type in
+            [None, Some(&b"text/plain"[..]), Some(b"text/html; charset=utf-8"), Some(b"text/event-stream")]
+        {
+            for (body, expected) in [
+                (stream.as_str(), visible.as_str()),
+                (&hidden_first, "data: [DONE]\n\n"),
+                (USAGE, USAGE),
+                (" \n [1, 2] x", " \n [1, 2] x"),
+                ("<html>data: x</html>", "<html>data: x</html>"),
+                ("data", "data"),
+                ("\n\n", "\n\n"),
+                ("\u{feff}", "\u{feff}"),
+                ("", ""),
+            ] {
+                for size in [1, 2, 3, 7, body.len().max(1)] {
+                    let mut observer = Observer::new(Api::ChatCompletions, 200, content_type);
+                    assert!(observer.hide_usage());
+                    let mut passed = Vec::new();
+                    for chunk in body.as_bytes().chunks(size) {
+                        observer.push(chunk);
+                        passed.extend(observer.passing(false).unwrap_or_else(|| chunk.to_vec()));
+                    }
+                    passed.extend(observer.passing(true).unwrap_or_default());
+                    assert_eq!(String::from_utf8(passed).unwrap(), expected, "{content_type:?} by {size}");
+                }
+            }
         }
     }
 

@@ -9,6 +9,7 @@ use super::word::Word;
 
 /// A stream of events, each a JSON value.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "what was seen, each by itself")]
 pub(super) struct EventStream {
     line: Line,
     /// The field's name, or the beginning of its value.
@@ -18,6 +19,8 @@ pub(super) struct EventStream {
     /// Whether anything but ends of lines has come, and whether a field of an event was in it.
     any: bool,
     understood: bool,
+    /// Whether the event is one of an error, by its name.
+    failed: bool,
     /// The value of the event's `data`.
     data: Scanner,
 }
@@ -40,6 +43,8 @@ enum Field {
     Event,
     /// `id`, `retry`, a comment.
     Other,
+    /// None that there is.
+    Unknown,
 }
 
 impl EventStream {
@@ -75,6 +80,7 @@ impl EventStream {
         match self.line {
             // It may be the line of another one.
             Line::Name | Line::Colon(_) if self.data.is_complete() => Judged::Undecided,
+            _ if self.failed => Judged::Other,
             _ => self.data.judged(),
         }
     }
@@ -83,6 +89,7 @@ impl EventStream {
     pub(super) fn finish(&mut self, seen: &mut Seen) -> bool {
         // The last line, and the blank one after it, are often missing.
         self.end_line(seen);
+        self.next(seen);
         self.understood || !self.any
     }
 
@@ -96,7 +103,7 @@ impl EventStream {
                     let (name, value) = piece.split_at(colon);
                     self.word.push(name);
                     let field = self.field();
-                    self.understood |= field != Field::Other;
+                    self.understood |= field != Field::Unknown;
                     self.word = Word::default();
                     self.line = Line::Colon(field);
                     self.piece(value.get(1..).unwrap_or_default(), seen);
@@ -108,17 +115,17 @@ impl EventStream {
                 // Lines without a blank one between them should be one event. Some servers forget the blank line; a
                 // value that is complete cannot go on, so the next line begins another.
                 if field == Field::Data && self.data.is_complete() {
-                    self.data.reset();
+                    self.next(seen);
                 }
                 let value = if first == b' ' { piece.get(1..).unwrap_or_default() } else { piece };
                 self.piece(value, seen);
             }
             Line::Value(Field::Data) => {
                 self.word.push(piece);
-                self.data.push(piece, seen);
+                let _ = self.data.push(piece, seen);
             }
             Line::Value(Field::Event) => self.word.push(piece),
-            Line::Value(Field::Other) => {}
+            Line::Value(Field::Other | Field::Unknown) => {}
         }
     }
 
@@ -128,16 +135,37 @@ impl EventStream {
         match name.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(name) {
             b"data" => Field::Data,
             b"event" => Field::Event,
-            _ => Field::Other,
+            b"id" | b"retry" => Field::Other,
+            _ if self.word.is_empty() => Field::Other,
+            _ => Field::Unknown,
+        }
+    }
+
+    /// The value of an event is over. The event's name says that it is an error, the value of which class.
+    fn next(&mut self, seen: &mut Seen) {
+        if !self.failed {
+            self.data.reset(seen);
+        } else if seen.error.is_none() {
+            let claim = self.data.claim();
+            self.data.reset(seen);
+            seen.fail(claim);
         }
     }
 
     fn end_line(&mut self, seen: &mut Seen) {
         match self.line {
-            Line::Name if self.word.is_empty() => self.data.reset(),
+            Line::Name if self.word.is_empty() => {
+                self.next(seen);
+                self.failed = false;
+            }
             Line::Value(Field::Data) if self.word.get().trim_ascii() == b"[DONE]" => seen.finished = true,
-            Line::Value(Field::Data) => self.data.push(b"\n", seen),
-            Line::Value(Field::Event) if self.word.get().trim_ascii() == b"error" => seen.error = true,
+            Line::Value(Field::Data) => {
+                let _ = self.data.push(b"\n", seen);
+            }
+            Line::Value(Field::Event) => {
+                self.failed |=
+                    matches!(self.word.get().trim_ascii(), b"error" | b"response.failed" | b"thread.run.failed");
+            }
             _ => {}
         }
         self.word = Word::default();

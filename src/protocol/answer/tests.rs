@@ -9,13 +9,14 @@ struct Case {
     body: &'static [u8],
     /// Input, cached input, output.
     usage: Option<(u64, u64, u64)>,
-    error: bool,
+    /// The status of the error inside.
+    error: Option<u16>,
     end: StreamEnd,
     content: u64,
 }
 
 macro_rules! case {
-    ($api:ident, $name:literal, $usage:expr, $error:literal, $end:ident, $content:literal) => {
+    ($api:ident, $name:literal, $usage:expr, $error:expr, $end:ident, $content:literal) => {
         Case {
             name: $name,
             api: Api::$api,
@@ -29,34 +30,34 @@ macro_rules! case {
 }
 
 const CASES: [Case; 27] = [
-    case!(ChatCompletions, "chat.sse", Some((2006, 1920, 31)), false, Complete, 5),
-    case!(ChatCompletions, "chat.json", Some((2006, 1920, 31)), false, Complete, 0),
-    case!(ChatCompletions, "chat_tool_calls.sse", None, false, Complete, 3),
-    case!(ChatCompletions, "chat_error.sse", None, true, Complete, 1),
-    case!(ChatCompletions, "chat_truncated.sse", None, false, Truncated, 1),
-    case!(Completions, "completions.json", Some((5, 0, 7)), false, Complete, 0),
-    case!(Completions, "completions.sse", None, false, Complete, 2),
-    case!(Embeddings, "embeddings.json", Some((8, 0, 0)), false, Complete, 0),
-    case!(Responses, "responses.sse", Some((328, 64, 52)), false, Complete, 4),
-    case!(Responses, "responses.json", Some((328, 64, 52)), false, Complete, 0),
-    case!(Responses, "responses_failed.sse", None, true, Complete, 4),
-    case!(Responses, "responses_error.sse", None, true, Complete, 4),
-    case!(Messages, "messages.sse", Some((5121, 5000, 15)), false, Complete, 3),
-    case!(Messages, "messages.json", Some((42, 12, 9)), false, Complete, 0),
-    case!(Messages, "messages_error.sse", Some((5121, 5000, 1)), true, Complete, 3),
-    case!(Messages, "messages_truncated.sse", Some((5121, 5000, 1)), false, Truncated, 3),
-    case!(ChatCompletions, "perplexity.sse", Some((6, 0, 12)), false, Complete, 3),
-    case!(ChatCompletions, "perplexity.json", Some((6, 0, 12)), false, Complete, 0),
-    case!(LightRagQuery, "lightrag.ndjson", None, false, Complete, 3),
-    case!(LightRagQuery, "lightrag_error.ndjson", None, true, Complete, 1),
-    case!(LightRagQuery, "lightrag.json", None, false, Complete, 0),
-    case!(GenerateContent, "gemini.json", Some((5000, 4200, 468)), false, Complete, 0),
-    case!(GenerateContent, "gemini_list.json", Some((844, 0, 1196)), false, Complete, 0),
-    case!(GenerateContent, "gemini.sse", Some((844, 0, 1196)), false, Complete, 3),
-    case!(GenerateContent, "gemini_error.sse", Some((844, 0, 1154)), true, Complete, 1),
+    case!(ChatCompletions, "chat.sse", Some((2006, 1920, 31)), None, Complete, 5),
+    case!(ChatCompletions, "chat.json", Some((2006, 1920, 31)), None, Complete, 0),
+    case!(ChatCompletions, "chat_tool_calls.sse", None, None, Complete, 3),
+    case!(ChatCompletions, "chat_error.sse", None, Some(500), Complete, 1),
+    case!(ChatCompletions, "chat_truncated.sse", None, None, Truncated, 1),
+    case!(Completions, "completions.json", Some((5, 0, 7)), None, Complete, 0),
+    case!(Completions, "completions.sse", None, None, Complete, 2),
+    case!(Embeddings, "embeddings.json", Some((8, 0, 0)), None, Complete, 0),
+    case!(Responses, "responses.sse", Some((328, 64, 52)), None, Complete, 4),
+    case!(Responses, "responses.json", Some((328, 64, 52)), None, Complete, 0),
+    case!(Responses, "responses_failed.sse", None, Some(500), Complete, 4),
+    case!(Responses, "responses_error.sse", None, Some(429), Complete, 4),
+    case!(Messages, "messages.sse", Some((5121, 5000, 15)), None, Complete, 3),
+    case!(Messages, "messages.json", Some((42, 12, 9)), None, Complete, 0),
+    case!(Messages, "messages_error.sse", Some((5121, 5000, 1)), Some(529), Complete, 3),
+    case!(Messages, "messages_truncated.sse", Some((5121, 5000, 1)), None, Truncated, 3),
+    case!(ChatCompletions, "perplexity.sse", Some((6, 0, 12)), None, Complete, 3),
+    case!(ChatCompletions, "perplexity.json", Some((6, 0, 12)), None, Complete, 0),
+    case!(LightRagQuery, "lightrag.ndjson", None, None, Complete, 3),
+    case!(LightRagQuery, "lightrag_error.ndjson", None, Some(503), Complete, 1),
+    case!(LightRagQuery, "lightrag.json", None, None, Complete, 0),
+    case!(GenerateContent, "gemini.json", Some((5000, 4200, 468)), None, Complete, 0),
+    case!(GenerateContent, "gemini_list.json", Some((844, 0, 1196)), None, Complete, 0),
+    case!(GenerateContent, "gemini.sse", Some((844, 0, 1196)), None, Complete, 3),
+    case!(GenerateContent, "gemini_error.sse", Some((844, 0, 1154)), Some(503), Complete, 1),
     // The same bytes, whatever the path was.
-    case!(Other, "chat.sse", Some((2006, 1920, 31)), false, Complete, 5),
-    case!(Other, "messages_truncated.sse", Some((5121, 5000, 1)), false, Unknown, 3),
+    case!(Other, "chat.sse", Some((2006, 1920, 31)), None, Complete, 5),
+    case!(Other, "messages_truncated.sse", Some((5121, 5000, 1)), None, Unknown, 3),
 ];
 
 impl Case {
@@ -74,7 +75,7 @@ impl Case {
             cached_input: Tokens(cached),
             output: Tokens(output),
         });
-        let in_band_error = self.error.then_some(InBandError::UNKNOWN);
+        let in_band_error = self.error.map(|status| InBandError { status });
         let form = match self.name.rsplit_once('.') {
             Some((_, "sse")) => Form::Events,
             Some((_, "ndjson")) => Form::Lines,
@@ -187,12 +188,15 @@ fn what_is_not_watched_says_nothing() {
         content_events: 0,
         content_bytes: None,
     };
-    for (status, content_type) in
-        [(429, Some(b"application/json".as_slice())), (200, None), (200, Some(b"text/html")), (200, Some(b"\xFF;"))]
-    {
-        let mut observer = Observer::new(Api::ChatCompletions, status, content_type);
+    for mut observer in [
+        Observer::new(Api::ChatCompletions, 429, Some(b"application/json")),
+        Observer::new(Api::ChatCompletions, 500, None),
+        Observer::unread(Api::ChatCompletions),
+        Observer::new(Api::OpenAiOther, 200, Some(b"audio/mpeg")),
+    ] {
+        assert!(!observer.is_watching());
         assert!(!observer.push(body));
-        assert_eq!(observer.finish(true), nothing, "{status} {content_type:?}");
+        assert_eq!(observer.finish(true), nothing);
     }
 }
 
@@ -322,13 +326,13 @@ fn errors_have_many_forms() {
     }
     assert!(events("event: error\ndata: not even JSON\n\n").in_band_error.is_some());
     for fine in [
-        "{\"error\":null}",
-        "{\"error\":false}",
+        "{\"text\":\"a\",\"error\":null}",
+        "{\"error\":false,\"text\":\"a\"}",
         "{\"data\":{\"error\":1}}",
-        "{\"errors\":1}",
+        "{\"errors\":1,\"text\":\"a\"}",
         "{\"err\\\"or\":1}",
         "[[{\"error\":1}]]",
-        "{\"type\":\"errors\"}",
+        "{\"type\":\"errors\",\"text\":\"a\"}",
     ] {
         assert!(events(&format!("data: {fine}\n\n")).in_band_error.is_none(), "{fine}");
         assert!(json(fine).in_band_error.is_none(), "{fine}");
@@ -337,7 +341,7 @@ fn errors_have_many_forms() {
 
 #[test]
 fn a_json_answer_is_complete_when_it_is_closed() {
-    for complete in ["{}", " [1, {\"a\":[]}] ", "\"text\"", "null", "{\"a\":\"}\\\"\"}\n"] {
+    for complete in ["{}", " [1, {\"a\":[]}] ", "\"text\"", "null", "{\"a\":\"}\\\"\"}\n", "{} and more"] {
         assert_eq!(json(complete).end, StreamEnd::Complete, "{complete}");
     }
     for open in ["", "  ", "{", "[1,", "\"te", "{\"a\":{}", "{\"a\":\"}"] {
@@ -352,7 +356,14 @@ fn lines_of_json_end_with_the_stream() {
     assert_eq!(lines("{\"response\":\"a\"}\n{\"response\":\"b\"}", true).end, StreamEnd::Complete);
     assert_eq!(lines("{\"response\":\"a\"}\n", false).end, StreamEnd::Truncated);
     assert_eq!(lines("{\"response\":\"a\"}\n{\"respo", true).end, StreamEnd::Truncated);
-    assert_eq!(lines("", true).end, StreamEnd::Complete);
+    assert_eq!(lines("", true).end, StreamEnd::Truncated);
+    // Two of them in one line, or one after the other where one was announced.
+    assert_eq!(lines("{\"response\":\"a\"}{\"response\":\"b\"} [{}\n{\"response\":\"c\"}", true).content_events, 3);
+    for pause in ["", "\n", " \r\n"] {
+        let body = format!("{{\"response\":\"a\"}}{pause}{{\"response\":\"b\"}}");
+        let facts = json(&body);
+        assert_eq!((facts.content_events, facts.form, facts.end), (2, Form::Lines, StreamEnd::Complete), "{body}");
+    }
 }
 
 #[test]
@@ -388,7 +399,8 @@ proptest! {
         pieces in prop::collection::vec(
             prop_oneof![
                 prop::sample::select(vec![
-                    "data: ", "data:", "event: error", "\n", "\r", "\r\n", "\n\n", "{", "}", "[", "]", "\"", "\\", ":", ",",
+                    "data: ", "data:", "event: error", "\"code\":", "400", "\"400\"", "\"rate_limit_error\"", "\"status\":", "\"failed\"", "\"detail\":",
+                    "\"finish_reason\":", "\"stop\"", "\"message\":", "\"done\":", "true", "false", "0", "\"eval_count\":7", "\"llm_generated\":false", "[no-context]", "<html>", "id", "\n", "\r", "\r\n", "\n\n", "{", "}", "[", "]", "\"", "\\", ":", ",",
                     "\"usage\":", "{\"prompt_tokens\":7}", "\"error\":", "\"choices\":[{", "\"delta\":{", "\"content\":", "\"é🌈\"",
                     "\"candidates\":[{", "\"content\":{\"parts\":[{", "\"text\":", "\"type\":", "\"message_stop\"", "\"response\":", "null", "[DONE]", "\u{FEFF}", " ",
                 ]).prop_map(|text| text.as_bytes().to_vec()),
@@ -397,11 +409,11 @@ proptest! {
             0..60,
         ),
         size in 1_usize..9,
-        kind in 0_usize..3,
+        kind in 0_usize..4,
         ended: bool,
     ) {
         let body = pieces.concat();
-        let content_type = [b"text/event-stream".as_slice(), b"application/json", b"application/x-ndjson"][kind];
+        let content_type = [b"text/event-stream".as_slice(), b"application/json", b"application/x-ndjson", b"text/plain"][kind];
         let whole = observe(Api::ChatCompletions, content_type, [body.as_slice()], ended);
         let pieces = observe(Api::ChatCompletions, content_type, body.chunks(size), ended);
         prop_assert_eq!(whole, pieces);
@@ -410,12 +422,27 @@ proptest! {
     #[test]
     fn the_scanner_agrees_with_a_parser(body in any_answer(), pretty: bool) {
         let bytes = if pretty { serde_json::to_vec_pretty(&body) } else { serde_json::to_vec(&body) }.unwrap();
-        let (facts, _) = observe(Api::ChatCompletions, b"application/json", bytes.chunks(7), true);
-        let error = !matches!(body["error"], serde_json::Value::Null | serde_json::Value::Bool(false)) || body["type"] == "error";
+        // An answer, so that nothing but what says so is an error.
+        let api = Api::OpenAiOther;
+        let (facts, _) = observe(api, b"application/json", bytes.chunks(7), true);
+        let error = is_something(&body["error"]) || body["type"] == "error" || body["object"] == "error";
         prop_assert_eq!(facts.in_band_error.is_some(), error);
+        prop_assert_eq!(observe(api, b"application/json", [bytes.as_slice()], true).0, facts);
         prop_assert_eq!(facts.end, StreamEnd::Complete);
         let input = body["usage"]["prompt_tokens"].as_u64().filter(|tokens| (1..=10_000_000).contains(tokens));
         prop_assert_eq!(facts.usage.map(|usage| usage.input.0), input);
+    }
+}
+
+/// Whether anything in it is more than nothing.
+fn is_something(value: &serde_json::Value) -> bool {
+    match value {
+        serde_json::Value::Null => false,
+        serde_json::Value::Bool(value) => *value,
+        serde_json::Value::Number(number) => number.as_f64() != Some(0.0),
+        serde_json::Value::String(text) => !text.trim().is_empty(),
+        serde_json::Value::Array(list) => list.iter().any(is_something),
+        serde_json::Value::Object(members) => members.values().any(is_something),
     }
 }
 
@@ -430,12 +457,12 @@ fn any_answer() -> impl Strategy<Value = serde_json::Value> {
         prop::sample::select(vec!["", "error", "a\"b\\", "{", "]}", "é🌈\n", "response.failure"]).prop_map(Value::from),
     ];
     let value = leaf.prop_recursive(3, 16, 3, |inner| {
-        let key = prop::sample::select(vec!["usage", "error", "type", "prompt_tokens", "choices", "delta", "a\"}"]);
+        let key = prop::sample::select(vec!["usage", "error", "type", "prompt_tokens", "choices", "details", "a\"}"]);
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
             prop::collection::hash_map(key.prop_map(str::to_owned), inner, 0..3).prop_map(Value::from_iter),
         ]
     });
-    let key = prop::sample::select(vec!["usage", "error", "type", "choices", "data", "output"]);
+    let key = prop::sample::select(vec!["usage", "error", "type", "object", "data", "output"]);
     prop::collection::hash_map(key.prop_map(str::to_owned), value, 0..6).prop_map(Value::from_iter)
 }

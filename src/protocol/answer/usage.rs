@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::fields::Counted;
 use crate::domain::{Tokens, Usage};
 
 /// More than that no answer takes, prompt and all: the largest contexts there are hold so many. Whoever reports more
@@ -74,6 +75,15 @@ impl Counts {
             let old = self.prompt_tokens_details.get_or_insert_default();
             old.cached_tokens.update(details.cached_tokens);
             old.cache_read_input_tokens.update(details.cache_read_input_tokens);
+        }
+    }
+
+    /// Takes in one of Ollama's counts, which stand by themselves.
+    pub(super) fn count(&mut self, which: Counted, count: u64) {
+        let count = Count(Some(count));
+        match which {
+            Counted::Prompt => self.prompt_tokens.update(count),
+            Counted::Answer => self.completion_tokens.update(count),
         }
     }
 

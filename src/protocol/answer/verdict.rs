@@ -1,5 +1,7 @@
 //! What an answer amounts to, besides its usage and its end.
 
+use super::class::Claim;
+
 /// An error inside an answer that began as a success, as the HTTP status that says the same.
 ///
 /// The providers' codes and types (`context_length_exceeded`, `RESOURCE_EXHAUSTED`, `overloaded_error` …) and numbers
@@ -14,8 +16,12 @@ pub struct InBandError {
 impl InBandError {
     /// An error that says nothing of its kind.
     pub const UNKNOWN: Self = Self { status: 500 };
-    /// An answer that is complete and has nothing in it.
-    pub const EMPTY: Self = Self { status: 502 };
+    /// A sentence stands in for an answer: the service behind the backend is out of order.
+    pub const FALLBACK: Self = Self { status: 503 };
+
+    pub(super) fn of(claim: Claim) -> Self {
+        claim.status().map_or(Self::UNKNOWN, |status| Self { status })
+    }
 }
 
 /// What a body looks like, told by its first bytes, whatever its content type says.

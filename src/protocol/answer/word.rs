@@ -15,7 +15,7 @@ impl Default for Word {
 
 impl Word {
     /// The longest that matters is a `response.….delta`.
-    const MAX: usize = 48;
+    pub(super) const MAX: usize = 48;
 
     pub(super) fn push(&mut self, piece: &[u8]) {
         let end = self.len.saturating_add(piece.len());
