@@ -220,3 +220,22 @@ fn good_answers_that_take_more_than_five_times_what_was_expected_open_nothing() 
     let slow = (0..400).take_while(|_| answer(3_000) == Flow::Continue).count();
     assert!((40..200).contains(&slow), "{slow}");
 }
+
+#[test]
+fn a_page_of_html_is_no_answer_whatever_its_status_and_type_say() {
+    for body in
+        ["<!doctype html><html><body>Sign in</body></html>", "<?xml version=\"1.0\"?><error/>", "upstream moved"]
+    {
+        let mut rig = two(&serde_json::json!({}));
+        for _ in 0..30 {
+            rig.world.properties.borrow_mut().insert(Property::SourceAddress, b"192.0.2.1:1".to_vec());
+            let mut exchange = Exchange::default();
+            rig.send(&mut exchange, &[], CHAT);
+            let body = if rig.header("x-llm-cluster").as_deref() == Some("a") { body } else { ANSWER };
+            rig.answer(&mut exchange, 200, 1, Some(body), 0);
+        }
+        let record = rig.record("a");
+        assert!(record.setup.is_out(5) && record.window.is_empty(), "{body}: {:?}", record.setup);
+        assert_eq!(record.setup.why(), Some(Misconfiguration::ContentType), "{body}");
+    }
+}
