@@ -47,7 +47,9 @@ impl<'a> Peers<'a> {
         let pool = |fleet: Fleet<'_>| {
             let newest = fleet.iter().map(|(_, _, record)| record.last_answer).max();
             let mut pooled = Pooled::new(model, prompt, newest.unwrap_or_default());
-            fleet.iter().for_each(|(_, _, record)| pooled.add(&record.lengths, record.last_answer));
+            for (_, _, record) in fleet.iter() {
+                pooled.add(&record.lengths, record.last_answer);
+            }
             pooled
         };
         let pooled = match (self.pooled, self.fleet) {

@@ -132,7 +132,7 @@ impl Pooled {
         let share_of = |slot: &Slot| share((slot.all().samples().max(1), slot.cached.share()));
         known.cached = [
             slots().find(|slot| slot.model == self.model).map_or_else(Share::default, share_of),
-            slots().map(share_of).fold(Share::default(), |sum, share| sum.plus(share)),
+            slots().map(share_of).fold(Share::default(), Share::plus),
         ];
         known
     }

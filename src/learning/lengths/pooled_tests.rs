@@ -26,7 +26,9 @@ fn learn(lengths: &mut Lengths, times: usize, model: &str, prompt: u64, output: 
 /// What is expected at the first of several backends of a prompt of 100 tokens to `model`; all were heard of just now.
 fn expected(model: &str, all: &[&Lengths]) -> Expected {
     let mut pooled = Pooled::new(tag(model), Tokens(100), at(0));
-    all.iter().for_each(|lengths| pooled.add(lengths, at(0)));
+    for lengths in all {
+        pooled.add(lengths, at(0));
+    }
     pooled.expect(all[0], at(0))
 }
 
@@ -157,7 +159,9 @@ proptest! {
         }).collect();
         let (tag, prompt) = (tag(&model.to_string()), Tokens(prompt));
         let mut pooled = Pooled::new(tag, prompt, at(10_000));
-        all.iter().zip(&ages).for_each(|(lengths, &age)| pooled.add(lengths, at(10_000 - age)));
+        for (lengths, &age) in all.iter().zip(&ages) {
+            pooled.add(lengths, at(10_000 - age));
+        }
         let longest = answers.iter().flatten().map(|&(_, _, output, _)| output).max().unwrap_or(0).max(300);
         for (lengths, &age) in all.iter().zip(&ages) {
             let (expected, alone) = (pooled.expect(lengths, at(10_000 - age)), lengths.expect(tag, prompt));
