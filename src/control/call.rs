@@ -210,9 +210,7 @@ mod tests {
     use super::*;
     use crate::config::ControlConfig;
 
-    fn here() -> Option<Vec<u8>> {
-        Some(b"127.0.0.1:8888".to_vec())
-    }
+    const HERE: &[u8] = b"127.0.0.1:8888";
 
     fn headers_of(fields: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
         crate::host::fake::headers(fields)
@@ -221,7 +219,7 @@ mod tests {
     fn read(method: &str, path: &[u8]) -> Result<Call, Reply> {
         let mut headers = headers_of(&[(":method", method), (":authority", "localhost:8888")]);
         headers.push((":path".to_owned(), path.to_vec()));
-        Call::read(headers, &Guard::default(), here)
+        Call::read(headers, &Guard::default(), || Some(HERE.to_vec()))
     }
 
     fn status(method: &str, path: &str) -> (u16, Option<&'static str>) {
@@ -264,7 +262,7 @@ mod tests {
         assert_eq!(status("POST", "/api/v1/router/strategy"), (405, Some("GET, PUT")));
         let headers = [(":method", "PUT"), (":path", "/api/v1/router/strategy"), (":authority", "localhost")];
         let guard = Guard::new(Token::new(Some(b"t".to_vec())), ControlConfig::default());
-        assert_eq!(Call::read(headers_of(&headers), &guard, here).unwrap_err().status, 401);
+        assert_eq!(Call::read(headers_of(&headers), &guard, || Some(HERE.to_vec())).unwrap_err().status, 401);
     }
 
     #[test]
@@ -294,7 +292,7 @@ mod tests {
     fn no_endpoint_answers_to_a_name_of_others() {
         for path in ["/", "/favicon.ico", "/api/v1/router/health", "/api/v1/router/backends", "/nowhere"] {
             let headers = [(":method", "GET"), (":path", path), (":authority", "evil.example:8888")];
-            let reply = Call::read(headers_of(&headers), &Guard::default(), here).unwrap_err();
+            let reply = Call::read(headers_of(&headers), &Guard::default(), || Some(HERE.to_vec())).unwrap_err();
             assert_eq!(reply.status, 403, "{path}");
         }
     }

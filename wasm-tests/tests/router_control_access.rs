@@ -1,5 +1,5 @@
 //! Who reaches the control listener of a real Envoy: by which names, from where, and which clusters may be registered.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test")]
 
 use hyper::Method;
 use serde_json::{Value, json};

@@ -145,9 +145,14 @@ fn odd_method(rng: &mut Rng, path: &str) -> Vec<u8> {
 fn huge_headers(rng: &mut Rng) -> String {
     match rng.below(3) {
         0 => format!("x-huge: {}\r\n", "h".repeat(rng.below(70_000) as usize)),
-        1 => (0..rng.below(150)).map(|n| format!("x-{n}: {n}\r\n")).collect(),
-        _ => (0..rng.below(95)).map(|n| format!("x-llm-{n}: {}\r\n", "l".repeat(300))).collect(),
+        1 => lines(rng.below(150), |n| format!("x-{n}: {n}")),
+        _ => lines(rng.below(95), |n| format!("x-llm-{n}: {}", "l".repeat(300))),
     }
+}
+
+fn lines(count: u64, mut line: impl FnMut(u64) -> String) -> String {
+    let lines: Vec<_> = (0..count).map(|n| line(n) + "\r\n").collect();
+    lines.concat()
 }
 
 fn forged_headers(rng: &mut Rng) -> String {
@@ -163,9 +168,8 @@ fn forged_headers(rng: &mut Rng) -> String {
         "x-envoy-attempt-count",
         "x-llm-explain",
     ];
-    (0..1 + rng.below(20))
-        .map(|_| format!("{}: {}\r\n", rng.pick(&NAMES), rng.pick(&["envoy_admin", "3", "", "usage"])))
-        .collect()
+    let count = 1 + rng.below(20);
+    lines(count, |_| format!("{}: {}", rng.pick(&NAMES), rng.pick(&["envoy_admin", "3", "", "usage"])))
 }
 
 fn chunked(rng: &mut Rng, path: &str) -> Vec<u8> {

@@ -17,7 +17,7 @@ const LIMIT: u64 = 4 << 20;
 fn conversation(size: usize) -> Vec<u8> {
     let messages: Vec<_> = (0..size / 100)
         .map(|n: usize| {
-            format!(r#"{{"role":"user","content":"The {} word, said {} times by {}."}}"#, n, n * 7 % 1_001, n ^ 77)
+            format!(r#"{{"role":"user","content":"The {} word, said {} times by {}."}}"#, n, n * 7 % 1_001, n ^ 0x4D)
         })
         .collect();
     format!(r#"{{"messages":[{}]}}"#, messages.join(",")).into_bytes()

@@ -92,13 +92,14 @@ async fn measure(rounds: usize, round: Duration, seed: u64) -> Result<(), String
         let (attacking, port) = (Arc::clone(&crowd), envoy.port());
         // A thread of its own: what it takes to attack is not to be measured.
         let attack = thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(attacking.attack(port, CLIENTS))
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.map(|runtime| runtime.block_on(attacking.attack(port, CLIENTS)))
         });
         while !attack.is_finished() {
             beside.request(&client, &url).await;
         }
-        attack.join().map_err(|_| "the attack panicked".to_owned())?;
+        let sent = attack.join().map_err(|_| "the attack panicked".to_owned())?;
+        sent.map_err(|error| error.to_string())?;
     }
     println!(
         "{}; two workers; {rounds} rounds of {round:?} alone and of {} hostile requests by {CLIENTS} clients, seed {seed}; \
