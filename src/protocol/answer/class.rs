@@ -65,8 +65,6 @@ impl Claim {
 
     /// What a word names.
     fn of_word(word: &Plain) -> Self {
-        #[cfg(test)]
-        LOOKED_UP.with(|count| count.set(count.get() + 1));
         let named = |table: &[(u16, &[&str])], rank| {
             let mut classes = table.iter();
             let class = classes.find(|(_, parts)| parts.iter().any(|part| word.has(part)));
@@ -78,12 +76,6 @@ impl Claim {
         }
         named(SPECIFIC, Self::SPECIFIC).or_else(|| named(GENERAL, Self::GENERAL)).unwrap_or_default()
     }
-}
-
-#[cfg(test)]
-thread_local! {
-    /// Words that were looked up in the tables, for a test that counts the work.
-    pub(super) static LOOKED_UP: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
 }
 
 /// Parts of words that name a class; of several the first counts.

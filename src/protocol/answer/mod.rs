@@ -362,8 +362,4 @@ fn complete_if(complete: bool) -> StreamEnd {
 }
 
 #[cfg(test)]
-mod error_tests;
-#[cfg(test)]
-mod form_tests;
-#[cfg(test)]
 mod tests;

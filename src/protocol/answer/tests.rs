@@ -3,6 +3,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::Tokens;
 
+mod errors;
+mod forms;
+
 struct Case {
     name: &'static str,
     api: Api,

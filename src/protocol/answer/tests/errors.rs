@@ -1,6 +1,6 @@
 //! Values decide what an answer is, not keys; and an error has a class.
 
-use super::*;
+use super::super::*;
 
 const CHAT: Api = Api::ChatCompletions;
 
@@ -447,32 +447,27 @@ fn an_error_behind_a_complaint_is_one_of_its_own() {
 }
 
 #[test]
-fn however_many_errors_a_body_is_made_of_few_are_looked_up() {
-    let word = "a_word_of_an_error_that_is_nearly_too_long_to_c";
-    let many = |piece: &str, between: &str| [piece].repeat(2_000).join(between);
-    let member = format!(r#""code":"{word}""#);
-    let object = format!("{{{member}}}");
-    for (content_type, body) in [
-        ("application/json", format!(r#"{{"error":{{{}}}}}"#, many(&member, ","))),
-        ("application/json", format!(r#"{{"error":[{}]}}"#, many(&object, ","))),
-        ("application/json", format!("{{{}}}", many(&member, ","))),
-        ("application/json", format!(r#"{{"detail":[{}]}}"#, many(&object, ","))),
-        ("application/x-ndjson", many(&format!(r#"{{"error":"{word}"}}"#), "\n")),
-        ("application/x-ndjson", many(&format!(r#"{{"message":"m","type":"{word}",{member}}}"#), "\n")),
-        ("application/x-ndjson", many(&format!(r#"{{"status":"failed","type":"{word}",{member}}}"#), "\n")),
-        (
-            "application/json",
-            format!(r#"{{"choices":[{}]}}"#, many(&format!(r#"{{"finish_reason":"error_{}"}}"#, &word[..40]), ",")),
-        ),
-        ("text/event-stream", many(&format!("data: {{\"done_reason\":\"error_{}\"}}", &word[..40]), "\n\n")),
-        ("text/event-stream", many(&format!("event: error\ndata: {{\"type\":\"{word}\"}}"), "\n\n")),
-        ("text/event-stream", many(&format!("data: {{\"type\":\"{word}\",{member}}}"), "\n\n")),
-    ] {
-        class::LOOKED_UP.set(0);
-        let mut observer = Observer::new(CHAT, 200, Some(content_type.as_bytes()));
-        observer.push(body.as_bytes());
-        let _ = observer.finish(true);
-        let looked_up = class::LOOKED_UP.get();
-        assert!(looked_up <= 3 * u64::from(MOST_LOOKED_UP), "{looked_up} of {}", &body[..120]);
+fn of_an_error_that_is_made_of_codes_only_the_first_are_looked_up() {
+    let codes = |count: usize, between: &str, code: &dyn Fn(&str) -> String| {
+        let mut codes: Vec<_> = (0..count).map(|_| code("x")).collect();
+        codes.push(code("rate_limit_error"));
+        codes.join(between)
+    };
+    type Shape = (&'static str, &'static str, fn(&str) -> String, fn(&str) -> String);
+    let shapes: [Shape; 5] = [
+        ("application/json", ",", |code| format!(r#""code":"{code}""#), |body| format!(r#"{{"error":{{{body}}}}}"#)),
+        ("application/json", ",", |code| format!(r#"{{"code":"{code}"}}"#), |body| format!(r#"{{"error":[{body}]}}"#)),
+        ("application/json", ",", |code| format!(r#"{{"type":"{code}"}}"#), |body| format!(r#"{{"detail":[{body}]}}"#)),
+        ("application/x-ndjson", "\n", |code| format!(r#"{{"detail":"{code}"}}"#), str::to_owned),
+        ("application/x-ndjson", "\n", |code| format!(r#"{{"message":"m","code":"{code}"}}"#), str::to_owned),
+    ];
+    for (content_type, between, code, body) in shapes {
+        let status = |count| error(&observe(CHAT, content_type.as_bytes(), &body(&codes(count, between, &code))));
+        assert_eq!(status(10), Some(429), "{}", code("x"));
+        assert_eq!(status(2_000), Some(500), "{}", code("x"));
     }
+    // Nor is anything behind the first error.
+    let first = r#"{"error":"boom"}"#;
+    let later = r#"{"error":"rate limit"}"#;
+    assert_eq!(error(&observe(CHAT, b"application/x-ndjson", &[first, later].join("\n"))), Some(500));
 }

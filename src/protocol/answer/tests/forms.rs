@@ -1,6 +1,6 @@
 //! What a body is, is told by its first bytes; and the answers of the newer APIs.
 
-use super::*;
+use super::super::*;
 use crate::domain::Tokens;
 
 /// The facts, and in which chunk the first piece came, whatever chunks it comes in.
