@@ -266,9 +266,9 @@ async fn lists_of_models_and_preflights_do_not_close_an_open_breaker() {
     for _ in 0..40 {
         assert_eq!(client.get(&envoy.url("/v1/models")).await.unwrap().status, 200);
         assert_eq!(preflight(&client, &envoy).await.status, 204);
-        let stats = envoy.stats().await;
-        assert_eq!(counted(&stats, "circuit_breaker_transitions_total", &[("state", "closed")]), 0);
-        assert_eq!(counted(&stats, "circuit_breaker_transitions_total", &[("state", "half_open")]), 0);
+        let figures = envoy.stats().await;
+        assert_eq!(counted(&figures, "circuit_breaker_transitions_total", &[("state", "closed")]), 0);
+        assert_eq!(counted(&figures, "circuit_breaker_transitions_total", &[("state", "half_open")]), 0);
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     backends[0].set(Behaviour::default());
