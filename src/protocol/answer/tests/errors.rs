@@ -446,6 +446,9 @@ fn an_error_behind_a_complaint_is_one_of_its_own() {
     }
 }
 
+/// A content type, what stands between codes, a code, a body of codes.
+type Shape = (&'static str, &'static str, fn(&str) -> String, fn(&str) -> String);
+
 #[test]
 fn of_an_error_that_is_made_of_codes_only_the_first_are_looked_up() {
     let codes = |count: usize, between: &str, code: &dyn Fn(&str) -> String| {
@@ -453,7 +456,6 @@ fn of_an_error_that_is_made_of_codes_only_the_first_are_looked_up() {
         codes.push(code("rate_limit_error"));
         codes.join(between)
     };
-    type Shape = (&'static str, &'static str, fn(&str) -> String, fn(&str) -> String);
     let shapes: [Shape; 5] = [
         ("application/json", ",", |code| format!(r#""code":"{code}""#), |body| format!(r#"{{"error":{{{body}}}}}"#)),
         ("application/json", ",", |code| format!(r#"{{"code":"{code}"}}"#), |body| format!(r#"{{"error":[{body}]}}"#)),
