@@ -60,7 +60,7 @@ pub enum Flow {
 
 /// Where an exchange stands.
 #[derive(Debug, Default)]
-#[expect(clippy::large_enum_variant, reason = "to box the largest costs each request an allocation")]
+#[allow(clippy::large_enum_variant, reason = "to box the largest costs each request an allocation")]
 enum Phase {
     /// Nothing seen yet.
     #[default]
