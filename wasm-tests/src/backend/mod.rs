@@ -82,7 +82,7 @@ pub enum Flavour {
     Gemini,
     /// Any path that is nobody's API.
     Generic,
-    /// All of them, as a gateway such as LiteLLM does: its router's configuration has to say so.
+    /// All of them, as a gateway such as `LiteLLM` does: its router's configuration has to say so.
     Proxy,
 }
 
