@@ -103,6 +103,9 @@ mod tests {
         assert_eq!((&*backend.id, &*backend.cluster, backend.weight.thousandths()), ("alpha", "alpha", 500));
         // What all workers read is the same.
         assert_eq!(commands::backend("alpha", body.as_bytes()), Ok(backend));
+        let (several, body) = one("several", &json!({"apis": ["openai", "messages"]})).expect("a backend");
+        assert!(several.apis.has(crate::domain::Api::Messages) && several.apis.has(crate::domain::Api::Embeddings));
+        assert_eq!(commands::backend("several", body.as_bytes()), Ok(several));
         let (named, body) = one("outbound|443||api.example.com", &json!({"id": "example"})).expect("a backend");
         assert_eq!((&*named.id, &*named.cluster), ("example", "outbound|443||api.example.com"));
         assert_eq!(commands::backend("example", body.as_bytes()), Ok(named));

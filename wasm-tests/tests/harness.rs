@@ -1,5 +1,5 @@
 //! What the simulated backends do, seen through a bare Envoy: the ground that the module's own tests stand on.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods, reason = "a test")]
 
 use std::time::{Duration, Instant};
 

@@ -28,7 +28,7 @@ fn router(min_interval_seconds: u64) -> Value {
         "ramp_seconds": 0, "adaptive": false});
     json!({"strategy": "round_robin",
         "backend_instances": {"alpha": {"circuit_breaker": breaker}, "beta": {}, "gamma": {}},
-        "alerts": {"webhook_cluster": "hooks", "webhook_path": "/v1/completions?from=router", "webhook_host": "hooks.example",
+        "alerts": {"webhook_cluster": "hooks", "webhook_path": "/alerts?from=router", "webhook_host": "hooks.example",
             "min_interval_seconds": min_interval_seconds, "thresholds": {"error_rate": 1, "response_time_ms": 600_000}}})
 }
 
@@ -38,7 +38,7 @@ fn four_workers(backends: &[Backend], hooks: &Backend) -> Builder {
 }
 
 async fn hooks() -> Backend {
-    Backend::start("hooks", Flavour::OpenAi).await
+    Backend::start("hooks", Flavour::Generic).await
 }
 
 async fn alerts(envoy: &Envoy) -> Value {
@@ -134,7 +134,7 @@ async fn a_backend_that_dies_is_one_alert_and_one_call_over_all_workers_and_so_i
     assert_eq!(printed.metric("loadbalancer_alerts_total", &labels), Some(1.0));
 
     let call = &hooks.journal()[0];
-    assert_eq!((call.method.as_str(), call.path.as_str()), ("POST", "/v1/completions?from=router"));
+    assert_eq!((call.method.as_str(), call.path.as_str()), ("POST", "/alerts?from=router"));
     assert_eq!(call.header("host").as_deref(), Some("hooks.example"));
     assert_eq!(call.header("authorization").as_deref(), Some("Bearer sim-key"), "by Envoy");
     assert_eq!(call.header("content-type").as_deref(), Some("application/json"));

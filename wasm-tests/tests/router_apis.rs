@@ -261,8 +261,8 @@ async fn lists_of_models_and_preflights_do_not_close_an_open_breaker() {
     for _ in 0..2 {
         client.send(request(&envoy, CHAT)).await.unwrap();
     }
-    let state = || async { counted(&envoy.stats().await, "circuit_breaker_state", &[("backend_id", "alpha")]) };
-    until("the breaker is open", || async { state().await == 2 }).await;
+    let breaker_is = || async { counted(&envoy.stats().await, "circuit_breaker_state", &[("backend_id", "alpha")]) };
+    until("the breaker is open", || async { breaker_is().await == 2 }).await;
     for _ in 0..40 {
         assert_eq!(client.get(&envoy.url("/v1/models")).await.unwrap().status, 200);
         assert_eq!(preflight(&client, &envoy).await.status, 204);
@@ -274,7 +274,7 @@ async fn lists_of_models_and_preflights_do_not_close_an_open_breaker() {
     backends[0].set(Behaviour::default());
     until("a chat closes it", || async {
         client.send(request(&envoy, CHAT)).await.unwrap();
-        state().await == 0
+        breaker_is().await == 0
     })
     .await;
 }

@@ -3,13 +3,16 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{Method, Request};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use wasm_tests::{
     backend::{Backend, Behaviour, Fault, Flavour, PromptTokens},
     client::{Client, Error, Stream},
     envoy::{Builder, Envoy, Route, Stats},
-    router::{chat, counted, ended, news_travels, settled, streamed_chat, trio, until},
+    router::{chat, counted, ended, news_travels, settled, streamed_chat, trio_of, until},
 };
 
 const CHAT: &str = "/v1/chat/completions";
@@ -29,12 +32,25 @@ fn question(stream: bool) -> Value {
     body["input"] = "hello".into();
     body["prompt"] = "hello".into();
     body["query"] = "hello".into();
+    body["max_tokens"] = 1024.into();
     body
+}
+
+/// That question, with what Anthropic's API asks for besides.
+fn request(url: &str, stream: bool) -> Request<Full<Bytes>> {
+    let headers = [("content-type", "application/json"), ("anthropic-version", "2023-06-01")];
+    Client::request(&Method::POST, url, &headers, question(stream).to_string())
+}
+
+/// All that these backends speak.
+fn apis() -> Value {
+    json!(["openai", "anthropic", "perplexity", "lightrag"])
 }
 
 /// Alpha first, beta only where alpha may not.
 fn rig(backends: &[Backend], breaker: &Value) -> Builder {
-    let instances = json!({"alpha": {"circuit_breaker": breaker}, "beta": {"priority": 2}});
+    let instances =
+        json!({"alpha": {"apis": apis(), "circuit_breaker": breaker}, "beta": {"apis": apis(), "priority": 2}});
     matched(backends, json!({"backend_instances": instances}))
 }
 
@@ -52,7 +68,7 @@ fn unbreakable() -> Value {
 }
 
 async fn open(client: &Client, envoy: &Envoy, path: &str) -> Stream {
-    client.open(Client::json_request(&envoy.url(path), &question(true))).await.unwrap()
+    client.open(request(&envoy.url(path), true)).await.unwrap()
 }
 
 fn ended_as(stats: &Stats, name: &str) -> u64 {
@@ -73,8 +89,8 @@ fn without_times(bytes: &[u8]) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_pass_unchanged_however_they_are_chunked() {
-    let backends = [Backend::start("alpha", Flavour::OpenAi).await, Backend::start("beta", Flavour::OpenAi).await];
-    let twin = Backend::start("alpha", Flavour::OpenAi).await;
+    let backends = [Backend::start("alpha", Flavour::Proxy).await, Backend::start("beta", Flavour::Proxy).await];
+    let twin = Backend::start("alpha", Flavour::Proxy).await;
     let envoy = rig(&backends, &unbreakable()).start().await;
     let client = Client::new();
     for piece_bytes in [None, Some(13)] {
@@ -83,8 +99,8 @@ async fn answers_pass_unchanged_however_they_are_chunked() {
         }
         for path in STREAMS.into_iter().chain(["/query", "/v1/embeddings"]) {
             for stream in [true, false] {
-                let routed = client.post_json(&envoy.url(path), &question(stream)).await.unwrap();
-                let direct = client.post_json(&twin.url(path), &question(stream)).await.unwrap();
+                let routed = client.send(request(&envoy.url(path), stream)).await.unwrap();
+                let direct = client.send(request(&twin.url(path), stream)).await.unwrap();
                 assert_eq!((routed.status, routed.header("x-llm-backend").as_deref()), (200, Some("alpha")));
                 assert_eq!(routed.header("content-type"), direct.header("content-type"));
                 assert_eq!(without_times(&routed.body), without_times(&direct.body), "{path}");
@@ -96,7 +112,7 @@ async fn answers_pass_unchanged_however_they_are_chunked() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_token_arrives_while_the_backend_still_has_not_said_the_second() {
-    let backends = trio().await;
+    let backends = trio_of(Flavour::Proxy).await;
     let envoy = rig(&backends, &unbreakable()).start().await;
     let client = Client::new();
     backends[0].set(Behaviour::fault(Fault::StallAfter(1)));
@@ -116,7 +132,7 @@ async fn the_first_token_arrives_while_the_backend_still_has_not_said_the_second
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tokens_are_counted_as_the_provider_reports_them() {
-    let backends = trio().await;
+    let backends = trio_of(Flavour::Proxy).await;
     let envoy = rig(&backends, &unbreakable()).start().await;
     let client = Client::new();
     let cases = STREAMS.iter().flat_map(|path| [(*path, true), (*path, false)]);
@@ -133,7 +149,7 @@ async fn tokens_are_counted_as_the_provider_reports_them() {
             let reports = Behaviour { prompt_tokens, cached_tokens: 10, output_tokens: 5, ..Behaviour::default() };
             backends[0].set(Behaviour { piece_bytes, ..reports });
             let before = tokens(&envoy.stats().await);
-            let reply = client.post_json(&envoy.url(path), &question(stream)).await.unwrap();
+            let reply = client.send(request(&envoy.url(path), stream)).await.unwrap();
             assert_eq!(reply.status, 200, "{path}");
             // Counted when Envoy logs the request, which may be just after its last byte.
             let stats = ended(&envoy).await;
@@ -153,19 +169,21 @@ async fn tokens_are_counted_as_the_provider_reports_them() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_hundred_streams_cut_by_their_clients_leave_nothing_in_flight_and_harm_nobody() {
-    let backends = trio().await;
+    let backends = trio_of(Flavour::Proxy).await;
     for backend in &backends {
         // They would never end by themselves.
         backend.set(Behaviour::fault(Fault::StallAfter(2)));
     }
-    let router = json!({"strategy": "round_robin", "backend_instances": {"alpha": {}, "beta": {}, "gamma": {}}});
+    let instance = json!({"apis": apis()});
+    let instances = json!({"alpha": instance, "beta": instance, "gamma": instance});
+    let router = json!({"strategy": "round_robin", "backend_instances": instances});
     let envoy = matched(&backends, router).start().await;
     let mut cutting = JoinSet::new();
     for n in 0..50 {
         let (client, url) = (Client::new(), envoy.url(STREAMS[n % STREAMS.len()]));
         cutting.spawn(async move {
             for _ in 0..10 {
-                let mut stream = client.open(Client::json_request(&url, &question(true))).await.unwrap();
+                let mut stream = client.open(request(&url, true)).await.unwrap();
                 assert_eq!(stream.status, 200);
                 stream.read_at_least(1).await.unwrap();
                 stream.cut();
@@ -184,7 +202,7 @@ async fn five_hundred_streams_cut_by_their_clients_leave_nothing_in_flight_and_h
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_that_breaks_off_or_says_error_is_a_failure_though_its_status_is_200() {
-    let backends = trio().await;
+    let backends = trio_of(Flavour::Proxy).await;
     let envoy = rig(&backends, &unbreakable()).start().await;
     let client = Client::new();
     let mut failures = 0;
@@ -205,7 +223,7 @@ async fn an_answer_that_breaks_off_or_says_error_is_a_failure_though_its_status_
             }
             backends[0].set(Behaviour::fault(fault));
             // The client sees it as it is: a whole answer of 200, or one that breaks off.
-            match client.post_json(&envoy.url(path), &question(stream)).await {
+            match client.send(request(&envoy.url(path), stream)).await {
                 Ok(reply) => assert_eq!(reply.status, 200, "{path} {fault:?}"),
                 Err(Error::Broken(..)) => {}
                 Err(error) => panic!("{path} {fault:?}: {error}"),
@@ -222,7 +240,7 @@ async fn an_answer_that_breaks_off_or_says_error_is_a_failure_though_its_status_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failures_inside_streams_open_the_breaker() {
-    let backends = trio().await;
+    let backends = trio_of(Flavour::Proxy).await;
     let breaker = json!({"failure_threshold": 3, "recovery_timeout_seconds": 0.1, "half_open_max_requests": 1,
         "adaptive": false, "ramp_seconds": 0});
     let envoy = rig(&backends, &breaker).start().await;
@@ -257,7 +275,7 @@ async fn failures_inside_streams_open_the_breaker() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backend_that_hangs_until_the_routes_timeout_has_failed() {
-    let backends = trio().await;
+    let backends = trio_of(Flavour::Proxy).await;
     let envoy = rig(&backends, &unbreakable()).route_timeout("0.3s").start().await;
     let client = Client::new();
     backends[0].set(Behaviour::fault(Fault::Hang));
@@ -278,7 +296,7 @@ async fn a_backend_that_hangs_until_the_routes_timeout_has_failed() {
 async fn after_every_way_to_end_at_once_each_request_was_counted_in_and_out_once() {
     const SENDERS: usize = 24;
     const EACH: usize = 25;
-    let backends = trio().await;
+    let backends = trio_of(Flavour::Proxy).await;
     let faults = [
         Behaviour::default(),
         Behaviour::status(400),

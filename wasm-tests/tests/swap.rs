@@ -38,7 +38,7 @@ fn noop() -> PathBuf {
 }
 
 fn question() -> serde_json::Value {
-    json!({"messages": [{"role": "user", "content": "hello"}]})
+    json!({"model": "sim-1", "messages": [{"role": "user", "content": "hello"}]})
 }
 
 #[tokio::test]
@@ -72,7 +72,8 @@ async fn the_cluster_header_picks_the_cluster() {
     let envoy = builder.route(Route::ClusterHeader).start().await;
     for name in ["beta", "alpha"] {
         let headers = [("x-llm-cluster", name)];
-        let reply = Client::new().post_json_with(&envoy.url("/query"), &headers, &question()).await.unwrap();
+        let reply =
+            Client::new().post_json_with(&envoy.url("/v1/chat/completions"), &headers, &question()).await.unwrap();
         assert_eq!(reply.header("x-sim-backend").as_deref(), Some(name));
     }
 }
@@ -91,11 +92,11 @@ async fn the_matcher_route_retries_on_the_cluster_of_the_next_slot() {
     beta.kill().await;
     let headers =
         [("x-envoy-attempt-count", "0"), ("x-llm-try-0", "gamma"), ("x-llm-try-1", "beta"), ("x-llm-try-2", "alpha")];
-    let reply = Client::new().post_json_with(&envoy.url("/query"), &headers, &question()).await.unwrap();
+    let reply = Client::new().post_json_with(&envoy.url("/v1/chat/completions"), &headers, &question()).await.unwrap();
     assert_eq!(reply.header("x-sim-backend").as_deref(), Some("alpha"), "{}", reply.text());
     assert_eq!((gamma.prompts()[0].attempt(), alpha.prompts()[0].attempt()), (Some(1), Some(3)));
     assert_eq!(envoy.stat("cluster.beta.upstream_cx_connect_fail").await, 1);
 
-    let reply = Client::new().post_json(&envoy.url("/query"), &question()).await.unwrap();
+    let reply = Client::new().post_json(&envoy.url("/v1/chat/completions"), &question()).await.unwrap();
     assert_eq!(reply.header("x-sim-backend").as_deref(), Some("alpha"), "without slots: the first cluster");
 }
