@@ -1,5 +1,7 @@
 //! From the answer's headers to the end: observe, and learn.
 
+mod waits;
+
 use std::time::Duration;
 
 use super::Context;
@@ -12,9 +14,9 @@ use crate::cost::Bill;
 use crate::domain::{
     Api, BackendIndex, Ending, Failure, FallbackAnswers, Purpose, QuotaReport, Timestamp, Tokens, Usage,
 };
-use crate::health::{Unusable, Verdict};
+use crate::health::Verdict;
 use crate::host::{Host, Property};
-use crate::learning::{Awaited, Length, Wait};
+use crate::learning::Length;
 use crate::metrics::{Method, Metric, Status, TokenKind};
 use crate::protocol::{AnswerFacts, InBandError, Observer, QuotaHeaders};
 use crate::state::{Counted, Outcome, Signal};
@@ -440,65 +442,12 @@ impl Answer {
         self.attempts.is_some() && self.route.tunnel.is_granted(self.status)
     }
 
-    /// How long the client waited, as far as that is held against what is usual, and whether it was too long. Nothing
-    /// where nobody knows for whom it waited.
-    fn wait<H: Host>(
-        &self,
-        cx: &Context<'_, H>,
-        facts: Option<&AnswerFacts>,
-        ending: Ending,
-    ) -> Option<(Option<Wait>, bool)> {
-        let took = self.waited().filter(|_| ending == Ending::Success && !self.is_tunnel())?;
-        let (backend, place) = cx.router.backend(self.backend).zip(cx.router.place(self.backend))?;
-        if let Some(slow) = backend.breaker?.slow_response {
-            return Some((None, took > slow));
-        }
-        // Of other services one request may be a thousand times the work of another.
-        let facts_of = &self.route.facts;
-        if facts_of.purpose != Purpose::Inference {
-            return Some((None, false));
-        }
-        let awaited = if self.first_token.is_some() {
-            Awaited::FirstContent
-        } else if facts_of.api == Api::Embeddings {
-            Awaited::Embeddings
-        } else {
-            let reported = facts.and_then(|facts| facts.usage).map(|usage| usage.output);
-            Awaited::Answer(reported.unwrap_or_else(|| tokens::by_size(self.passed)))
-        };
-        let wait = Wait { awaited, prompt: facts_of.prompt_tokens(self.route.text), took };
-        let slow = cx.view.record(place).usual.is_slow(&wait, backend.expected_response_time);
-        Some((Some(wait), slow))
-    }
-
-    /// How long it took to fail, if it did. The attempts before it took their part of that.
-    fn failed_after(&self, ending: Ending, now: Timestamp) -> Option<Duration> {
-        let failed = matches!(ending, Ending::Failed(_) | Ending::Misconfigured(_) | Ending::RateLimited);
-        failed.then(|| now.since(self.route.departed) / self.attempts.unwrap_or(1).max(1))
-    }
-
-    /// What was wrong with an answer that nobody can use.
-    fn unusable<H: Host>(&self, cx: &Context<'_, H>, outcome: &Outcome) -> Option<Unusable> {
-        let Verdict::Misfit(why) = outcome.verdict else { return None };
-        let source = outcome.source;
-        let served_elsewhere = source.is_some_and(|source| cx.is_served_elsewhere(self.backend, source, outcome.at));
-        Some(Unusable { why, status: self.status.unwrap_or(0), source, served_elsewhere })
-    }
-
     /// Tokens of the answer: as reported, or, as in a bill, as seen.
     fn length(&self, facts: &AnswerFacts) -> Option<Tokens> {
         let streamed = |bytes| tokens::by_size(bytes).max(Tokens(facts.content_events));
         let seen = || facts.content_bytes.map_or(tokens::by_size(self.passed), streamed);
         let length = facts.usage.map_or_else(seen, |usage| usage.output);
         (facts.usage.is_some() || (self.route.customer.pays && length.0 > 0)).then_some(length)
-    }
-
-    /// How long the backend let the client wait: for a whole answer's headers, or for the first piece of a stream. How
-    /// long an answer goes on is a matter of how much there is to say, and of how fast the client reads. None where the
-    /// client had not sent all of its request: then nobody knows who waited for whom.
-    fn waited(&self) -> Option<Duration> {
-        let until = self.first_token.or(self.headed).filter(|_| self.route.whole);
-        Some(until?.since(self.route.departed))
     }
 
     /// What calibration corrects: the estimate, without the tokens that were given as such.
