@@ -71,6 +71,6 @@ fn every_backend_type_has_its_own_name() {
     let mut names: Vec<&str> = BackendType::ALL.iter().map(|kind| kind.name()).collect();
     names.sort_unstable();
     names.dedup();
-    assert_eq!(names, ["anthropic", "lightrag", "openai", "perplexity"]);
+    assert_eq!(names, ["anthropic", "gemini", "generic", "lightrag", "openai", "perplexity"]);
     assert_eq!(BackendIndex(u16::MAX).get(), 65_535);
 }
