@@ -6,8 +6,6 @@
 //! that are asked for most; all others share a place.
 
 mod pooled;
-#[cfg(test)]
-mod pooled_tests;
 mod slot;
 #[cfg(test)]
 mod tests;

@@ -147,6 +147,9 @@ async fn health_aware_gives_a_failing_backend_less_but_not_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cost_optimized_compares_the_cost_of_this_very_request() {
     let backends = trio().await;
+    for backend in &backends {
+        backend.set(Behaviour::default().with_output_tokens(300));
+    }
     let instances = json!({
         "alpha": {"input_cost_per_1k_tokens": 0.1, "output_cost_per_1k_tokens": 10.0},
         "beta": {"cost_per_1k_tokens": 1.0},
@@ -191,7 +194,7 @@ async fn a_fast_backend_that_was_expected_to_be_slow_is_found_by_exploration_alo
     let instances = json!({"alpha": {"expected_response_time_ms": 1000}, "beta": {"expected_response_time_ms": 3000}});
     let mut router = config("performance_based", instances);
     let mut envoy = envoy(&backends, router.clone()).await;
-    let stuck = answered(&envoy, 60, 8, &chat("hello")).await;
+    let stuck = answered(&envoy, 60, 4, &chat("hello")).await;
     assert_eq!(stuck, [("alpha".to_owned(), 60)].into(), "nobody knows better");
 
     // As it comes: one request in fifty.
@@ -200,7 +203,7 @@ async fn a_fast_backend_that_was_expected_to_be_slow_is_found_by_exploration_alo
     let mut requests = 0;
     while requests < 500 {
         requests += 50;
-        let share = answered(&envoy, 50, 8, &chat("hello")).await;
+        let share = answered(&envoy, 50, 4, &chat("hello")).await;
         if share.get("beta").is_some_and(|&fast| fast >= 45) {
             break;
         }

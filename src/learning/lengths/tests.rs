@@ -1,3 +1,5 @@
+mod pooled;
+
 use proptest::prelude::*;
 
 use super::*;

@@ -191,8 +191,4 @@ impl Ranked {
 }
 
 #[cfg(test)]
-mod failing_tests;
-#[cfg(test)]
-mod stuck_tests;
-#[cfg(test)]
 mod tests;

@@ -1,5 +1,8 @@
 //! What each strategy chooses, and what all of them keep to.
 
+mod failing;
+mod stuck;
+
 use std::time::Duration;
 
 use proptest::prelude::*;
