@@ -18,6 +18,7 @@ mod purse;
 mod refusal;
 mod rehearsal;
 mod report;
+mod reporting;
 mod request;
 mod response;
 mod router;

@@ -77,7 +77,8 @@ impl Petition {
             min_quality: self.wishes.min_quality,
             panic_threshold: router.config().panic_threshold,
             means: &[],
-            reserved,
+            // What takes no place need not leave it to those who wait for one.
+            reserved: if self.facts.purpose == Purpose::Free { Backends::NONE } else { reserved },
             peers: Peers::NONE,
             exploration: router.config().exploration,
         }

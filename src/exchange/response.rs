@@ -243,7 +243,8 @@ impl Answer {
         if self.attempts.is_none() || self.is_stray || says_nothing || !is_evidence() {
             return;
         }
-        let report = head.quota.report(head.date.as_deref(), cx.host.now());
+        let now = cx.host.now();
+        let report = head.quota.report(head.date.as_deref(), cx.view.calendar().date(now), now);
         if report.has_allowance() || signal != Signal::None {
             cx.notice(self.backend, self.held.as_mut(), &self.route, report, signal);
         }
@@ -314,7 +315,7 @@ impl Answer {
         // What is no answer of a model is judged by its status alone: a batch may well say that it failed.
         let by_status = || Observer::unread(Api::Other).finish(self.complete);
         let is_inference = self.route.facts.purpose == Purpose::Inference;
-        let ending = self.ending(cx.host, &if is_inference { facts } else { by_status() });
+        let ending = self.ending(cx, &if is_inference { facts } else { by_status() });
         let (status, sent, passed, complete) = (self.status, self.attempts.is_some(), self.passed, self.complete);
         if self.is_stray {
             self.report(cx, ending, &facts, now.since(self.route.departed));
@@ -350,6 +351,10 @@ impl Answer {
 
     /// An error inside that is a quota's, or an overload, is one as if it had come in time to be the status.
     fn notice_inside<H: Host>(&mut self, cx: &mut Context<'_, H>, facts: &AnswerFacts) {
+        let is_inference = self.route.facts.purpose == Purpose::Inference;
+        if !is_inference || self.is_stray || self.attempts.is_none() || !matches!(self.status, Some(200..=299)) {
+            return;
+        }
         let signal = match facts.in_band_error {
             Some(InBandError { status: 429 }) => Signal::Refused,
             Some(InBandError { status: 529 }) => Signal::SlowDown,
@@ -359,7 +364,8 @@ impl Answer {
     }
 
     /// How it ended. A good answer, complete, needs no look at Envoy's flags.
-    fn ending<H: Host>(&self, host: &H, facts: &AnswerFacts) -> Ending {
+    fn ending<H: Host>(&self, cx: &Context<'_, H>, facts: &AnswerFacts) -> Ending {
+        let host = cx.host;
         if self.is_tunnel() {
             return Ending::Success;
         }
@@ -370,7 +376,10 @@ impl Answer {
         let details = details.map_or(Details::Other, |details| Details::from_bytes(&details));
         let sent = self.attempts.is_some();
         let (status, complete, passed, asked) = (self.status, self.complete, self.passed, self.route.asked);
-        let purpose = self.route.facts.purpose;
+        let facts_of = &self.route.facts;
+        // A path that nobody knows, at a backend that is there for other things: its 404 is the client's mistake.
+        let is_foreign = || cx.router.backend(self.backend).is_some_and(|backend| !backend.apis.has(Api::Other));
+        let purpose = if facts_of.api == Api::Other && is_foreign() { Purpose::Other } else { facts_of.purpose };
         Evidence { status, complete, passed, sent, asked, flags, details, purpose, facts }.ending()
     }
 

@@ -81,6 +81,11 @@ impl Setup {
         (self.is_out(threshold) && is_later).then_some(self.retry_at)
     }
 
+    /// When it may be tried again; the epoch while it is not left out.
+    pub const fn retry_at(&self) -> Timestamp {
+        self.retry_at
+    }
+
     /// A request tries it: the next one may when it is known what became of this one, or as much later.
     pub fn tried(&mut self, threshold: u16, wait: Duration, now: Timestamp) {
         if self.is_out(threshold) {

@@ -104,8 +104,11 @@ impl QuotaHeaders {
     }
 
     /// What all of it means for an answer that came at `now`, with this `date` header.
-    pub fn report(&self, date: Option<&[u8]>, now: Timestamp) -> QuotaReport {
-        let reader = Reader { said: &self.said, date: date.and_then(http_date), now };
+    ///
+    /// What the provider says as a date is measured against the `date` of its answer, or else against `today`, which is
+    /// what the calendar says at `now`.
+    pub fn report(&self, date: Option<&[u8]>, today: Timestamp, now: Timestamp) -> QuotaReport {
+        let reader = Reader { said: &self.said, date: date.and_then(http_date).or(Some(today)), now };
         let requests = reader.tightest(Unit::Requests);
         let tokens = reader.tokens();
         let said = self.retry_after_ms.or(self.retry_after);

@@ -12,7 +12,7 @@ fn report(headers: &[(&str, &str)]) -> QuotaReport {
         quota.hear(name, value.as_bytes());
     }
     let date = headers.iter().find(|(name, _)| *name == "date").map(|(_, value)| value.as_bytes());
-    quota.report(date, NOW)
+    quota.report(date, NOW, NOW)
 }
 
 fn left(remaining: u64, limit: u64, millis: u64) -> Allowance {
@@ -168,7 +168,7 @@ proptest! {
             quota.hear(name, text.as_bytes());
         }
         let date = headers.first().map(|(_, bytes, _)| &bytes[..]);
-        let report = quota.report(date, NOW);
+        let report = quota.report(date, NOW, NOW);
         for allowance in [report.requests, report.tokens].into_iter().flatten() {
             prop_assert!(allowance.remaining <= MOST && allowance.resets >= NOW && allowance.limit != Some(0));
         }

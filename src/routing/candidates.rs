@@ -134,6 +134,9 @@ pub(crate) fn wellness(
     }
     let tokens = || ask.estimate(backend, record).tokens();
     if !ask.facts.is_evidence(backend) {
+        if record.setup.is_out(settings.misconfigured_threshold) {
+            return Err(Exclusion::Misconfigured { retry_at: record.setup.retry_at().max(now) });
+        }
         // It could not close a breaker, so it must not take the place of what can.
         let Breaker { phase, retry_at, .. } = record.breaker;
         let is_closed = phase == BreakerPhase::Closed;

@@ -128,7 +128,11 @@ fn may_be_explored(candidate: &Candidate<'_>, ask: &Ask<'_>, now: Timestamp) -> 
     let Candidate { index, backend, record, terms } = candidate;
     let is_back = || backend.breaker.is_none_or(|breaker| record.breaker.ramp(&breaker, now) >= 1.0);
     let is_paid_for = || ask.means.get(index.get()).is_none_or(|means| means.is_ok_and(|part| part >= 1.0));
-    !terms.probe && is_back() && is_paid_for() && record.health_of_its_own(backend, now) >= WELL
+    ask.facts.is_evidence(backend)
+        && !terms.probe
+        && is_back()
+        && is_paid_for()
+        && record.health_of_its_own(backend, now) >= WELL
 }
 
 #[cfg(test)]

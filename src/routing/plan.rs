@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::candidates::{Exclusion, candidates, panics};
+use super::candidates::{Candidate, Exclusion, candidates, panics};
 use super::explore::explore;
 use super::strategy::Ranking;
 use super::{Ask, Fleet, Turns};
-use crate::domain::{BackendIndex, Purpose, Rng, Timestamp};
+use crate::domain::{BackendIndex, Rng, Timestamp};
 
 /// Attempts a request may have at most: there are that many slots.
 pub const MAX_ATTEMPTS: usize = 4;
@@ -100,7 +100,7 @@ pub struct Nobody {
 /// request that has failed already. A failure domain is tried a second time only when there is no other left.
 ///
 /// With a small probability another backend of the best tier comes first, and the one that would have come first is the
-/// next one ([`explore`](super::explore)).
+/// next one (`explore`).
 ///
 /// Where fewer backends are well than the panic threshold asks for, those that are merely ill (an open breaker, a
 /// failed check) or on probation come after them, in the order of their health, by lot. Those that are misconfigured are
@@ -143,9 +143,9 @@ pub fn plan(
     nobody.unspoken = speaking == 0;
     // Those that an operator took out are not missing. What proves nothing of a backend does it no harm either: where
     // there is no other, it may go to an ill one.
-    let is_harmless = well == 0 && ask.facts.purpose != Purpose::Inference;
-    if !is_harmless && !panics(well, speaking - draining, ask) {
-        ill.clear();
+    if !panics(well, speaking - draining, ask) {
+        let proves = |index: &BackendIndex| fleet.backends.get(index.get()).is_some_and(|b| ask.facts.is_evidence(b));
+        ill.retain(|index| well == 0 && !proves(index));
     }
     let mut draft = Draft { fleet, attempts: None, wanted, spare: Vec::new() };
     // There are a few tiers at most, and mostly one: to look for the next is quicker than to sort.
@@ -157,7 +157,12 @@ pub fn plan(
         if draft.attempts.is_none() {
             let best = ranking.first(rng, turns);
             let is_probe = |index| eligible.iter().any(|candidate| candidate.index == index && candidate.terms.probe);
-            if let Some((explored, chance)) = explore(candidates, ask, now, rng)
+            if let Some(due) = due_for_trial(candidates.clone(), ask)
+                && best.is_some_and(|best| best != due && !is_probe(best))
+            {
+                ranking.remove(due);
+                draft.add(due);
+            } else if let Some((explored, chance)) = explore(candidates, ask, now, rng)
                 && best.is_some_and(|best| best != explored && !is_probe(best))
             {
                 ranking.remove(explored);
@@ -192,6 +197,15 @@ pub fn plan(
     }
     draft.add_spare();
     draft.attempts.map(|attempts| Attempts { forced, ..attempts }.repeat_until(wanted)).ok_or(nobody)
+}
+
+/// A misconfigured backend that is to be tried again. A strategy that goes by health would not do it by itself: until
+/// somebody was served there, its health is 0.
+fn due_for_trial<'a>(mut tier: impl Iterator<Item = &'a Candidate<'a>>, ask: &Ask<'_>) -> Option<BackendIndex> {
+    let is_due = |candidate: &&Candidate<'_>| {
+        candidate.record.is_misconfigured(candidate.backend) && ask.facts.is_evidence(candidate.backend)
+    };
+    tier.find(is_due).map(|candidate| candidate.index)
 }
 
 /// Takes one out by lot, in proportion to weight times health: so that where all are ill they share what comes, and the

@@ -161,7 +161,7 @@ fn note_quota<H: Host>(
             name => quota.hear(name, value),
         }
     }
-    let (at, report) = (cx.now, quota.report(date, cx.now));
+    let (at, report) = (cx.now, quota.report(date, cx.view.calendar().date(cx.now), cx.now));
     if report.has_allowance() {
         let (departed_after, tokens, signal) = (Some(ended), Tokens(0), Signal::None);
         let notice = Notice { at, departed, departed_after, tokens, report, signal, crowd: None };

@@ -54,7 +54,13 @@ impl Answer {
     pub(super) fn unusable<H: Host>(&self, cx: &Context<'_, H>, outcome: &Outcome) -> Option<Unusable> {
         let Verdict::Misfit(why) = outcome.verdict else { return None };
         let source = outcome.source;
-        let served_elsewhere = source.is_some_and(|source| cx.is_served_elsewhere(self.backend, source, outcome.at));
+        // A backend that has served somebody a moment ago is not condemned for what one client gets.
+        let serves = cx
+            .router
+            .place(self.backend)
+            .is_some_and(|place| cx.view.record(place).breaker.has_served_anybody(outcome.at));
+        let is_elsewhere = |source| cx.is_served_elsewhere(self.backend, source, outcome.at);
+        let served_elsewhere = !serves && source.is_some_and(is_elsewhere);
         Some(Unusable { why, status: self.status.unwrap_or(0), source, served_elsewhere })
     }
 

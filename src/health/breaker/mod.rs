@@ -163,7 +163,7 @@ impl Breaker {
     }
 
     /// Takes back the pass of a request of `source` that ended. Says whether the end counts: a failure of one source
-    /// alone may be [discounted](suspects).
+    /// alone may be discounted.
     pub fn leave(
         &mut self,
         pass: Pass,
@@ -224,6 +224,11 @@ impl Breaker {
     /// Whether the client of `source` is known to have been served well of late.
     pub fn has_served(&self, source: Source, now: Timestamp) -> bool {
         self.suspects.has_served(source, now)
+    }
+
+    /// Whether anybody is known to have been served well a moment ago.
+    pub fn has_served_anybody(&self, now: Timestamp) -> bool {
+        self.suspects.has_served_anybody(now)
     }
 
     /// The pass of an attempt that was not asked about: a retry that Envoy sent here by itself.

@@ -229,6 +229,10 @@ impl Suspects {
         self.served_within(KNOWN, now).any(|witness| witness.client == source.client)
     }
 
+    pub(super) fn has_served_anybody(&self, now: Timestamp) -> bool {
+        self.served_within(CONTRADICTS, now).next().is_some()
+    }
+
     /// A time that lies ahead is of another clock, or of one that stepped back.
     fn served_within(&self, time: Duration, now: Timestamp) -> impl Iterator<Item = Source> {
         let is_recent = move |witness: &&Witness| now.since(witness.at).max(witness.at.since(now)) < time;
