@@ -56,13 +56,16 @@ fn decisions() {
     println!("| one decision (three attempts planned) | 3 backends | 16 backends | 256 backends |");
     println!("| --- | ---: | ---: | ---: |");
     for strategy in Strategy::ALL {
-        let row: Vec<String> = [3, 16, 256].map(|n| format!("{:.2} us", decision(strategy, n) / 1e3)).into();
+        let row: Vec<String> = [3, 16, 256].map(|n| format!("{:.2} us", decision(strategy, n, 20) / 1e3)).into();
         println!("| `{}` | {} |", strategy.name(), row.join(" | "));
     }
+    let row = [3, 16, 256].map(|n| format!("{:.2} us", decision(Strategy::CostOptimized, n, 1) / 1e3));
+    println!("| `cost_optimized`, lengths borrowed | {} |", row.join(" | "));
     println!();
 }
 
-fn decision(strategy: Strategy, backends: usize) -> f64 {
+/// Each backend has answered so many requests to each model.
+fn decision(strategy: Strategy, backends: usize, answers: usize) -> f64 {
     let backend = |n: usize| {
         let settings = serde_json::json!({
             "cost_per_1k_tokens": 0.01 + n as f64 / 1e3, "quality_score": 0.5 + (n % 40) as f64 / 100.0,
@@ -81,7 +84,8 @@ fn decision(strategy: Strategy, backends: usize) -> f64 {
             (0..100).for_each(|answer| record.observe_answer(answer % 17 == n % 17, now));
             for model in ["gpt-5", "gpt-5-mini", "m"] {
                 let (model, output) = (Model::from(model).tag(), Tokens(300 + n as u64));
-                record.lengths.learn(&Length { model, prompt: Tokens(900), output, ..Length::default() });
+                let length = Length { model, prompt: Tokens(900), output, ..Length::default() };
+                (0..answers).for_each(|_| record.lengths.learn(&length));
             }
             record.set_load_at(0, Load { requests: n as u32 % 5, ..Load::default() });
         };

@@ -386,7 +386,7 @@ impl<H: Host> Context<'_, H> {
         let (facts, pooled, now) = (&route.facts, OnceCell::new(), self.host.now());
         let record = self.view.record(self.router.place(index)?);
         let (prompt, age) = (facts.prompt_tokens(route.text), now.since(record.last_answer));
-        let knows = record.lengths.is_enough(facts.model_tag(), prompt, age);
+        let knows = record.lengths.known(facts.model_tag(), prompt, age).is_some();
         (!knows).then(|| self.peers(&pooled, now).expect(record, facts, route.text).output)
     }
 

@@ -88,11 +88,11 @@ impl Lengths {
         slot.map_or_else(|| Slot::foresee(prior), |slot| slot.expect(prompt, prior))
     }
 
-    /// Whether enough is known of such requests here that nothing is to be borrowed from other backends.
-    /// Its last answer is so old.
-    pub fn is_enough(&self, model: ModelTag, prompt: Tokens, age: Duration) -> bool {
-        let samples = |slot: &Slot| f64::from(slot.sized(prompt).samples());
-        self.named(model).is_some_and(|slot| samples(slot) * pooled::aged(age) >= pooled::ENOUGH)
+    /// What to expect, if enough is known of such requests here that nothing is to be borrowed from other backends. Its
+    /// last answer is so old.
+    pub fn known(&self, model: ModelTag, prompt: Tokens, age: Duration) -> Option<Expected> {
+        let slot = self.named(model).filter(|slot| pooled::is_enough(slot.sized(prompt).samples(), age))?;
+        Some(slot.expect(prompt, PRIOR))
     }
 
     /// What is known of this model, if it is told apart.

@@ -41,8 +41,8 @@ impl<'a> Peers<'a> {
         let (model, prompt) = (facts.model_tag(), facts.prompt_tokens(text));
         let alone = || record.lengths.expect(model, prompt);
         let age = self.fleet.map_or(Duration::ZERO, |(_, now)| now.since(record.last_answer));
-        if record.lengths.is_enough(model, prompt, age) {
-            return alone();
+        if let Some(expected) = record.lengths.known(model, prompt, age) {
+            return expected;
         }
         let pool = |fleet: Fleet<'_>| {
             let newest = fleet.iter().map(|(_, _, record)| record.last_answer).max();

@@ -69,6 +69,7 @@ async fn every_metric_of_the_docs_is_there_with_its_labels_and_no_other() {
     config["alerts"] = json!({"webhook_cluster": "hooks"});
     config["cost"] = json!({"daily_budget_usd": 1_000, "tenants": {"default": {}}});
     config["queue"] = json!({"size": 64, "timeout_ms": 60_000});
+    (config["exploration"], config["client_hints"]) = (json!(0.5), json!(["strategy"]));
     for id in ["alpha", "beta", "gamma"] {
         config["backend_instances"][id]["max_concurrent_requests"] = json!(2);
     }
@@ -94,6 +95,11 @@ async fn every_metric_of_the_docs_is_there_with_its_labels_and_no_other() {
         for body in [chat("hello"), streamed_chat("hello")] {
             assert_eq!(client.post_json(&envoy.url(CHAT), &body).await.unwrap().status, 200);
         }
+    }
+    // Beside a free one nothing that costs money would be explored, but for speed.
+    for _ in 0..20 {
+        let hint = [("x-llm-strategy", "performance_based")];
+        assert_eq!(client.post_json_with(&envoy.url(CHAT), &hint, &chat("hello")).await.unwrap().status, 200);
     }
     backends[0].next(3, Behaviour::status(503));
     for _ in 0..6 {

@@ -32,6 +32,26 @@ pub(super) fn aged(age: Duration) -> f64 {
     1.0 / (1.0 + age.as_secs_f64() / AGE.as_secs_f64())
 }
 
+/// Whether so many answers, the last of which is so old, are enough.
+pub(super) fn is_enough(answers: u32, age: Duration) -> bool {
+    // In whole microseconds: it is asked of each backend in each decision.
+    let [age, half] = [age, AGE].map(|time| time.as_micros() as u64);
+    u64::from(answers).saturating_mul(half) >= half.saturating_add(age).saturating_mul(ENOUGH as u64)
+}
+
+/// The binary logarithm, on straight lines between powers of two: at most 0.09 off, a few times as fast, the same on any
+/// machine, and [`power`] undoes it exactly.
+fn logarithm(length: u32) -> f64 {
+    let octave = length.max(1).ilog2();
+    f64::from(octave) + f64::from(length.max(1)) / f64::from(1_u32 << octave) - 1.0
+}
+
+/// The length of which it is the [`logarithm`].
+fn power(logarithm: f64) -> f64 {
+    let octave = logarithm.clamp(0.0, 31.0) as u32;
+    f64::from(1_u32 << octave) * (1.0 + logarithm - f64::from(octave))
+}
+
 /// Less evidence than this is none: what is left of a sum after its terms were taken away.
 const NOTHING: f64 = 1e-6;
 
@@ -50,7 +70,7 @@ struct Class {
 impl Class {
     fn of(median: Median, weight: f64, most: u32) -> Option<Self> {
         let weight = weight * f64::from(median.samples());
-        Some(Self { weight, logs: weight * f64::from(median.read()?.max(1)).ln(), most })
+        Some(Self { weight, logs: weight * logarithm(median.read()?), most })
     }
 
     fn add(&mut self, other: Self) {
@@ -170,7 +190,7 @@ impl Pooled {
         if !borrows {
             return Expected { cached, ..alone };
         }
-        let output = ((log + left * last).exp().round() as u32).clamp(1, LONGEST);
+        let output = (power(log + left * last).round() as u32).clamp(1, LONGEST);
         Expected { output: Tokens(output.into()), most: Tokens(most.max(output).min(LONGEST).into()), cached }
     }
 
