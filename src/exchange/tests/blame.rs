@@ -62,6 +62,74 @@ fn a_misconfigured_backend_is_tried_again_and_has_its_traffic_back_with_its_firs
 }
 
 #[test]
+fn one_request_in_each_recovery_timeout_tries_a_misconfigured_backend_whatever_the_strategy() {
+    for strategy in crate::config::Strategy::ALL {
+        let quick = serde_json::json!({ "expected_response_time_ms": 10 });
+        let mut rig = two(&serde_json::json!({
+            "strategy": strategy.name(), "exploration": 0, "backend_instances": { "a": quick, "b": quick },
+        }));
+        let backend = rig.router.config().backends[0].clone();
+        // Answers that fail at once do not look idle, so some strategies seldom ask it.
+        let is_left_out = (0..60).any(|_| {
+            rig.world.pass_seconds(4);
+            share_of_a(&mut rig, 20, "192.0.2.1:1", 401);
+            rig.record("a").is_misconfigured(&backend)
+        });
+        assert!(is_left_out, "{strategy:?}");
+        for _ in 0..2 {
+            rig.world.pass_seconds(61);
+            assert_eq!(share_of_a(&mut rig, 20, "192.0.2.1:1", 401), 1, "{strategy:?}");
+        }
+        rig.world.pass_seconds(61);
+        assert!(share_of_a(&mut rig, 20, "192.0.2.1:1", 200) >= 1, "{strategy:?}");
+        assert!(!rig.record("a").is_misconfigured(&backend), "{strategy:?}");
+    }
+}
+
+#[test]
+fn what_proves_nothing_does_not_use_up_the_trial_of_a_misconfigured_backend() {
+    let mut rig = two(&serde_json::json!({}));
+    share_of_a(&mut rig, 20, "192.0.2.1:1", 401);
+    rig.world.pass_seconds(61);
+    for (path, method) in
+        [("/v1/batches/b1", "GET"), ("/v1/files", "POST"), ("/v1/models", "GET"), ("/v1/x", "OPTIONS")]
+            .into_iter()
+            .cycle()
+            .take(12)
+    {
+        let mut exchange = Exchange::default();
+        let headers = [(":path", path), (":method", method)];
+        assert_eq!(rig.send(&mut exchange, &headers, "{}"), Flow::Continue, "{method} {path}");
+        assert_eq!(rig.header("x-llm-cluster").as_deref(), Some("b"), "{method} {path}");
+        rig.answer(&mut exchange, 200, 1, Some("{}"), 0);
+    }
+    assert_eq!(share_of_a(&mut rig, 20, "192.0.2.1:1", 401), 1, "the trial is still there");
+}
+
+#[test]
+fn a_backend_that_serves_others_is_not_condemned_for_what_one_client_gets() {
+    let mut rig = two(&serde_json::json!({}));
+    for _ in 0..10 {
+        assert!(share_of_a(&mut rig, 2, "192.0.2.9:1", 200) >= 1, "others are served");
+        // Six at once of one client that is served by `b`, with a model that `a` does not have.
+        share_of_a(&mut rig, 12, "192.0.2.1:1", 404);
+    }
+    let backend = rig.router.config().backends[0].clone();
+    assert!(!rig.record("a").is_misconfigured(&backend));
+}
+
+#[test]
+fn an_inner_429_counts_only_in_an_answer_of_a_model() {
+    for (path, refused) in [("/v1/chat/completions", true), ("/v1/batches", false), ("/v1/files", false)] {
+        let mut rig = two(&serde_json::json!({ "backend_instances": { "a": {} } }));
+        let mut exchange = Exchange::default();
+        assert_eq!(rig.send(&mut exchange, &[(":path", path)], CHAT), Flow::Continue);
+        rig.answer(&mut exchange, 200, 1, Some(r#"{"error":{"code":429,"message":"slow down"}}"#), 0);
+        assert_eq!(rig.record("a").quota.refused_until(rig.world.now()).is_some(), refused, "{path}");
+    }
+}
+
+#[test]
 fn a_client_with_a_wrong_key_takes_a_backend_from_nobody() {
     let mut rig = two(&serde_json::json!({}));
     let wrong = |rig: &mut Rig| {

@@ -350,3 +350,19 @@ fn a_backend_that_is_registered_serves_those_who_wait() {
     let awaits = |id: &str| list.awaited().has(rig.router.config().backends.iter().find(|b| *b.id == *id).expect(id));
     assert_eq!(["a", "b", "poor", "relief"].map(awaits), [true, false, false, true]);
 }
+
+#[test]
+fn what_is_free_does_not_wait_behind_those_who_do() {
+    let (mut rig, mut room) = (rig(), Room::default());
+    let (mut first, mut second) = (Exchange::default(), Exchange::default());
+    assert_eq!(rig.send(&mut first, GOOD, CHAT), Flow::Continue);
+    assert_eq!(rig.send(&mut second, GOOD, CHAT), Flow::Wait);
+    assert!(rig.take_a_place(&mut room, &second));
+    for (method, path) in [("GET", "/v1/models"), ("OPTIONS", "/v1/chat/completions"), ("POST", "/v1/moderations")] {
+        let headers = [GOOD, &[(":method", method), (":path", path)]].concat();
+        let mut exchange = Exchange::default();
+        assert_eq!(rig.send(&mut exchange, &headers, "{}"), Flow::Continue, "{method} {path}");
+        rig.answer(&mut exchange, 200, 1, Some("{}"), 0);
+    }
+    assert_eq!(rig.depth(), 1);
+}
