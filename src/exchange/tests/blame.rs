@@ -63,7 +63,7 @@ fn a_misconfigured_backend_is_tried_again_and_has_its_traffic_back_with_its_firs
 
 #[test]
 fn one_request_in_each_recovery_timeout_tries_a_misconfigured_backend_whatever_the_strategy() {
-    for strategy in Strategy::ALL {
+    for strategy in config::Strategy::ALL {
         let quick = serde_json::json!({ "expected_response_time_ms": 10 });
         let mut rig = two(&serde_json::json!({
             "strategy": strategy.name(), "exploration": 0, "backend_instances": { "a": quick, "b": quick },
