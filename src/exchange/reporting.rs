@@ -16,7 +16,7 @@ impl<H: Host> Context<'_, H> {
         reservation: Option<Reservation>,
         now: Timestamp,
     ) -> UploadId {
-        let held = held.and_then(|held| Some((self.router.place(held.backend)?, held.tokens)));
+        let held = held.and_then(|held| Some((self.router.place(held.backend)?, held.tokens, held.pass)));
         self.view.begin_upload(held, reservation, now)
     }
 
@@ -29,8 +29,13 @@ impl<H: Host> Context<'_, H> {
 
     /// A request has what it had before again, however its body flows.
     pub(super) fn end_upload(&mut self, route: &mut Route) {
-        if let Some(reservation) = route.upload.take().and_then(|upload| self.view.end_upload(upload)) {
+        let Some(upload) = route.upload.take() else { return };
+        let (reservation, is_spared) = self.view.end_upload(upload);
+        if let Some(reservation) = reservation {
             route.reservation = Some(Box::new(reservation));
+        }
+        if let Some(held) = route.held.as_mut().filter(|_| is_spared) {
+            held.pass.probe = false;
         }
     }
 

@@ -119,6 +119,42 @@ fn a_body_that_is_not_read_waits_for_a_place_once_it_is_there() {
 }
 
 #[test]
+fn bodies_that_stall_keep_no_probe_of_a_half_open_breaker() {
+    for headers in SENT_BEFORE {
+        let mut rig = Rig::new(&json!({
+            "panic_threshold": 0, "retry": { "max_attempts": 1 },
+            "backend_instances": { "a": {
+                "circuit_breaker": { "failure_threshold": 2, "recovery_timeout_seconds": 10, "half_open_max_requests": 2 },
+            } },
+        }));
+        for _ in 0..2 {
+            let mut exchange = Exchange::default();
+            assert_eq!(rig.send(&mut exchange, &[], CHAT), Flow::Continue);
+            rig.answer(&mut exchange, 500, 1, Some("{}"), 0);
+        }
+        assert_eq!(rig.record("a").breaker.phase, BreakerPhase::Open);
+        rig.world.pass_seconds(30);
+        rig.tick();
+        let mut stalled: Vec<_> = (0..2).map(|_| rig.leaves_before(headers)).collect();
+        let mut good = Exchange::default();
+        assert!(matches!(rig.send(&mut good, &[], CHAT), Flow::Refuse(_)), "both probes are under way: {headers:?}");
+        for exchange in &mut stalled {
+            rig.flow(exchange, 3, 0);
+        }
+        for _ in 0..2 {
+            let mut good = Exchange::default();
+            assert_eq!(rig.send(&mut good, &[], CHAT), Flow::Continue, "{headers:?}");
+            rig.answer(&mut good, 200, 1, Some(ANSWER), 0);
+        }
+        assert_eq!(rig.record("a").breaker.phase, BreakerPhase::Closed, "{headers:?}");
+        for exchange in &mut stalled {
+            rig.abort(exchange, 1);
+        }
+        assert_eq!((rig.busy(), rig.record("a").breaker.probes), (0, 0));
+    }
+}
+
+#[test]
 fn a_body_that_stalls_gives_its_place_and_its_money_back_until_it_flows_again() {
     for headers in SENT_BEFORE {
         let mut rig = rig();

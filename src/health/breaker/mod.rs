@@ -162,6 +162,13 @@ impl Breaker {
         pass.epoch == self.epoch && pass.probe && !pass.begun && matches!(self.phase, BreakerPhase::HalfOpen)
     }
 
+    /// Takes back the probe of a request that does not get on: another one may be let in. It ends without a pass for one.
+    pub const fn give_back(&mut self, pass: Pass) {
+        if self.awaits(pass) {
+            self.probes = self.probes.saturating_sub(1);
+        }
+    }
+
     /// Takes back the pass of a request of `source` that ended. Says whether the end counts: a failure of one source
     /// alone may be discounted.
     pub fn leave(

@@ -2,12 +2,14 @@
 //!
 //! Such a request has a place at its backend, and its client decides how long. So the place, and what is reserved, are
 //! given back while the body does not flow: whoever sends a byte now and then keeps nothing from others. It is taken again
-//! when the body flows again or ends, or the answer begins: without asking, since the backend has the request already.
+//! when the body flows again or ends, or the answer begins: without asking, since the backend has the request already. A
+//! probe of a half-open breaker is given back for good: another request is to decide.
 
 use std::time::Duration;
 
 use super::{Place, View};
 use crate::domain::{Timestamp, Tokens};
+use crate::health::Pass;
 use crate::state::books::Reservation;
 use crate::state::store::{Store, StoreError};
 
@@ -35,6 +37,8 @@ struct Upload {
     id: UploadId,
     /// Where it is counted as in flight, if it is, and as how many tokens.
     held: Option<(Place, Tokens)>,
+    /// The probe of its backend's breaker that it is, if it is one.
+    probe: Option<Pass>,
     reservation: Option<Reservation>,
     /// When the present window began, and what has come in it.
     since: Timestamp,
@@ -42,20 +46,25 @@ struct Upload {
     stalled: bool,
     /// Whether its reservation is given back.
     released: bool,
+    /// Whether its probe is.
+    spared: bool,
 }
 
 impl View {
     /// A request leaves before its body is there.
     pub fn begin_upload(
         &mut self,
-        held: Option<(Place, Tokens)>,
+        held: Option<(Place, Tokens, Pass)>,
         reservation: Option<Reservation>,
         now: Timestamp,
     ) -> UploadId {
         let Uploads { all, next, .. } = &mut self.uploads;
         let id = UploadId(*next);
         *next = next.wrapping_add(1);
-        all.push(Upload { id, held, reservation, since: now, bytes: 0, stalled: false, released: false });
+        let probe = held.map(|(.., pass)| pass).filter(|pass| pass.probe);
+        let held = held.map(|(place, tokens, _)| (place, tokens));
+        let (stalled, released, spared) = (false, false, false);
+        all.push(Upload { id, held, probe, reservation, since: now, bytes: 0, stalled, released, spared });
         id
     }
 
@@ -69,11 +78,12 @@ impl View {
         }
     }
 
-    /// All of it is there, or it is answered, or over. Returns what is reserved for it.
-    pub fn end_upload(&mut self, id: UploadId) -> Option<Reservation> {
-        let place = self.uploads.all.iter().position(|upload| upload.id == id)?;
+    /// All of it is there, or it is answered, or over. Returns what is reserved for it, and whether it is a probe no more.
+    pub fn end_upload(&mut self, id: UploadId) -> (Option<Reservation>, bool) {
+        let Some(place) = self.uploads.all.iter().position(|upload| upload.id == id) else { return (None, false) };
         self.resume(place);
-        self.uploads.all.swap_remove(place).reservation
+        let upload = self.uploads.all.swap_remove(place);
+        (upload.reservation, upload.spared)
     }
 
     /// Gives back what those have whose bodies do not flow.
@@ -101,8 +111,13 @@ impl View {
         upload.released = upload.reservation.is_some_and(|reservation| self.books.suspend(&reservation));
         // The accounts are written with this tick, and a place at once: others may wait for it.
         let Some((place, tokens)) = upload.held else { return Ok(()) };
+        let probe = upload.probe.take();
+        upload.spared |= probe.is_some();
         self.count_out(place, tokens);
-        self.flush(store, place, now)
+        match probe {
+            Some(pass) => self.change(store, place, now, |record| record.breaker.give_back(pass)),
+            None => self.flush(store, place, now),
+        }
     }
 
     fn resume(&mut self, place: usize) {
