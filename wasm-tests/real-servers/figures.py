@@ -144,7 +144,8 @@ class Meter:
             "cost": delta.get("cost", 0),
             "estimated": delta.get("estimated", 0),
             "success": delta.get("success", 0),
-            "client_error": delta.get("client_error", 0),
+            # A wrong key or model may be the backend's as well as the client's; the router counts such answers apart.
+            "client_error": delta.get("client_error", 0) + delta.get("misconfigured", 0),
             "failure": delta.get("failure", 0),
             "client_abort": delta.get("client_abort", 0),
         }
