@@ -137,6 +137,7 @@ async fn an_explanation_names_who_excludes_a_backend() {
     backends[1].limit(Limit::Requests { left: 1, limit: 100, window_ms: 600_000, told: Told::OpenAi });
     let mut router = alpha_first();
     router["client_hints"] = json!(["min_quality"]);
+    router["panic_threshold"] = json!(0);
     let envoy = builder(&backends, router).start().await;
     assert_eq!(post(&envoy, "/circuit-breaker/alpha/open").await.status, 200);
     news_travels().await;
@@ -205,7 +206,7 @@ async fn wrong_calls_are_told_what_is_wrong() {
 async fn bytes_of_any_kind_are_answered() {
     let backends = trio().await;
     let envoy = builder(&backends, alpha_first()).start().await;
-    let path = b"POST /api/v1/router/explain?path=%ff%fe HTTP/1.1\r\nhost: x\r\nconnection: close\r\n";
+    let path = b"POST /api/v1/router/explain?path=%ff%fe HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n";
     let requests: [(&[u8], &[u8], &str); 5] = [
         (b"x-bad: \xff\xfe\r\nx-llm-path: /v1/\xff\r\ncontent-length: 2\r\n", b"\xff\xfe", "200"),
         (b"content-encoding: gzip\r\nx-llm-path: /v1/messages\r\ncontent-length: 2\r\n", b"\x1f\x8b", "400"),

@@ -237,8 +237,13 @@ pub(super) fn has(path: &[u8], infix: &[u8]) -> bool {
     memchr::memmem::find(path, infix).is_some()
 }
 
+/// A longer path is none of an API: the longest that there are, with the names of a project and a model, have some 300
+/// bytes. It is looked at from many sides, and a client may send one of 60 kB.
+const MAX_PATH: usize = 2_048;
+
 pub(super) fn without_query(path: &[u8]) -> &[u8] {
     let path = path.split(|&byte| byte == b'?' || byte == b'#').next().unwrap_or_default();
+    let path = if path.len() > MAX_PATH { b"" } else { path };
     path.strip_suffix(b"/").unwrap_or(path)
 }
 

@@ -63,7 +63,8 @@ fn measured(kind: &str, size: usize, most: f64, shapes: &[Shape], cost: impl Fn(
 
 /// Two backends.
 fn router() -> Value {
-    json!({"backend_instances": {"alpha": {"cost_per_1k_tokens": 0.1}, "beta": {"priority": 2}}, "retry": {"max_attempts": 2},
+    let apis = ["openai", "anthropic", "perplexity", "lightrag", "ollama", "gemini"];
+    json!({"backend_instances": {"alpha": {"apis": apis, "cost_per_1k_tokens": 0.1}, "beta": {"apis": apis, "priority": 2}}, "retry": {"max_attempts": 2},
         "client_hints": ["strategy", "min_quality", "tenant", "explain"], "cost": {"tenant_header": "x-customer"}})
 }
 

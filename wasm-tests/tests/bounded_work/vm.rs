@@ -314,6 +314,10 @@ fn host_call(caller: &mut Caller<'_, World>, name: &str, a: &[Val]) -> Result<i3
             let now = caller.data().now;
             write(caller, index(&a[0]), &now.to_le_bytes());
         }
+        "clock_time_get" => {
+            let now = caller.data().now;
+            write(caller, index(&a[2]), &now.to_le_bytes());
+        }
         "proxy_get_buffer_bytes" => {
             let kind = a[0].i32().expect("a kind");
             let (start, most) = (index(&a[1]), index(&a[2]));

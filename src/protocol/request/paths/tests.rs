@@ -236,3 +236,11 @@ fn a_request_is_for_inference_for_free_or_for_something_else() {
         assert_eq!(purpose_of(api, method.as_bytes(), path.as_bytes()), purpose, "{method} {path}");
     }
 }
+
+#[test]
+fn a_path_that_is_longer_than_any_belongs_to_no_api() {
+    let path = |prefix: usize| format!("/{}/v1/chat/completions?{}", "p".repeat(prefix), "q".repeat(9_000));
+    assert_eq!(api_of(path(1_000).as_bytes()), Api::ChatCompletions);
+    assert_eq!(api_of(path(2_048).as_bytes()), Api::Other);
+    assert_eq!(api_of("/v1".repeat(20_000).as_bytes()), Api::Other);
+}
