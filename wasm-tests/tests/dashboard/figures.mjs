@@ -58,8 +58,9 @@ export async function figures() {
   await check("warnings of a wrong configuration are shown with their cure", {}, async ({ page }) => {
     assert.equal(await page.locator("#warnings").isVisible(), false, "there is none");
   });
-  await check("canned warnings are shown", { answers: fleet({ words: "<b>text</b>" }) }, async ({ page }) => {
+  await check("canned warnings are shown", { from: fleet({ words: "<b>text</b>" }) }, async ({ page }) => {
     const item = page.locator("#warnings li");
+    await item.first().waitFor();
     assert.equal(await item.count(), 1);
     assert.match(await item.textContent(), /Route ignores decision.*<b>text<\/b>.*12 requests/);
   });
