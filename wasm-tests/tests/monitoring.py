@@ -50,6 +50,8 @@ UNSEEN = {
     "loadbalancer_backend_spent_micro_usd",
     "loadbalancer_tenant_spent_micro_usd",
     "loadbalancer_usage_estimated_total",
+    # One request in fifty, by chance.
+    "loadbalancer_explorations_total",
 }
 
 
