@@ -375,7 +375,8 @@ impl Breaker {
         // Less than half, so that it cuts no ramp either.
         let less_than_half = |whole: u32| whole.saturating_sub(1) / 2;
         let allowance = Allowance {
-            row: less_than_half(most),
+            // Of two that open it each of two sources may have caused one: else several could not open it together.
+            row: less_than_half(most).max(u32::from(most == 2)),
             share: less_than_half((answers * u32::from(limit.get())).div_ceil(1_000)),
         };
         self.suspects.judge(source, weight, allowance, now)
