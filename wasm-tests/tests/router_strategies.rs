@@ -191,7 +191,7 @@ async fn a_fast_backend_that_was_expected_to_be_slow_is_found_by_exploration_alo
     let [alpha, beta, _] = &backends;
     alpha.set(Behaviour::latency_ms(500));
     beta.set(Behaviour::latency_ms(50));
-    let instances = json!({"alpha": {"expected_response_time_ms": 1000}, "beta": {"expected_response_time_ms": 3000}});
+    let instances = json!({"alpha": {"expected_response_time_ms": 1000}, "beta": {"expected_response_time_ms": 30000}});
     let mut router = config("performance_based", instances);
     let mut envoy = envoy(&backends, router.clone()).await;
     let stuck = answered(&envoy, 60, 4, &chat("hello")).await;
