@@ -2,7 +2,7 @@
 //!
 //! ```no_run
 //! # use std::sync::Arc;
-//! # use wasm_tests::hostile::{Crowd, Outcome};
+//! # use wasm_tests::hostile::Crowd;
 //! # async fn example(port: u16) {
 //! let crowd = Arc::new(Crowd::new(7, 2_000));
 //! let outcomes = crowd.attack(port, 8).await;
