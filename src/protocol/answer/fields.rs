@@ -28,6 +28,13 @@ pub(super) enum Place {
     Piece,
     /// Gemini's word on a prompt.
     Feedback,
+    /// Token counts.
+    Usage,
+    /// What of the prompt's tokens, and of the answer's, was what.
+    InputDetails,
+    OutputDetails,
+    /// `llama.cpp`'s word on how long it took, and for how many tokens.
+    Timings,
     /// `SGLang`'s finish reason: an object.
     Reason,
     /// An error, or one inside one.
@@ -51,8 +58,8 @@ pub(super) enum Meaning {
     Key,
     /// Token counts: an object.
     Usage,
-    /// A token count of Ollama's.
-    Count(Counted),
+    /// One of them: a number, be it in quotes.
+    Count(Member),
     /// An error, if anything in it is not empty.
     Error,
     /// A word or number that names the class of the error around it.
@@ -96,11 +103,40 @@ pub(super) enum Meaning {
     Enter(Place),
 }
 
-/// Which of Ollama's counts.
+/// Which of the token counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Counted {
+pub(super) enum Member {
+    /// The prompt, by a name that includes what came from a cache.
     Prompt,
-    Answer,
+    /// The prompt, by a name that may leave that out.
+    Input,
+    Completion,
+    Output,
+    Total,
+    /// What of the prompt came from a cache, by a name of something inside it;
+    Cached,
+    /// so do `DeepSeek`'s, and the rest of the prompt.
+    CacheHit,
+    CacheMiss,
+    /// Anthropic's names: beside the prompt, unless somebody repeats them who has counted them already.
+    CacheRead,
+    CacheWritten,
+    /// What Gemini's tools found: beside the prompt.
+    ToolPrompt,
+    /// Inside the answer, beside it, or in another place again, by provider.
+    Reasoning,
+    /// Gemini's reasoning: beside the answer.
+    Thoughts,
+    /// Perplexity's deep research alone has these.
+    Citations,
+    /// `llama.cpp`'s timings: the prompt without what it had cached, that, and the answer.
+    TimedPrompt,
+    TimedCached,
+    TimedAnswer,
+}
+
+impl Member {
+    pub(super) const NUMBER: usize = Self::TimedAnswer as usize + 1;
 }
 
 impl Place {
@@ -120,6 +156,8 @@ impl Place {
                 b"text" => Meaning::Content,
                 b"finish_reason" | b"finishReason" => Meaning::Finish,
                 b"error" => Meaning::Error,
+                // Moonshot, in the last piece of a stream.
+                b"usage" => Meaning::Usage,
                 _ => Meaning::Nothing,
             },
             Self::Delta => match key {
@@ -147,6 +185,24 @@ impl Place {
             },
             Self::Feedback => match key {
                 b"blockReason" | b"block_reason" => Meaning::Block,
+                _ => Meaning::Nothing,
+            },
+            Self::Usage => usage(key),
+            Self::InputDetails => match key {
+                // Perplexity's agent has Anthropic's name for what is inside.
+                b"cached_tokens" | b"cache_read_input_tokens" | b"cache_read_tokens" | b"cache_read" => {
+                    Meaning::Count(Member::Cached)
+                }
+                _ => Meaning::Nothing,
+            },
+            Self::OutputDetails => match key {
+                b"reasoning_tokens" => Meaning::Count(Member::Reasoning),
+                _ => Meaning::Nothing,
+            },
+            Self::Timings => match key {
+                b"prompt_n" => Meaning::Count(Member::TimedPrompt),
+                b"cache_n" => Meaning::Count(Member::TimedCached),
+                b"predicted_n" => Meaning::Count(Member::TimedAnswer),
                 _ => Meaning::Nothing,
             },
             Self::Reason => match key {
@@ -211,8 +267,10 @@ fn body(key: &[u8]) -> Meaning {
         b"stop_reason" => Meaning::Stop,
         // Gemini.
         b"candidates" => Meaning::Enter(Place::Choices),
-        b"usageMetadata" => Meaning::Usage,
+        b"usageMetadata" | b"usage_metadata" => Meaning::Usage,
         b"promptFeedback" => Meaning::Enter(Place::Feedback),
+        // llama.cpp.
+        b"timings" => Meaning::Enter(Place::Timings),
         // LightRAG and Ollama.
         b"response" => Meaning::Response,
         b"llm_generated" => Meaning::Generated,
@@ -220,8 +278,8 @@ fn body(key: &[u8]) -> Meaning {
         b"thinking" => Meaning::Content,
         b"done" => Meaning::Done,
         b"done_reason" => Meaning::Finish,
-        b"prompt_eval_count" => Meaning::Count(Counted::Prompt),
-        b"eval_count" => Meaning::Count(Counted::Answer),
+        b"prompt_eval_count" => Meaning::Count(Member::Prompt),
+        b"eval_count" => Meaning::Count(Member::Completion),
         // What any of them has besides.
         b"id"
         | b"created"
@@ -260,4 +318,36 @@ fn envelope(key: &[u8]) -> Meaning {
         b"promptFeedback" => Meaning::Enter(Place::Feedback),
         _ => Meaning::Nothing,
     }
+}
+
+/// The counts of a usage object, in every provider's words.
+fn usage(key: &[u8]) -> Meaning {
+    Meaning::Count(match key {
+        b"prompt_tokens" | b"promptTokenCount" | b"prompt_token_count" => Member::Prompt,
+        b"input_tokens" | b"inputTokens" => Member::Input,
+        b"completion_tokens" | b"candidatesTokenCount" | b"candidates_token_count" => Member::Completion,
+        b"output_tokens" | b"outputTokens" => Member::Output,
+        b"total_tokens" | b"totalTokenCount" | b"total_token_count" | b"totalTokens" => Member::Total,
+        // Moonshot; Mistral; Gemini.
+        b"cached_tokens" | b"num_cached_tokens" | b"cachedContentTokenCount" | b"cached_content_token_count" => {
+            Member::Cached
+        }
+        b"prompt_cache_hit_tokens" => Member::CacheHit,
+        b"prompt_cache_miss_tokens" => Member::CacheMiss,
+        // Anthropic; Bedrock.
+        b"cache_read_input_tokens" | b"cacheReadInputTokens" => Member::CacheRead,
+        b"cache_creation_input_tokens" | b"cacheWriteInputTokens" => Member::CacheWritten,
+        b"toolUsePromptTokenCount" | b"tool_use_prompt_token_count" => Member::ToolPrompt,
+        b"reasoning_tokens" => Member::Reasoning,
+        b"thoughtsTokenCount" | b"thoughts_token_count" => Member::Thoughts,
+        b"citation_tokens" => Member::Citations,
+        b"prompt_tokens_details" | b"input_tokens_details" | b"prompt_token_details" | b"input_token_details" => {
+            return Meaning::Enter(Place::InputDetails);
+        }
+        b"completion_tokens_details"
+        | b"output_tokens_details"
+        | b"completion_token_details"
+        | b"output_token_details" => return Meaning::Enter(Place::OutputDetails),
+        _ => return Meaning::Nothing,
+    })
 }

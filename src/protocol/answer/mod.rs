@@ -1,7 +1,7 @@
 //! What an answer says, watched as it passes.
 //!
 //! An [`Observer`] sees each chunk once, in any chunking, and keeps some hundred bytes of state: nothing is held back,
-//! nothing is buffered but the object with the usage. So an event of any length is watched to its end, which matters:
+//! nothing is buffered. So an event of any length is watched to its end, which matters:
 //! `response.completed` repeats the whole answer before the usage, and Perplexity's chunks repeat their search results.
 
 mod class;
@@ -15,7 +15,7 @@ mod value;
 mod verdict;
 mod word;
 
-use crate::domain::{Api, Usage};
+use crate::domain::{Api, Tokens, Usage};
 use class::Claim;
 use cut::Cut;
 use form::{Beginning, Expected, Guess, Hint, is_marked};
@@ -38,8 +38,10 @@ pub enum StreamEnd {
 /// What an answer said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AnswerFacts {
-    /// The tokens it cost, if it said so.
+    /// The tokens it cost, if it said so. A half of no tokens was not said.
     pub usage: Option<Usage>,
+    /// What both halves are together, where no more than that was said.
+    pub undivided: Tokens,
     /// The error inside an answer that began as a success, if there was one.
     pub in_band_error: Option<InBandError>,
     /// Whether the backend says itself that no model wrote this answer: a stock sentence stands in for one.
@@ -281,10 +283,11 @@ impl Observer {
             },
             Kind::Unread(form) => (*form, StreamEnd::Unknown),
         };
-        let usage = self.seen.usage.normalised();
+        let reported = self.seen.usage.reported(self.api == Api::Embeddings);
         AnswerFacts {
-            in_band_error: self.error(form, usage.is_some(), end_of_stream).map(InBandError::of),
-            usage,
+            in_band_error: self.error(form, reported.is_some(), end_of_stream).map(InBandError::of),
+            usage: reported.map(|reported| reported.usage),
+            undivided: reported.map_or(Tokens(0), |reported| reported.undivided),
             fallback: self.seen.fallback,
             form,
             end,

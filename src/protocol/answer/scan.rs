@@ -1,5 +1,5 @@
 //! A scanner over JSON that arrives in pieces. It knows where it is only as far as something of interest can be there,
-//! counts brackets elsewhere, and keeps of the bytes no more than a word and a usage object.
+//! counts brackets elsewhere, and keeps of the bytes no more than a word.
 //!
 //! It does not validate: what is no JSON leads nowhere, but to no harm either. What the values mean is in
 //! [`fields`](super::fields), what they amount to in [`value`](super::value).
@@ -12,9 +12,6 @@ use super::cut::Judged;
 use super::fields::{Meaning, Place};
 use super::value::{Shape, Value};
 use super::word::Word;
-
-/// The largest usage object that is kept; real ones have some 600 bytes.
-const USAGE_BYTES: usize = 4096;
 
 /// How deep the places that matter nest: Gemini's list of bodies, a body, `candidates`, one of them, its `content`,
 /// `parts`, one of these; and an error with what is inside it.
@@ -36,7 +33,6 @@ pub(super) struct Scanner {
     meaning: Meaning,
     /// The key, or the short value, that was read last.
     word: Word,
-    usage: Option<Vec<u8>>,
     value: Value,
 }
 
@@ -97,7 +93,6 @@ impl Default for Scanner {
             key_next: false,
             meaning: Meaning::Nothing,
             word: Word::default(),
-            usage: None,
             value: Value::default(),
         }
     }
@@ -153,7 +148,6 @@ impl Scanner {
             rest = match self.state {
                 State::String(what) => self.string(what, rest, seen),
                 State::Escaped(what) => {
-                    self.keep(rest.get(..1).unwrap_or_default());
                     self.state = State::String(what);
                     rest.get(1..).unwrap_or_default()
                 }
@@ -186,9 +180,7 @@ impl Scanner {
                 self.value.response(piece);
             }
         }
-        self.keep(piece);
         let Some((&byte, after)) = after.split_first() else { return after };
-        self.keep(&[byte]);
         if byte == b'\\' {
             // No key and no word of interest is written with escapes.
             self.word.spoil();
@@ -220,7 +212,7 @@ impl Scanner {
         after
     }
 
-    /// In a container that does not matter, or the usage: to its end, or to a string.
+    /// In a container that does not matter: to its end, or to a string.
     fn skip<'b>(&mut self, bytes: &'b [u8], seen: &mut Seen) -> &'b [u8] {
         for (at, &byte) in bytes.iter().enumerate() {
             match byte {
@@ -237,15 +229,12 @@ impl Scanner {
                 }
             }
             if byte == b'"' || self.skipped == 0 {
-                let (piece, after) = bytes.split_at(at + 1);
-                self.keep(piece);
                 if self.skipped == 0 {
                     self.left(seen);
                 }
-                return after;
+                return bytes.get(at + 1..).unwrap_or_default();
             }
         }
-        self.keep(bytes);
         &[]
     }
 
@@ -261,9 +250,6 @@ impl Scanner {
     /// A container that was skipped is closed.
     fn left(&mut self, seen: &mut Seen) {
         self.watch = Meaning::Nothing;
-        if let Some(usage) = self.usage.take() {
-            seen.usage.add(&usage);
-        }
         if self.open == 0 {
             self.complete(seen);
         }
@@ -306,7 +292,7 @@ impl Scanner {
                 seen.known |= self.meaning.is_answer() && place == Some(Place::Body);
             }
             b',' => self.await_next(),
-            b'{' | b'[' => self.enter(byte),
+            b'{' | b'[' => self.enter(byte, seen),
             b'}' | b']' => self.leave(seen),
             _ => self.begin(byte),
         }
@@ -327,7 +313,7 @@ impl Scanner {
         }
     }
 
-    fn enter(&mut self, byte: u8) {
+    fn enter(&mut self, byte: u8, seen: &mut Seen) {
         let meaning = std::mem::replace(&mut self.meaning, Meaning::Nothing);
         self.value.shape.chosen |= meaning == Meaning::Enter(Place::Choice);
         let is_object = byte == b'{';
@@ -337,12 +323,17 @@ impl Scanner {
             Meaning::Response | Meaning::Message if is_object => Some(Place::Envelope),
             Meaning::Text if is_object => Some(Place::Piece),
             Meaning::Finish if is_object => Some(Place::Reason),
+            Meaning::Usage if is_object => Some(Place::Usage),
             Meaning::Error | Meaning::Complaint => Some(if is_object { Place::Fault } else { Place::Faults }),
             Meaning::Class | Meaning::Inside => Some(if is_object { Place::Inner } else { Place::Inners }),
             _ => None,
         };
         self.aim(meaning);
         if let Some((place, slot)) = place.zip(self.places.get_mut(self.open)) {
+            if place == Place::Usage {
+                seen.usage.begin();
+                self.value.shape.reported |= self.open == 1;
+            }
             *slot = place;
             self.open += 1;
             self.value.shape.listed |= place == Place::Choices;
@@ -351,10 +342,6 @@ impl Scanner {
         }
         self.skipped = 1;
         self.watch = meaning.of_none_of_the_bodies();
-        if meaning == Meaning::Usage && is_object {
-            self.value.shape.reported |= self.open == 1;
-            self.usage = Some(vec![byte]);
-        }
     }
 
     fn aim(&mut self, meaning: Meaning) {
@@ -386,16 +373,5 @@ impl Scanner {
 
     fn place(&self) -> Option<Place> {
         self.places.get(self.open.checked_sub(1)?).copied()
-    }
-
-    /// Keeps bytes of the usage object; one that is too long is dropped, though still skipped to its end.
-    fn keep(&mut self, bytes: &[u8]) {
-        if let Some(usage) = &mut self.usage {
-            if usage.len() + bytes.len() > USAGE_BYTES {
-                self.usage = None;
-            } else {
-                usage.extend_from_slice(bytes);
-            }
-        }
     }
 }

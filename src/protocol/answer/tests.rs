@@ -3,8 +3,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::Tokens;
 
+mod dialects;
 mod errors;
 mod forms;
+mod usage;
 
 struct Case {
     name: &'static str,
@@ -85,7 +87,16 @@ impl Case {
             _ => Form::Json,
         };
         let (end, content_events) = (self.end, self.content);
-        AnswerFacts { usage, in_band_error, fallback: false, form, end, content_events, content_bytes }
+        AnswerFacts {
+            usage,
+            undivided: Tokens(0),
+            in_band_error,
+            fallback: false,
+            form,
+            end,
+            content_events,
+            content_bytes,
+        }
     }
 }
 
@@ -183,6 +194,7 @@ fn the_text_of_the_pieces_is_measured_in_every_api() {
 fn what_is_not_watched_says_nothing() {
     let body = br#"{"error":{"message":"no"},"usage":{"prompt_tokens":1}}"#;
     let nothing = AnswerFacts {
+        undivided: Tokens(0),
         usage: None,
         in_band_error: None,
         fallback: false,
@@ -246,8 +258,9 @@ fn a_line_end_split_over_chunks_is_no_blank_line() {
 
 #[test]
 fn a_line_end_in_data_separates() {
-    // Two lines of one event are joined by a line feed: `1` and `2` are not `12`, and this is no usage.
-    assert_eq!(events("data: {\"usage\":{\"prompt_tokens\":1\ndata: 2}}\n\ndata: [DONE]\n\n").usage, None);
+    // Two lines of one event are joined by a line feed: `1` and `2` are not `12`.
+    let usage = events("data: {\"usage\":{\"prompt_tokens\":1\ndata: 2}}\n\ndata: [DONE]\n\n").usage;
+    assert_eq!(usage.unwrap().input, Tokens(1));
 }
 
 #[test]
@@ -377,10 +390,11 @@ fn a_stream_that_is_none_has_an_unknown_end() {
 }
 
 #[test]
-fn a_usage_object_of_any_size_is_skipped_to_its_end() {
+fn a_usage_object_of_any_size_is_read_to_its_end() {
     let padding = "x".repeat(5_000);
     let facts = json(&format!("{{\"usage\":{{\"prompt_tokens\":1,\"a\":\"{padding}\"}},\"error\":\"after\"}}"));
-    assert_eq!((facts.usage, facts.in_band_error.is_some(), facts.end), (None, true, StreamEnd::Complete));
+    assert_eq!(facts.usage.unwrap().input, Tokens(1));
+    assert_eq!((facts.in_band_error.is_some(), facts.end), (true, StreamEnd::Complete));
 }
 
 proptest! {

@@ -2,7 +2,7 @@
 
 use super::Seen;
 use super::class::{Claim, Fault, Finish, Plain, is_something};
-use super::fields::{Counted, Meaning};
+use super::fields::Meaning;
 use super::word::Word;
 
 /// The longest text that may stand in for an answer; what `LightRAG` returns of its context, on demand, is longer.
@@ -121,6 +121,7 @@ impl Value {
             Meaning::Error | Meaning::Class | Meaning::Complaint => self.class(word, seen),
             Meaning::Inside => self.fault().text(word),
             Meaning::Message | Meaning::Remark => self.remark.text(word),
+            Meaning::Count(member) => seen.usage.count(member, word.get()),
             Meaning::Beside => self.code = *word,
             Meaning::Status => self.status(word, seen),
             Meaning::Finish => self.finish(word, true, seen),
@@ -145,16 +146,10 @@ impl Value {
                 seen.finished |= text == b"true";
                 seen.undone = text == b"false";
             }
-            Meaning::Count(which) => Self::count(which, text, seen),
+            Meaning::Count(member) => seen.usage.count(member, text),
             Meaning::Alien => seen.alien |= is_something(text),
             Meaning::Substance => seen.substance |= is_something(text),
             _ => {}
-        }
-    }
-
-    fn count(which: Counted, text: &[u8], seen: &mut Seen) {
-        if let Some(count) = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()) {
-            seen.usage.count(which, count);
         }
     }
 
