@@ -277,7 +277,7 @@ pub(super) struct Due<'a> {
 impl Due<'_> {
     /// What it costs. An answer of an error costs nothing; a question that was given up before the answer began costs
     /// what was asked, once all of it was (nobody works on half a question); an answer that broke off costs what there
-    /// was of it. What is no prompt, such as a file, costs what is reported; what is free, nothing at all.
+    /// was of it. What is no prompt, such as a file, costs what is reported, be that half of it; what is free, nothing.
     fn bill(&self, backend: &Backend, route: &Route, prompt: impl FnOnce() -> Tokens) -> Bill {
         let is_usable = !matches!(self.ending, Ending::Misconfigured(_));
         let is_answer = is_usable && matches!(self.status, Some(200..=299));
@@ -295,7 +295,7 @@ impl Due<'_> {
             return Bill::default();
         }
         let passed = match self.facts.content_bytes {
-            _ if !is_answer || route.facts.api == Api::Embeddings => Tokens(0),
+            _ if !is_answer || !is_due || route.facts.api == Api::Embeddings => Tokens(0),
             // A piece is a token, or several.
             Some(bytes) => tokens::by_size(bytes).max(Tokens(self.facts.content_events)),
             None => tokens::by_size(self.passed),
@@ -307,8 +307,9 @@ impl Due<'_> {
             StreamEnd::Truncated => false,
             StreamEnd::Unknown => self.complete,
         };
-        let usage = self.facts.usage;
-        let prompt = if usage.is_none() { prompt() } else { Tokens(0) };
-        Bill::of(&Heard { usage, complete, prompt, passed }, &backend.prices)
+        let AnswerFacts { usage, undivided, .. } = *self.facts;
+        let is_estimated = is_due && usage.is_none_or(|usage| usage.input == Tokens(0));
+        let prompt = if is_estimated { prompt() } else { Tokens(0) };
+        Bill::of(&Heard { usage, undivided, complete, prompt, passed }, &backend.prices)
     }
 }

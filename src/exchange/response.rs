@@ -421,7 +421,8 @@ impl Answer {
         // A file that it gives out says nothing of whether it can answer a question; only where files are all there is.
         let is_purpose = facts_of.purpose == Purpose::Inference || facts_of.api == Api::Other;
         outcome.serves = is_purpose && matches!(outcome.verdict, Verdict::Well | Verdict::Slow);
-        if let Some(Usage { input, .. }) = facts.usage.filter(|_| counts_tokens) {
+        let reports_prompt = |usage: &Usage| counts_tokens && usage.input > Tokens(0);
+        if let Some(Usage { input, .. }) = facts.usage.filter(reports_prompt) {
             let reported = Tokens(input.0.saturating_sub(facts_of.exact_tokens.0));
             outcome.prompt = self.route.understood.then_some(Counted { estimated: self.estimated(), reported });
         }
@@ -456,7 +457,8 @@ impl Answer {
     fn length(&self, facts: &AnswerFacts) -> Option<Tokens> {
         let streamed = |bytes| tokens::by_size(bytes).max(Tokens(facts.content_events));
         let seen = || facts.content_bytes.map_or(tokens::by_size(self.passed), streamed);
-        let length = facts.usage.map_or_else(seen, |usage| usage.output);
+        let reported = facts.usage.map(|usage| usage.output).filter(|&output| output > Tokens(0));
+        let length = reported.unwrap_or_else(seen);
         (facts.usage.is_some() || (self.route.customer.pays && length.0 > 0)).then_some(length)
     }
 

@@ -35,6 +35,7 @@ mod quota;
 mod routing;
 mod timeouts;
 mod uploads;
+mod usage;
 mod waiting;
 
 /// One worker in a world.

@@ -36,7 +36,7 @@ impl Answer {
         } else if facts_of.api == Api::Embeddings {
             Awaited::Embeddings
         } else {
-            let reported = facts.and_then(|facts| facts.usage).map(|usage| usage.output);
+            let reported = facts.and_then(|facts| facts.usage).map(|usage| usage.output).filter(|output| output.0 > 0);
             Awaited::Answer(reported.unwrap_or_else(|| tokens::by_size(self.passed)))
         };
         let wait = Wait { awaited, prompt: facts_of.prompt_tokens(self.route.text), took };
