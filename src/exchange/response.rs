@@ -9,7 +9,7 @@ use super::Context;
 use super::attempt::{UNASKED, USAGE};
 use super::ending::{Details, Evidence, Flags, is_server_fault, verdict};
 use super::intake::{ESTIMATED_TOKENS, EXPLAIN, Encoding, is_own};
-use super::purse::Due;
+use super::purse::{Due, seen_tokens};
 use super::router::{Held, Route};
 use crate::cost::Bill;
 use crate::domain::{
@@ -454,9 +454,7 @@ impl Answer {
 
     /// Tokens of the answer: as reported, or, as in a bill, as seen.
     fn length(&self, facts: &AnswerFacts) -> Option<Tokens> {
-        let streamed = |bytes| tokens::by_size(bytes).max(Tokens(facts.content_events));
-        let seen = || facts.content_bytes.map_or(tokens::by_size(self.passed), streamed);
-        let length = facts.usage.map_or_else(seen, |usage| usage.output);
+        let length = facts.usage.map_or_else(|| seen_tokens(facts, self.passed), |usage| usage.output);
         (facts.usage.is_some() || (self.route.customer.pays && length.0 > 0)).then_some(length)
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Answer;
 use crate::domain::{Api, Ending, Purpose, Timestamp};
 use crate::exchange::Context;
+use crate::exchange::purse::seen_tokens;
 use crate::health::{Unusable, Verdict};
 use crate::host::Host;
 use crate::learning::{Awaited, Wait};
@@ -36,8 +37,9 @@ impl Answer {
         } else if facts_of.api == Api::Embeddings {
             Awaited::Embeddings
         } else {
-            let reported = facts.and_then(|facts| facts.usage).map(|usage| usage.output);
-            Awaited::Answer(reported.unwrap_or_else(|| tokens::by_size(self.passed)))
+            let seen =
+                |facts: &AnswerFacts| facts.usage.map_or_else(|| seen_tokens(facts, self.passed), |usage| usage.output);
+            Awaited::Answer(facts.map_or(tokens::by_size(self.passed), seen))
         };
         let wait = Wait { awaited, prompt: facts_of.prompt_tokens(self.route.text), took };
         let slow = cx.view.record(place).usual.is_slow(&wait, backend.expected_response_time);

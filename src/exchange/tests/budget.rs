@@ -264,9 +264,12 @@ fn absurd_usage_is_not_believed_and_takes_nobodys_budget() {
     ] {
         let mut rig = one(&json!({ "daily_budget_usd": 1 }));
         let (_, mut exchange) = begin(&mut rig, &[]).expect("served");
-        rig.answer(&mut exchange, 200, 1, Some(&format!(r#"{{"usage":{{{absurd}}}}}"#)), 0);
+        let text = "word ".repeat(20);
+        let answer = format!(r#"{{"choices":[{{"message":{{"content":"{text}"}}}}],"usage":{{{absurd}}}}}"#);
+        rig.answer(&mut exchange, 200, 1, Some(&answer), 0);
         let (spent, reserved) = all(&rig);
-        assert!((20_000..60_000).contains(&spent) && reserved == 0, "{absurd}: {spent}");
+        // The prompt's eleven tokens or so, and a hundred bytes.
+        assert!((34_000..38_000).contains(&spent) && reserved == 0, "{absurd}: {spent}");
         assert_eq!(rig.metric("usage_estimated_total"), 1, "{absurd}");
         assert!(rig.record("a").lengths.median() < 1_000, "what was seen is learned, not what was said");
         assert_eq!(goes_to(&mut rig, &[]), "a");
