@@ -319,8 +319,9 @@ impl Answer {
         let ending = self.ending(cx, &if is_inference { facts } else { by_status() });
         let (status, sent, passed, complete) = (self.status, self.attempts.is_some(), self.passed, self.complete);
         if self.is_stray {
-            self.report(cx, ending, &facts, now.since(self.route.departed));
-            return cx.settle(&mut self.route, &Bill::default(), now);
+            let nothing = Bill::default();
+            self.report(cx, ending, &nothing, now.since(self.route.departed));
+            return cx.settle(&mut self.route, &nothing, now);
         }
         match ending {
             Ending::Failed(Failure::Connect) if self.attempts.is_none() => cx.note_unknown_cluster(self.backend),
@@ -334,7 +335,7 @@ impl Answer {
         }
         // Before anything is learned from it: what is told is what was known.
         let bill = cx.bill(&self.route, self.backend, &due, now);
-        self.report(cx, ending, &facts, now.since(self.route.departed));
+        self.report(cx, ending, &bill, now.since(self.route.departed));
         self.count(cx, ending, &facts, now);
         self.learn(cx, ending, &facts, now);
         cx.settle(&mut self.route, &bill, now);
