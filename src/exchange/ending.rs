@@ -232,7 +232,7 @@ mod tests {
         form: Form::Json,
         end: StreamEnd::Unknown,
         content_events: 0,
-        content_bytes: None,
+        text: None,
     };
 
     /// A whole answer of 200.

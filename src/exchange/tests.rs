@@ -31,6 +31,7 @@ mod exploration;
 mod figures;
 mod misrouting;
 mod pacing;
+mod priced;
 mod quota;
 mod routing;
 mod timeouts;

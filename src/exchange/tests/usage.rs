@@ -19,9 +19,13 @@ const ASKED: &str = r#"{"model":"m","messages":[{"role":"user","content":"How ar
 impl Rig {
     /// What an answer costs that is asked for on that path, in thousandths of a dollar, and how many were estimated.
     fn pays(&mut self, path: &str, kind: &str, body: &str) -> (u64, u64) {
+        self.pays_for(ASKED, path, kind, body)
+    }
+
+    fn pays_for(&mut self, asked: &str, path: &str, kind: &str, body: &str) -> (u64, u64) {
         let (before, estimated) = (all(self).0, self.metric("usage_estimated_total"));
         let mut exchange = Exchange::default();
-        assert_eq!(self.send(&mut exchange, &[(":path", path)], ASKED), Flow::Continue);
+        assert_eq!(self.send(&mut exchange, &[(":path", path)], asked), Flow::Continue);
         self.world.set_number(Property::AttemptCount, 1);
         self.world.set_number(Property::ResponseFlags, 0);
         self.world.response.replace(fake::headers(&[(":status", "200"), ("content-type", kind)]));
@@ -34,16 +38,16 @@ impl Rig {
     }
 
     fn pays_for_chat(&mut self, usage: &Value, text: &str) -> (u64, u64) {
-        let chunk =
-            |choices: Value, usage: &Value| format!("data: {}\n\n", json!({"choices": choices, "usage": usage}));
-        let body = format!(
-            "{}{}{}data: [DONE]\n\n",
-            chunk(json!([{"delta": {"content": text}}]), &Value::Null),
-            chunk(json!([{"delta": {}, "finish_reason": "stop"}]), &Value::Null),
-            chunk(json!([]), usage),
-        );
-        self.pays("/v1/chat/completions", "text/event-stream", &body)
+        self.pays("/v1/chat/completions", "text/event-stream", &stream(usage, text))
     }
+}
+
+/// A streamed answer that ends by a usage.
+fn stream(usage: &Value, text: &str) -> String {
+    let chunk = |choices: Value, usage: &Value| format!("data: {}\n\n", json!({"choices": choices, "usage": usage}));
+    let choice = chunk(json!([{"delta": {"content": text}}]), &Value::Null);
+    let end = chunk(json!([{"delta": {}, "finish_reason": "stop"}]), &Value::Null);
+    format!("{choice}{end}{}data: [DONE]\n\n", chunk(json!([]), usage))
 }
 
 /// The prompt of [`ASKED`], as estimated before anything is learned.
@@ -114,6 +118,10 @@ fn half_a_usage_is_paid_for_and_the_other_half_as_estimated() {
 fn an_answer_with_nothing_in_it_and_embeddings_have_no_output_to_estimate() {
     let usage = json!({"prompt_tokens": 1000, "completion_tokens": 0, "total_tokens": 1000});
     assert_eq!(priced().pays_for_chat(&usage, ""), (1000, 0));
+    for message in [json!({"content": ""}), json!({"content": null, "tool_calls": []}), json!({"role": "assistant"})] {
+        let body = json!({"choices": [{"message": message, "finish_reason": "length"}], "usage": usage}).to_string();
+        assert_eq!(priced().pays("/v1/chat/completions", "application/json", &body), (1000, 0), "{message}");
+    }
     for usage in [
         json!({"prompt_tokens": 1000, "total_tokens": 1000}),
         json!({"total_tokens": 1000}),
@@ -135,22 +143,39 @@ fn what_is_no_prompt_costs_the_half_that_is_reported_and_what_is_free_costs_noth
 }
 
 #[test]
+fn the_log_says_of_half_a_usage_that_the_other_half_is_estimated() {
+    for (usage, output, expected) in [
+        (json!({"prompt_tokens": 1000, "completion_tokens": 100}), 100, "reported"),
+        (json!({"prompt_tokens": 1000, "total_tokens": 1100}), 100, "reported"),
+        (json!({"prompt_tokens": 1000, "completion_tokens": 0}), 15, "estimated"),
+        (json!({"prompt_tokens": 1000}), 15, "estimated"),
+    ] {
+        let mut rig = Rig::new(&json!({
+            "backend_instances": { "a": { "cost_per_1k_tokens": 1 } }, "logging": { "decisions": true },
+            "cost": { "daily_budget_usd": 1000 },
+        }));
+        rig.pays_for_chat(&usage, &"x".repeat(60));
+        let line: Value = serde_json::from_str(rig.world.lines().last().expect("a line")).expect("JSON");
+        assert_eq!((&line["input_tokens"], &line["output_tokens"]), (&json!(1000), &json!(output)), "{line}");
+        assert_eq!((&line["usage"], &line["cost_micro_usd"]), (&json!(expected), &json!((1000 + output) * 1_000)));
+    }
+}
+
+#[test]
 fn half_a_usage_teaches_only_what_it_says() {
     let text = "x".repeat(60);
-    let mut rig = priced();
-    for _ in 0..50 {
-        rig.pays_for_chat(&json!({"prompt_tokens": 0, "completion_tokens": 300}), &text);
-    }
-    // The prompt counts as much as at first, and answers are long.
-    let (cost, _) = rig.pays_for_chat(&json!({"completion_tokens": 100}), &text);
-    assert_eq!(cost, estimated_prompt() + 100);
-    assert!(rig.record("a").lengths.median() > 250);
-    let mut rig = priced();
-    for _ in 0..50 {
-        rig.pays_for_chat(&json!({"prompt_tokens": 40, "completion_tokens": 0}), &text);
-    }
-    // Answers are as long as was seen; prompts as long as was said, thrice what was estimated.
-    assert!((10..40).contains(&rig.record("a").lengths.median()), "{}", rig.record("a").lengths.median());
-    let (cost, _) = rig.pays_for_chat(&json!({"completion_tokens": 100}), &text);
-    assert!((130..=145).contains(&cost), "{cost}");
+    let long = ASKED.replace("How are you?", &"How are you? ".repeat(20));
+    let learned = |usage: Value| {
+        let mut rig = priced();
+        for _ in 0..20 {
+            rig.pays_for(&long, "/v1/chat/completions", "text/event-stream", &stream(&usage, &text));
+        }
+        let record = rig.record("a");
+        (record.calibration.samples(), record.lengths.median())
+    };
+    assert_eq!(learned(json!({"prompt_tokens": 90, "completion_tokens": 400})), (20, 400));
+    assert_eq!(learned(json!({"prompt_tokens": 0, "completion_tokens": 400})), (0, 400), "nothing of prompts");
+    assert_eq!(learned(json!({"completion_tokens": 400, "total_tokens": 490})), (20, 400), "the rest is the prompt");
+    assert_eq!(learned(json!({"prompt_tokens": 90, "completion_tokens": 0})), (20, 15), "what was seen of the answer");
+    assert_eq!(learned(json!({"total_tokens": 490})), (0, 15), "the sum of both says nothing of either");
 }

@@ -5,6 +5,8 @@
 //! error into another's stream. The places and keys of the tables do not contradict each other. Only *values* decide; what
 //! each of them must be is said at [`Meaning`]. `docs/protocols.md` has the same tables for operators.
 
+use super::text::{Reasoning, Said};
+
 /// Where something of interest can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
@@ -22,8 +24,6 @@ pub(super) enum Place {
     /// Gemini's pieces of that.
     Parts,
     Part,
-    /// The tool calls of a delta; some servers send an empty list with every one.
-    Calls,
     /// What Anthropic's events carry.
     Piece,
     /// Gemini's word on a prompt.
@@ -90,16 +90,26 @@ pub(super) enum Meaning {
     Complaint,
     /// The same, but the field may also be another dialect's answer.
     Remark,
-    /// A piece of the answer, none if it is empty.
+    /// A piece of the answer, none if it is empty: text, or a container with text in it.
     Content,
+    /// The same, of its reasoning.
+    Reasoning(Reasoning),
     /// Its text, where the event is told by its `type`: in an object or as it is.
     Text,
+    /// What a part of the answer begins with: nothing as a rule.
+    Start,
     /// `OpenAI`'s envelope, or the text of `LightRAG` and Ollama.
     Response,
     /// Ollama's or Anthropic's envelope, or a service's remark.
     Message,
     /// The answer, or a part of it that is no piece of a stream; none if it is empty.
     Substance,
+    /// The same, of which the text counts.
+    Whole(Said),
+    /// The same, said again.
+    Repeat,
+    /// A string inside a container with text in it.
+    Measured,
     Enter(Place),
 }
 
@@ -141,7 +151,7 @@ impl Member {
 
 impl Place {
     pub(super) const fn is_list(self) -> bool {
-        matches!(self, Self::Bodies | Self::Choices | Self::Calls | Self::Parts | Self::Faults | Self::Inners)
+        matches!(self, Self::Bodies | Self::Choices | Self::Parts | Self::Faults | Self::Inners)
     }
 
     /// What the value of the field `key` means here.
@@ -161,21 +171,23 @@ impl Place {
                 _ => Meaning::Nothing,
             },
             Self::Delta => match key {
-                b"content" | b"reasoning_content" | b"reasoning" | b"refusal" | b"function_call" => Meaning::Content,
-                b"tool_calls" => Meaning::Enter(Self::Calls),
+                b"content" | b"refusal" | b"function_call" | b"tool_calls" | b"audio" => Meaning::Content,
                 b"parts" => Meaning::Enter(Self::Parts),
-                b"audio" | b"images" | b"reasoning_details" => Meaning::Substance,
-                _ => Meaning::Nothing,
+                b"images" => Meaning::Substance,
+                _ => reasoning(key).map_or(Meaning::Nothing, Meaning::Reasoning),
             },
             Self::Message => match key {
-                b"content" | b"reasoning_content" | b"reasoning" | b"refusal" | b"tool_calls" | b"function_call"
-                | b"audio" | b"images" => Meaning::Substance,
-                _ => Meaning::Nothing,
+                b"content" | b"refusal" | b"tool_calls" | b"function_call" | b"audio" => Meaning::Whole(Said::Text),
+                b"images" => Meaning::Substance,
+                _ => reasoning(key).map_or(Meaning::Nothing, |name| Meaning::Whole(Said::Reasoning(name))),
             },
             Self::Part => match key {
-                b"text" | b"functionCall" | b"inlineData" | b"executableCode" | b"codeExecutionResult" => {
-                    Meaning::Content
-                }
+                b"text"
+                | b"functionCall"
+                | b"function_call"
+                | b"inlineData"
+                | b"executableCode"
+                | b"codeExecutionResult" => Meaning::Content,
                 _ => Meaning::Nothing,
             },
             Self::Piece => match key {
@@ -220,7 +232,7 @@ impl Place {
                 _ => Meaning::Inside,
             },
             Self::Inner => Meaning::Inside,
-            Self::Bodies | Self::Choices | Self::Parts | Self::Calls | Self::Faults | Self::Inners => Meaning::Nothing,
+            Self::Bodies | Self::Choices | Self::Parts | Self::Faults | Self::Inners => Meaning::Nothing,
         }
     }
 
@@ -230,12 +242,23 @@ impl Place {
             Self::Bodies => Meaning::Enter(Self::Body),
             Self::Choices => Meaning::Enter(Self::Choice),
             Self::Parts => Meaning::Enter(Self::Part),
-            Self::Calls => Meaning::Content,
             Self::Faults => Meaning::Error,
             Self::Inners => Meaning::Inside,
             _ => Meaning::Nothing,
         }
     }
+}
+
+/// Under which name a field of a choice is its reasoning, if it is that.
+const fn reasoning(key: &[u8]) -> Option<Reasoning> {
+    Some(match key {
+        b"reasoning" => Reasoning::Plain,
+        b"reasoning_content" => Reasoning::Content,
+        b"reasoning_details" | b"reasoning_steps" => Reasoning::Details,
+        b"thinking_blocks" => Reasoning::Blocks,
+        b"thinking" | b"reasoning_text" => Reasoning::Thinking,
+        _ => return None,
+    })
 }
 
 /// The fields at the top.
@@ -258,12 +281,14 @@ fn body(key: &[u8]) -> Meaning {
         b"x_groq" => Meaning::Enter(Place::Envelope),
         // OpenAI: Responses; Perplexity's agent.
         b"status" => Meaning::Status,
-        b"output" | b"output_text" => Meaning::Substance,
+        b"output" | b"item" => Meaning::Whole(Said::Text),
+        b"output_text" | b"text" => Meaning::Repeat,
         b"delta" => Meaning::Text,
         // OpenAI: embeddings, images, transcriptions.
-        b"data" | b"embeddings" | b"embedding" | b"text" | b"b64_json" => Meaning::Substance,
+        b"data" | b"embeddings" | b"embedding" | b"b64_json" => Meaning::Substance,
         // Anthropic.
         b"content" => Meaning::Content,
+        b"content_block" => Meaning::Start,
         b"stop_reason" => Meaning::Stop,
         // Gemini.
         b"candidates" => Meaning::Enter(Place::Choices),
@@ -311,10 +336,10 @@ fn envelope(key: &[u8]) -> Meaning {
         b"usage" | b"usageMetadata" => Meaning::Usage,
         b"choices" | b"candidates" => Meaning::Enter(Place::Choices),
         b"status" => Meaning::Status,
-        b"output" | b"images" => Meaning::Substance,
+        b"output" => Meaning::Whole(Said::Text),
+        b"images" => Meaning::Substance,
         b"stop_reason" => Meaning::Stop,
-        b"content" | b"thinking" => Meaning::Content,
-        b"tool_calls" => Meaning::Enter(Place::Calls),
+        b"content" | b"thinking" | b"tool_calls" => Meaning::Content,
         b"promptFeedback" => Meaning::Enter(Place::Feedback),
         _ => Meaning::Nothing,
     }

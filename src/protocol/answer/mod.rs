@@ -10,6 +10,7 @@ mod fields;
 mod form;
 mod scan;
 mod sse;
+mod text;
 mod usage;
 mod value;
 mod verdict;
@@ -21,6 +22,7 @@ use cut::Cut;
 use form::{Beginning, Expected, Guess, Hint, is_marked};
 use scan::Scanner;
 use sse::EventStream;
+use text::Total;
 use usage::Counts;
 pub use verdict::{Form, InBandError};
 
@@ -50,11 +52,19 @@ pub struct AnswerFacts {
     pub form: Form,
     /// How it ended.
     pub end: StreamEnd,
-    /// Events of a stream that carried a piece of the answer: about a token each, where there is no usage. 0 for an
-    /// answer in one piece.
+    /// Events of a stream that carried a piece of the answer. 0 for an answer in one piece.
     pub content_events: u64,
-    /// Bytes of text in these pieces, about four a token; none for an answer in one piece, or one that is not watched.
-    pub content_bytes: Option<u64>,
+    /// How much text it has; none for one that is not watched.
+    pub text: Option<Text>,
+}
+
+/// How much of an answer is text: what a model wrote, without the JSON around it, whether it comes in pieces or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Text {
+    /// Bytes of UTF-8, about four a token.
+    pub bytes: u64,
+    /// Events that carried a piece with no text in it: encrypted reasoning, sound.
+    pub wordless_events: u64,
 }
 
 /// Watches one answer.
@@ -108,7 +118,7 @@ struct Seen {
     known: bool,
     alien: bool,
     content_events: u64,
-    content_bytes: u64,
+    text: Total,
     /// Words whose class was looked up.
     looked_up: u8,
 }
@@ -252,6 +262,18 @@ impl Observer {
         if self.is_streamed() { self.seen.content_events } else { 0 }
     }
 
+    fn text(&self) -> Option<Text> {
+        match self.kind {
+            Kind::Beginning(_) | Kind::Unread(_) => None,
+            Kind::Json { .. } | Kind::Lines(_) | Kind::Events(_) => {
+                let Seen { text, known, content_events, .. } = &self.seen;
+                let is_foreign = !known && *content_events == 0;
+                let wordless_events = if self.is_streamed() { text.wordless() } else { 0 };
+                Some(Text { bytes: text.bytes(is_foreign), wordless_events })
+            }
+        }
+    }
+
     /// Ends the answer; `end_of_stream` says whether its body came to its regular end.
     #[must_use]
     pub fn finish(&mut self, end_of_stream: bool) -> AnswerFacts {
@@ -292,7 +314,7 @@ impl Observer {
             form,
             end,
             content_events: self.pieces(),
-            content_bytes: self.is_streamed().then_some(self.seen.content_bytes),
+            text: self.text(),
         }
     }
 

@@ -10,6 +10,7 @@ use super::Seen;
 use super::class::Claim;
 use super::cut::Judged;
 use super::fields::{Meaning, Place};
+use super::text::{Escape, Meter};
 use super::value::{Shape, Value};
 use super::word::Word;
 
@@ -33,6 +34,8 @@ pub(super) struct Scanner {
     meaning: Meaning,
     /// The key, or the short value, that was read last.
     word: Word,
+    /// What measures the container that is skipped, if it is one with text of the answer.
+    meter: Option<Meter>,
     value: Value,
 }
 
@@ -46,6 +49,8 @@ enum State {
     String(Meaning),
     /// In a string, after a backslash.
     Escaped(Meaning),
+    /// In a text, after a backslash and `u`.
+    Unicode(Meaning, Escape),
     /// In a number, or a word such as `true`, of that meaning.
     Scalar(Meaning),
     /// Closed.
@@ -59,7 +64,7 @@ enum State {
 impl Meaning {
     /// Whether a string is read for what it says, rather than for whether there is one.
     const fn is_word(self) -> bool {
-        !matches!(self, Self::Nothing | Self::Alien | Self::Content | Self::Text | Self::Response | Self::Substance)
+        self.role().is_none() && !matches!(self, Self::Nothing | Self::Substance)
     }
 
     /// Whether a number or a word such as `true` means anything.
@@ -68,6 +73,7 @@ impl Meaning {
             self,
             Self::Error | Self::Class | Self::Inside | Self::Complaint | Self::Beside | Self::Status | Self::Success
         ) || matches!(self, Self::Generated | Self::Done | Self::Count(_) | Self::Alien | Self::Substance)
+            || matches!(self, Self::Whole(_) | Self::Repeat)
     }
 
     /// What stands in a list of bodies and is none, is of another dialect.
@@ -78,7 +84,7 @@ impl Meaning {
     /// Whether a body that has such a field is one of the APIs that are known, be it empty.
     const fn is_answer(self) -> bool {
         matches!(self, Self::Substance | Self::Content | Self::Response | Self::Done | Self::Stop | Self::Generated)
-            || matches!(self, Self::Enter(Place::Choices))
+            || matches!(self, Self::Enter(Place::Choices) | Self::Whole(_) | Self::Repeat)
     }
 }
 
@@ -93,6 +99,7 @@ impl Default for Scanner {
             key_next: false,
             meaning: Meaning::Nothing,
             word: Word::default(),
+            meter: None,
             value: Value::default(),
         }
     }
@@ -102,6 +109,7 @@ impl Scanner {
     /// Ready for the next value: this one does not go on.
     pub(super) fn reset(&mut self, seen: &mut Seen) {
         if self.state != State::Fresh {
+            self.measured();
             self.value.close(seen);
             *self = Self::default();
         }
@@ -147,11 +155,10 @@ impl Scanner {
         while !rest.is_empty() {
             rest = match self.state {
                 State::String(what) => self.string(what, rest, seen),
-                State::Escaped(what) => {
-                    self.state = State::String(what);
-                    rest.get(1..).unwrap_or_default()
-                }
+                State::Escaped(what) => self.escaped(what, rest),
+                State::Unicode(what, escape) => self.unicode(what, escape, rest),
                 State::Scalar(what) => self.scalar(what, rest, seen),
+                State::Fresh | State::Between if self.meter.is_some() => self.measure(rest, seen),
                 State::Fresh | State::Between if self.skipped > 0 => self.skip(rest, seen),
                 State::Fresh | State::Between => {
                     let Some((&byte, after)) = rest.split_first() else { return rest };
@@ -174,12 +181,11 @@ impl Scanner {
         }
         if what.is_word() {
             self.word.push(piece);
-        } else if matches!(what, Meaning::Content | Meaning::Text | Meaning::Response) {
-            seen.content_bytes = seen.content_bytes.saturating_add(piece.len() as u64);
-            if what == Meaning::Response {
-                self.value.response(piece);
-            }
         }
+        if what == Meaning::Response {
+            self.value.response(piece);
+        }
+        self.count(what, piece.len() as u64);
         let Some((&byte, after)) = after.split_first() else { return after };
         if byte == b'\\' {
             // No key and no word of interest is written with escapes.
@@ -195,6 +201,44 @@ impl Scanner {
         if self.open == 0 && self.skipped == 0 {
             self.complete(seen);
         }
+        after
+    }
+
+    /// Bytes of text in a string of that meaning.
+    fn count(&mut self, what: Meaning, bytes: u64) {
+        if let Some(role) = what.role() {
+            self.value.texts.add(role, bytes);
+        } else if let (Meaning::Measured, Some(meter)) = (what, &mut self.meter) {
+            meter.text(bytes);
+        }
+    }
+
+    /// After a backslash: one character, or the number of one.
+    fn escaped<'b>(&mut self, what: Meaning, bytes: &'b [u8]) -> &'b [u8] {
+        let Some((&byte, after)) = bytes.split_first() else { return bytes };
+        let is_text = what == Meaning::Measured || what.role().is_some();
+        self.state = if byte == b'u' && is_text {
+            State::Unicode(what, Escape::default())
+        } else {
+            self.count(what, 1);
+            State::String(what)
+        };
+        after
+    }
+
+    /// In the number of a character.
+    fn unicode<'b>(&mut self, what: Meaning, mut escape: Escape, bytes: &'b [u8]) -> &'b [u8] {
+        let Some((&digit, after)) = bytes.split_first().filter(|(byte, _)| byte.is_ascii_hexdigit()) else {
+            self.state = State::String(what);
+            return bytes;
+        };
+        self.state = match escape.push(digit) {
+            None => State::Unicode(what, escape),
+            Some(length) => {
+                self.count(what, length);
+                State::String(what)
+            }
+        };
         after
     }
 
@@ -236,6 +280,41 @@ impl Scanner {
             }
         }
         &[]
+    }
+
+    /// In a container with text of the answer: to its end, or to a string.
+    fn measure<'b>(&mut self, bytes: &'b [u8], seen: &mut Seen) -> &'b [u8] {
+        for (at, &byte) in bytes.iter().enumerate() {
+            match byte {
+                b' ' | b'\t' | b'\r' | b'\n' => continue,
+                b'{' | b'[' => self.skipped = self.skipped.saturating_add(1),
+                b'}' | b']' => self.skipped = self.skipped.saturating_sub(1),
+                b',' => {}
+                _ => self.found(seen),
+            }
+            let after = bytes.get(at + 1..).unwrap_or_default();
+            if byte == b'"' {
+                self.word = Word::default();
+                self.state = State::String(Meaning::Measured);
+                return after;
+            }
+            if let Some(meter) = &mut self.meter {
+                meter.byte(byte, &self.word);
+            }
+            if self.skipped == 0 {
+                self.measured();
+                self.left(seen);
+                return after;
+            }
+        }
+        &[]
+    }
+
+    /// A container with text of the answer is closed, or does not go on.
+    fn measured(&mut self) {
+        if let Some(meter) = self.meter.take() {
+            self.value.texts.add(meter.role(), meter.end(&self.word));
+        }
     }
 
     /// Something is in a container that is not looked into.
@@ -342,6 +421,7 @@ impl Scanner {
         }
         self.skipped = 1;
         self.watch = meaning.of_none_of_the_bodies();
+        self.meter = self.watch.role().map(Meter::new);
     }
 
     fn aim(&mut self, meaning: Meaning) {
