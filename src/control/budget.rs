@@ -1,9 +1,9 @@
 //! `GET /budget`: what was spent, what is reserved, and what is left; and how well it was spent.
 
-use super::json::{Millionths, Object, object};
+use super::json::{Millionths, Object, Thousandths, object};
 use crate::config::Config;
 use crate::cost::{Account, Purchases};
-use crate::domain::{Backend, Limits, PerMille, PicoUsd, Span, Timestamp};
+use crate::domain::{Backend, Limits, PicoUsd, Span, Timestamp};
 use crate::exchange::Router;
 use crate::state::{AccountKey, Ledger, Store, View, purchases};
 
@@ -79,7 +79,9 @@ fn window(
     let usd = |amount: PicoUsd| Millionths(amount.micro_usd());
     o.set("limit_usd", limit.map(usd)).set("spent_usd", usd(spent));
     o.set("remaining_usd", limit.map(|limit| usd(limit.minus(spent).minus(reserved))));
-    o.set("used", limit.map(|limit| PerMille::from_ratio(spent.0 as f64 / limit.0.max(1) as f64)));
+    // More than all of it, where a budget was exceeded.
+    let used = |limit: PicoUsd| (u128::from(spent.0) * 1_000 + u128::from(limit.0 / 2)) / u128::from(limit.0.max(1));
+    o.set("used", limit.map(|limit| Thousandths(u64::try_from(used(limit)).unwrap_or(u64::MAX))));
     let passed = date.since(spending.starts_at(span)).as_secs().max(1);
     let an_hour = u128::from(spent.micro_usd()) * u128::from(Span::Hour.length().as_secs()) / u128::from(passed);
     o.set("burn_usd_per_hour", Millionths(u64::try_from(an_hour).unwrap_or(u64::MAX)));

@@ -220,17 +220,19 @@ pub(super) const fn verdict(ending: Ending) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Tokens;
     use crate::health::weight;
     use crate::protocol::{Form, InBandError};
 
     const FACTS: AnswerFacts = AnswerFacts {
         usage: None,
+        undivided: Tokens(0),
         in_band_error: None,
         fallback: false,
         form: Form::Json,
         end: StreamEnd::Unknown,
         content_events: 0,
-        content_bytes: None,
+        text: None,
     };
 
     /// A whole answer of 200.

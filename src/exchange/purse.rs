@@ -274,10 +274,24 @@ pub(super) struct Due<'a> {
     pub(super) complete: bool,
 }
 
+/// Tokens of an answer as far as it was seen, of `passed` bytes: its text counts, be it in pieces or not, and each piece
+/// without text as a token. One that could not be read counts by its size.
+pub(super) fn seen_tokens(facts: &AnswerFacts, passed: u64) -> Tokens {
+    facts.text.map_or(tokens::by_size(passed), |text| {
+        Tokens(tokens::by_size(text.bytes).0.saturating_add(text.wordless_events))
+    })
+}
+
+/// Tokens of an answer: as reported, or, where none were, as far as it was seen.
+pub(super) fn answer_tokens(facts: &AnswerFacts, passed: u64) -> Tokens {
+    let reported = facts.usage.map(|usage| usage.output).filter(|&output| output > Tokens(0));
+    reported.unwrap_or_else(|| seen_tokens(facts, passed))
+}
+
 impl Due<'_> {
     /// What it costs. An answer of an error costs nothing; a question that was given up before the answer began costs
     /// what was asked, once all of it was (nobody works on half a question); an answer that broke off costs what there
-    /// was of it. What is no prompt, such as a file, costs what is reported; what is free, nothing at all.
+    /// was of it. What is no prompt, such as a file, costs what is reported, be that half of it; what is free, nothing.
     fn bill(&self, backend: &Backend, route: &Route, prompt: impl FnOnce() -> Tokens) -> Bill {
         let is_usable = !matches!(self.ending, Ending::Misconfigured(_));
         let is_answer = is_usable && matches!(self.status, Some(200..=299));
@@ -294,12 +308,8 @@ impl Due<'_> {
         if !self.sent || route.customer.free || (!is_due && self.facts.usage.is_none()) {
             return Bill::default();
         }
-        let passed = match self.facts.content_bytes {
-            _ if !is_answer || route.facts.api == Api::Embeddings => Tokens(0),
-            // A piece is a token, or several.
-            Some(bytes) => tokens::by_size(bytes).max(Tokens(self.facts.content_events)),
-            None => tokens::by_size(self.passed),
-        };
+        let is_written = is_answer && is_due && route.facts.api != Api::Embeddings;
+        let passed = if is_written { seen_tokens(self.facts, self.passed) } else { Tokens(0) };
         // A client may leave once it has heard the last mark; and a stream that ends by an error says nothing more of
         // what it cost.
         let complete = match self.facts.end {
@@ -307,8 +317,9 @@ impl Due<'_> {
             StreamEnd::Truncated => false,
             StreamEnd::Unknown => self.complete,
         };
-        let usage = self.facts.usage;
-        let prompt = if usage.is_none() { prompt() } else { Tokens(0) };
-        Bill::of(&Heard { usage, complete, prompt, passed }, &backend.prices)
+        let AnswerFacts { usage, undivided, .. } = *self.facts;
+        let is_estimated = is_due && usage.is_none_or(|usage| usage.input == Tokens(0));
+        let prompt = if is_estimated { prompt() } else { Tokens(0) };
+        Bill::of(&Heard { usage, undivided, complete, prompt, passed }, &backend.prices)
     }
 }

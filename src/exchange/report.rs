@@ -8,11 +8,10 @@ use super::decision::{Trace, Upshot, decision_name};
 use super::response::Answer;
 use super::{Context, Refusal, Router};
 use crate::config::LogLevel;
-use crate::cost::price_of;
-use crate::domain::{Api, Ending, PicoUsd, Usage};
+use crate::cost::Bill;
+use crate::domain::{Api, Ending, Usage};
 use crate::host::Host;
 use crate::logging;
-use crate::protocol::AnswerFacts;
 use crate::routing::Strategy;
 
 /// Names and values, for a log line or for access logs.
@@ -26,20 +25,13 @@ impl Router {
 }
 
 impl Answer {
-    /// Tells whoever wants to know how it ended.
-    pub(super) fn report<H: Host>(
-        &self,
-        cx: &mut Context<'_, H>,
-        ending: Ending,
-        facts: &AnswerFacts,
-        duration: Duration,
-    ) {
+    /// Tells whoever wants to know how it ended, and what it cost: the bill that is paid, and no other.
+    pub(super) fn report<H: Host>(&self, cx: &mut Context<'_, H>, ending: Ending, bill: &Bill, duration: Duration) {
         let logs = cx.router.logs(self.route.trace.id);
         let leaves_words = cx.router.config().logging.filter_state;
         if logs || leaves_words || self.route.trace.is_noted {
-            let priced = facts.usage.zip(cx.router.backend(self.backend));
-            let usage = priced.map(|(usage, backend)| (usage, price_of(&usage, &backend.prices)));
-            self.tell(cx, (logs, leaves_words), ending, usage, duration);
+            let bill = Some(*bill).filter(|bill| bill.usage != Usage::default());
+            self.tell(cx, (logs, leaves_words), ending, bill, duration);
         }
     }
 
@@ -49,13 +41,13 @@ impl Answer {
         cx: &mut Context<'_, H>,
         (logs, leaves_words): (bool, bool),
         ending: Ending,
-        usage: Option<(Usage, PicoUsd)>,
+        bill: Option<Bill>,
         duration: Duration,
     ) {
         let name = cx.router.backend(self.backend).filter(|_| !self.is_stray);
         let name = name.map_or("", |backend| &backend.id).to_owned();
         if logs || leaves_words {
-            let mut fields = self.fields(cx, &name, usage);
+            let mut fields = self.fields(cx, &name, bill);
             if leaves_words {
                 // Each costs Envoy half a microsecond.
                 for (key, value) in &fields {
@@ -76,14 +68,14 @@ impl Answer {
                 attempts_made: self.attempts.unwrap_or(0),
                 answered_by: Cow::Owned(if self.attempts.is_some() { name } else { String::new() }),
                 ending: Cow::Borrowed(ending.name()),
-                usage,
+                bill,
             };
             cx.view.journal().end(self.route.trace.id, upshot.encode());
         }
     }
 
     /// What log lines and access logs both tell.
-    fn fields<H>(&self, cx: &Context<'_, H>, name: &str, usage: Option<(Usage, PicoUsd)>) -> Fields {
+    fn fields<H>(&self, cx: &Context<'_, H>, name: &str, bill: Option<Bill>) -> Fields {
         let mut fields = vec![
             ("decision_id", decision_name(self.route.trace.id)),
             ("backend", name.to_owned()),
@@ -91,11 +83,14 @@ impl Answer {
         ];
         let estimate = cx.router.estimate(cx.view, &self.route, self.backend);
         let told = [("attempts", self.attempts.unwrap_or(0).into()), ("estimated_tokens", estimate.input.0)];
-        let reported = usage.map(|(usage, cost)| {
+        let paid = bill.map(|Bill { usage, cost, .. }| {
             [("input_tokens", usage.input.0), ("output_tokens", usage.output.0), ("cost_micro_usd", cost.micro_usd())]
         });
-        for (key, value) in told.into_iter().chain(reported.into_iter().flatten()) {
+        for (key, value) in told.into_iter().chain(paid.into_iter().flatten()) {
             fields.push((key, value.to_string()));
+        }
+        if let Some(Bill { estimated, .. }) = bill {
+            fields.push(("usage", if estimated { "estimated" } else { "reported" }.to_owned()));
         }
         fields
     }
@@ -120,7 +115,7 @@ impl<H: Host> Context<'_, H> {
         if trace.is_noted {
             let (answered_by, ending) = (Cow::Borrowed(""), Cow::Borrowed(code));
             let (response_time, attempts_made) = (Duration::ZERO, 0);
-            let upshot = Upshot { status, response_time, attempts_made, answered_by, ending, usage: None };
+            let upshot = Upshot { status, response_time, attempts_made, answered_by, ending, bill: None };
             self.view.journal().end(trace.id, upshot.encode());
         }
         refusal.explanation = trace.explanation.map(|decision| decision.header());

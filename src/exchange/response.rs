@@ -9,7 +9,7 @@ use super::Context;
 use super::attempt::{UNASKED, USAGE};
 use super::ending::{Details, Evidence, Flags, is_server_fault, verdict};
 use super::intake::{ESTIMATED_TOKENS, EXPLAIN, Encoding, is_own};
-use super::purse::Due;
+use super::purse::{Due, answer_tokens};
 use super::router::{Held, Route};
 use crate::cost::Bill;
 use crate::domain::{
@@ -319,8 +319,9 @@ impl Answer {
         let ending = self.ending(cx, &if is_inference { facts } else { by_status() });
         let (status, sent, passed, complete) = (self.status, self.attempts.is_some(), self.passed, self.complete);
         if self.is_stray {
-            self.report(cx, ending, &facts, now.since(self.route.departed));
-            return cx.settle(&mut self.route, &Bill::default(), now);
+            let nothing = Bill::default();
+            self.report(cx, ending, &nothing, now.since(self.route.departed));
+            return cx.settle(&mut self.route, &nothing, now);
         }
         match ending {
             Ending::Failed(Failure::Connect) if self.attempts.is_none() => cx.note_unknown_cluster(self.backend),
@@ -334,7 +335,7 @@ impl Answer {
         }
         // Before anything is learned from it: what is told is what was known.
         let bill = cx.bill(&self.route, self.backend, &due, now);
-        self.report(cx, ending, &facts, now.since(self.route.departed));
+        self.report(cx, ending, &bill, now.since(self.route.departed));
         self.count(cx, ending, &facts, now);
         self.learn(cx, ending, &facts, now);
         cx.settle(&mut self.route, &bill, now);
@@ -421,7 +422,8 @@ impl Answer {
         // A file that it gives out says nothing of whether it can answer a question; only where files are all there is.
         let is_purpose = facts_of.purpose == Purpose::Inference || facts_of.api == Api::Other;
         outcome.serves = is_purpose && matches!(outcome.verdict, Verdict::Well | Verdict::Slow);
-        if let Some(Usage { input, .. }) = facts.usage.filter(|_| counts_tokens) {
+        let reports_prompt = |usage: &Usage| counts_tokens && usage.input > Tokens(0);
+        if let Some(Usage { input, .. }) = facts.usage.filter(reports_prompt) {
             let reported = Tokens(input.0.saturating_sub(facts_of.exact_tokens.0));
             outcome.prompt = self.route.understood.then_some(Counted { estimated: self.estimated(), reported });
         }
@@ -454,9 +456,7 @@ impl Answer {
 
     /// Tokens of the answer: as reported, or, as in a bill, as seen.
     fn length(&self, facts: &AnswerFacts) -> Option<Tokens> {
-        let streamed = |bytes| tokens::by_size(bytes).max(Tokens(facts.content_events));
-        let seen = || facts.content_bytes.map_or(tokens::by_size(self.passed), streamed);
-        let length = facts.usage.map_or_else(seen, |usage| usage.output);
+        let length = answer_tokens(facts, self.passed);
         (facts.usage.is_some() || (self.route.customer.pays && length.0 > 0)).then_some(length)
     }
 

@@ -31,10 +31,12 @@ mod exploration;
 mod figures;
 mod misrouting;
 mod pacing;
+mod priced;
 mod quota;
 mod routing;
 mod timeouts;
 mod uploads;
+mod usage;
 mod waiting;
 
 /// One worker in a world.

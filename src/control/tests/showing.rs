@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use super::*;
 use crate::alerts::{AlertKind, Board, Cause, KEY, Reading, Sign, Terms};
+use crate::cost::Claim;
+use crate::domain::{Limits, PicoUsd, Tokens};
 use crate::health::{Checkup, Form, TripReason};
-use crate::state::{Store, note_details};
+use crate::state::{AccountKey, Line, Spent, Store, note_details};
 
 #[test]
 fn figures_are_those_of_the_records() {
@@ -84,6 +86,31 @@ fn a_budget_shows_what_is_spent_reserved_and_left() {
             (&json!("a"), &json!(0.5), &json!(null))
         );
         assert_eq!(a["minute"], json!({ "requests": { "limit": 9, "used": 2, "remaining": 7 } }));
+    }
+}
+
+#[test]
+fn a_budget_that_was_exceeded_is_shown_as_more_than_all_of_it() {
+    for (limit, used) in [(0.02, 0.75), (0.015, 1.0), (0.01, 1.5), (0.001, 15.0)] {
+        let mut rig = Rig::new(&json!({
+            "backend_instances": { "a": { "cost_per_1k_tokens": 1, "daily_budget_usd": limit } },
+            "cost": { "daily_budget_usd": limit, "on_exhausted": "cheapest" },
+        }));
+        let (key, now) = (AccountKey::ALL, rig.world.now());
+        let worker = &mut rig.workers[0];
+        let line = |account| Line { account, limits: Limits::default(), claim: Claim::default(), paces: false };
+        let lines = [line(key), line(AccountKey::of_backend("a"))];
+        let (reservation, written) = worker.view.transfer(&rig.world, None, &lines, now);
+        written.unwrap();
+        let spent = Spent { cost: PicoUsd(15_000_000_000), tokens: Tokens(15) };
+        worker.view.settle(&rig.world, &reservation, spent, now).unwrap();
+        let shown = rig.get(0, "/budget");
+        for account in [&shown["overall"], &shown["backends"][0]] {
+            assert_eq!(account["day"]["used"].as_f64(), Some(used), "{shown}");
+            assert_eq!(account["day"]["spent_usd"], 0.015);
+        }
+        let left = if used < 1.0 { json!(0.005) } else { json!(0) };
+        assert_eq!(shown["overall"]["day"]["remaining_usd"], left);
     }
 }
 

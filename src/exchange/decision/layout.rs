@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::{Decision, Excluded, Finding, Standing, Text, Upshot};
+use crate::cost::Bill;
 use crate::domain::{Decoder, Encoder, PerMille, PicoUsd, Timestamp, Tokens, Usage};
 use crate::routing::Estimate;
 use crate::state::Load;
@@ -106,8 +107,8 @@ impl Upshot {
         let mut out = Encoder::with_capacity(96);
         out.number(self.status.into()).number(self.response_time.as_micros() as u64);
         out.number(self.attempts_made.into()).text(&self.answered_by).text(&self.ending);
-        if let Some((Usage { input, cached_input, output: answer }, cost)) = self.usage {
-            out.number(input.0).number(cached_input.0).number(answer.0).number(cost.0);
+        if let Some(Bill { usage: Usage { input, cached_input, output: answer }, cost, estimated }) = self.bill {
+            out.number(input.0).number(cached_input.0).number(answer.0).number(cost.0).number(estimated.into());
         }
         out.finish()
     }
@@ -118,13 +119,14 @@ impl Upshot {
         let (status, response_time) = (u16::try_from(from.number()?).ok()?, Duration::from_micros(from.number()?));
         let attempts_made = u32::try_from(from.number()?).ok()?;
         let (answered_by, ending) = (text(from)?, text(from)?);
-        let usage = if from.is_empty() {
+        let bill = if from.is_empty() {
             None
         } else {
             let (input, cached_input) = (Tokens(from.number()?), Tokens(from.number()?));
-            Some((Usage { input, cached_input, output: Tokens(from.number()?) }, PicoUsd(from.number()?)))
+            let usage = Usage { input, cached_input, output: Tokens(from.number()?) };
+            Some(Bill { usage, cost: PicoUsd(from.number()?), estimated: from.number()? == 1 })
         };
-        Some(Self { status, response_time, attempts_made, answered_by, ending, usage })
+        Some(Self { status, response_time, attempts_made, answered_by, ending, bill })
     }
 }
 

@@ -14,7 +14,8 @@ pub(crate) use shown::{Detail, ranked_by};
 use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::domain::{Backend, BackendIndex, PerMille, PicoUsd, Timestamp, Tokens, Usage};
+use crate::cost::Bill;
+use crate::domain::{Backend, BackendIndex, PerMille, Timestamp, Tokens};
 use crate::routing::{Ask, Attempts, Candidate, Estimate, Exclusion, Fleet, Merit, Term, assess, explorations};
 use crate::state::{Load, Record};
 
@@ -105,8 +106,8 @@ pub(crate) struct Upshot {
     /// The backend that had it last; empty where none had it.
     pub(super) answered_by: Text,
     pub(super) ending: Text,
-    /// What the provider reported, and what that costs.
-    pub(super) usage: Option<(Usage, PicoUsd)>,
+    /// What was paid, if anything was.
+    pub(super) bill: Option<Bill>,
 }
 
 impl Decision {

@@ -1,7 +1,7 @@
 //! Decisions as JSON: the same object in `/explain`, in `/decisions` and in `x-llm-explain`.
 
 use super::{Decision, Finding, Standing, Upshot, decision_name};
-use crate::domain::Usage;
+use crate::cost::Bill;
 use crate::json::{Object, Rounded, Thousandths, object};
 
 /// The longest value of `x-llm-explain`, so that the answer's headers stay within what any client takes.
@@ -135,8 +135,9 @@ impl Upshot {
         o.set("response_time_ms", Thousandths(self.response_time.as_micros() as u64));
         o.set("attempts_made", self.attempts_made);
         o.set("answered_by", Some(&*self.answered_by).filter(|id| !id.is_empty())).set("ending", &*self.ending);
-        if let Some((Usage { input, output, .. }, cost)) = self.usage {
-            o.set("input_tokens", input.0).set("output_tokens", output.0).set("cost_usd", cost);
+        if let Some(Bill { usage, cost, estimated }) = self.bill {
+            o.set("input_tokens", usage.input.0).set("output_tokens", usage.output.0).set("cost_usd", cost);
+            o.set("usage", if estimated { "estimated" } else { "reported" });
         }
     }
 }

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
+use crate::domain::{PicoUsd, Usage};
 
 fn text() -> impl Strategy<Value = Text> {
     "[ -~]{0,40}".prop_map(Cow::Owned)
@@ -64,12 +65,12 @@ prop_compose! {
 prop_compose! {
     fn upshot()(
         status in any::<u16>(), figures in any::<[u64; 5]>(), attempts_made in any::<u32>(),
-        (answered_by, ending) in (text(), text()), is_reported in any::<bool>(),
+        (answered_by, ending) in (text(), text()), (is_paid, estimated) in any::<(bool, bool)>(),
     ) -> Upshot {
         let [time, input, cached, output, cost] = figures;
         let usage = Usage { input: Tokens(input), cached_input: Tokens(cached), output: Tokens(output) };
-        let usage = is_reported.then_some((usage, PicoUsd(cost)));
-        Upshot { status, response_time: Duration::from_micros(time), attempts_made, answered_by, ending, usage }
+        let bill = is_paid.then_some(Bill { usage, cost: PicoUsd(cost), estimated });
+        Upshot { status, response_time: Duration::from_micros(time), attempts_made, answered_by, ending, bill }
     }
 }
 

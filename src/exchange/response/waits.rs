@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Answer;
 use crate::domain::{Api, Ending, Purpose, Timestamp};
 use crate::exchange::Context;
+use crate::exchange::purse::answer_tokens;
 use crate::health::{Unusable, Verdict};
 use crate::host::Host;
 use crate::learning::{Awaited, Wait};
@@ -36,8 +37,8 @@ impl Answer {
         } else if facts_of.api == Api::Embeddings {
             Awaited::Embeddings
         } else {
-            let reported = facts.and_then(|facts| facts.usage).map(|usage| usage.output);
-            Awaited::Answer(reported.unwrap_or_else(|| tokens::by_size(self.passed)))
+            let told = |facts| answer_tokens(facts, self.passed);
+            Awaited::Answer(facts.map_or(tokens::by_size(self.passed), told))
         };
         let wait = Wait { awaited, prompt: facts_of.prompt_tokens(self.route.text), took };
         let slow = cx.view.record(place).usual.is_slow(&wait, backend.expected_response_time);

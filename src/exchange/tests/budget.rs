@@ -259,18 +259,27 @@ fn a_stream_that_does_not_end_well_costs_what_was_streamed_of_it() {
 fn absurd_usage_is_not_believed_and_takes_nobodys_budget() {
     for absurd in [
         r#""prompt_tokens":12,"completion_tokens":1e30"#,
-        r#""prompt_tokens":12,"completion_tokens":3,"total_tokens":18446744073709551615"#,
+        r#""prompt_tokens":18446744073709551615,"completion_tokens":25"#,
         r#""prompt_tokens":0,"completion_tokens":0,"total_tokens":0"#,
     ] {
         let mut rig = one(&json!({ "daily_budget_usd": 1 }));
         let (_, mut exchange) = begin(&mut rig, &[]).expect("served");
-        rig.answer(&mut exchange, 200, 1, Some(&format!(r#"{{"usage":{{{absurd}}}}}"#)), 0);
+        let text = "word ".repeat(20);
+        let answer = format!(r#"{{"choices":[{{"message":{{"content":"{text}"}}}}],"usage":{{{absurd}}}}}"#);
+        rig.answer(&mut exchange, 200, 1, Some(&answer), 0);
         let (spent, reserved) = all(&rig);
-        assert!((20_000..60_000).contains(&spent) && reserved == 0, "{absurd}: {spent}");
+        // The prompt's eleven tokens or so, and a hundred bytes.
+        assert!((34_000..38_000).contains(&spent) && reserved == 0, "{absurd}: {spent}");
         assert_eq!(rig.metric("usage_estimated_total"), 1, "{absurd}");
         assert!(rig.record("a").lengths.median() < 1_000, "what was seen is learned, not what was said");
         assert_eq!(goes_to(&mut rig, &[]), "a");
     }
+    // What else is said beside it is.
+    let mut rig = one(&json!({ "daily_budget_usd": 1 }));
+    let (_, mut exchange) = begin(&mut rig, &[]).expect("served");
+    let answer = ANSWER.replace(r#":3}"#, r#":3,"total_tokens":18446744073709551615}"#);
+    rig.answer(&mut exchange, 200, 1, Some(&answer), 0);
+    assert_eq!((all(&rig), rig.metric("usage_estimated_total")), ((COST, 0), 0));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::cost::{Bill, Heard};
 use crate::domain::{Api, Price, Prices, Tokens};
-use crate::protocol::Observer;
+use crate::protocol::{AnswerFacts, Observer};
 
 /// Dollars for a million tokens: of prompts, cached prompts, answers.
 fn prices(input: f64, cached: f64, output: f64) -> Prices {
@@ -206,8 +206,9 @@ fn each_answer_costs_what_its_provider_would_bill() {
         let kind: &[u8] = if *stream { b"text/event-stream" } else { b"application/json" };
         let mut observer = Observer::new(*api, 200, Some(kind));
         observer.push(body.as_bytes());
-        let usage = observer.finish(true).usage;
-        let heard = Heard { usage, complete: true, prompt: Tokens(9), passed: Tokens(9) };
+        let passed = Tokens(if *api == Api::Embeddings { 0 } else { 9 });
+        let AnswerFacts { usage, undivided, .. } = observer.finish(true);
+        let heard = Heard { usage, undivided, complete: true, prompt: Tokens(9), passed };
         let bill = Bill::of(&heard, &prices(*input, *cached, *output));
         assert_eq!((bill.cost.micro_usd(), bill.estimated), (*cost, false), "{name}");
     }

@@ -68,7 +68,8 @@ fn the_journal_has_why_and_then_what_became_of_it() {
     assert_eq!(
         after[0]["outcome"],
         json!({ "status": 200, "response_time_ms": 1_500, "attempts_made": 2,
-        "answered_by": "b", "ending": "success", "input_tokens": 12, "output_tokens": 3, "cost_usd": 0.000_3 })
+        "answered_by": "b", "ending": "success", "input_tokens": 12, "output_tokens": 3, "cost_usd": 0.000_3,
+        "usage": "reported" })
     );
 }
 

@@ -46,8 +46,12 @@ fn an_estimate_is_judged_before_it_is_corrected() {
 #[test]
 fn an_answer_that_reports_nothing_adds_nothing_but_what_it_most_likely_cost() {
     let mut rig = rig(PRICED);
-    answer(&mut rig, r#"{"choices":[]}"#);
-    answer(&mut rig, r#"{"usage":{"prompt_tokens":0,"completion_tokens":0}}"#);
+    answer(&mut rig, r#"{"choices":[{"text":"What it answered"}]}"#);
+    let text = "What it answered to that, which was rather more text.";
+    answer(
+        &mut rig,
+        &format!(r#"{{"choices":[{{"text":"{}"}}],"usage":{{"prompt_tokens":0,"completion_tokens":0}}}}"#, &text[..52]),
+    );
     for name in ["token_estimate_error", "time_per_output_token", "tokens_total"] {
         assert_eq!(rig.metric(name), 0, "{name}");
     }

@@ -1,7 +1,7 @@
 //! What an answer says, watched as it passes.
 //!
 //! An [`Observer`] sees each chunk once, in any chunking, and keeps some hundred bytes of state: nothing is held back,
-//! nothing is buffered but the object with the usage. So an event of any length is watched to its end, which matters:
+//! nothing is buffered. So an event of any length is watched to its end, which matters:
 //! `response.completed` repeats the whole answer before the usage, and Perplexity's chunks repeat their search results.
 
 mod class;
@@ -10,17 +10,19 @@ mod fields;
 mod form;
 mod scan;
 mod sse;
+mod text;
 mod usage;
 mod value;
 mod verdict;
 mod word;
 
-use crate::domain::{Api, Usage};
+use crate::domain::{Api, Tokens, Usage};
 use class::Claim;
 use cut::Cut;
 use form::{Beginning, Expected, Guess, Hint, is_marked};
 use scan::Scanner;
 use sse::EventStream;
+use text::Total;
 use usage::Counts;
 pub use verdict::{Form, InBandError};
 
@@ -38,8 +40,10 @@ pub enum StreamEnd {
 /// What an answer said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AnswerFacts {
-    /// The tokens it cost, if it said so.
+    /// The tokens it cost, if it said so. A half of no tokens was not said.
     pub usage: Option<Usage>,
+    /// What both halves are together, where no more than that was said.
+    pub undivided: Tokens,
     /// The error inside an answer that began as a success, if there was one.
     pub in_band_error: Option<InBandError>,
     /// Whether the backend says itself that no model wrote this answer: a stock sentence stands in for one.
@@ -48,11 +52,19 @@ pub struct AnswerFacts {
     pub form: Form,
     /// How it ended.
     pub end: StreamEnd,
-    /// Events of a stream that carried a piece of the answer: about a token each, where there is no usage. 0 for an
-    /// answer in one piece.
+    /// Events of a stream that carried a piece of the answer. 0 for an answer in one piece.
     pub content_events: u64,
-    /// Bytes of text in these pieces, about four a token; none for an answer in one piece, or one that is not watched.
-    pub content_bytes: Option<u64>,
+    /// How much text it has; none for one that is not watched.
+    pub text: Option<Text>,
+}
+
+/// How much of an answer is text: what a model wrote, without the JSON around it, whether it comes in pieces or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Text {
+    /// Bytes of UTF-8, about four a token.
+    pub bytes: u64,
+    /// Events that carried a piece with no text in it: encrypted reasoning, sound.
+    pub wordless_events: u64,
 }
 
 /// Watches one answer.
@@ -106,7 +118,7 @@ struct Seen {
     known: bool,
     alien: bool,
     content_events: u64,
-    content_bytes: u64,
+    text: Total,
     /// Words whose class was looked up.
     looked_up: u8,
 }
@@ -250,6 +262,18 @@ impl Observer {
         if self.is_streamed() { self.seen.content_events } else { 0 }
     }
 
+    fn text(&self) -> Option<Text> {
+        match self.kind {
+            Kind::Beginning(_) | Kind::Unread(_) => None,
+            Kind::Json { .. } | Kind::Lines(_) | Kind::Events(_) => {
+                let Seen { text, known, content_events, .. } = &self.seen;
+                let is_foreign = !known && *content_events == 0;
+                let wordless_events = if self.is_streamed() { text.wordless() } else { 0 };
+                Some(Text { bytes: text.bytes(is_foreign), wordless_events })
+            }
+        }
+    }
+
     /// Ends the answer; `end_of_stream` says whether its body came to its regular end.
     #[must_use]
     pub fn finish(&mut self, end_of_stream: bool) -> AnswerFacts {
@@ -281,15 +305,16 @@ impl Observer {
             },
             Kind::Unread(form) => (*form, StreamEnd::Unknown),
         };
-        let usage = self.seen.usage.normalised();
+        let reported = self.seen.usage.reported(self.api == Api::Embeddings);
         AnswerFacts {
-            in_band_error: self.error(form, usage.is_some(), end_of_stream).map(InBandError::of),
-            usage,
+            in_band_error: self.error(form, reported.is_some(), end_of_stream).map(InBandError::of),
+            usage: reported.map(|reported| reported.usage),
+            undivided: reported.map_or(Tokens(0), |reported| reported.undivided),
             fallback: self.seen.fallback,
             form,
             end,
             content_events: self.pieces(),
-            content_bytes: self.is_streamed().then_some(self.seen.content_bytes),
+            text: self.text(),
         }
     }
 

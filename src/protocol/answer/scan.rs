@@ -1,5 +1,5 @@
 //! A scanner over JSON that arrives in pieces. It knows where it is only as far as something of interest can be there,
-//! counts brackets elsewhere, and keeps of the bytes no more than a word and a usage object.
+//! counts brackets elsewhere, and keeps of the bytes no more than a word.
 //!
 //! It does not validate: what is no JSON leads nowhere, but to no harm either. What the values mean is in
 //! [`fields`](super::fields), what they amount to in [`value`](super::value).
@@ -10,11 +10,9 @@ use super::Seen;
 use super::class::Claim;
 use super::cut::Judged;
 use super::fields::{Meaning, Place};
+use super::text::{Escape, Meter};
 use super::value::{Shape, Value};
 use super::word::Word;
-
-/// The largest usage object that is kept; real ones have some 600 bytes.
-const USAGE_BYTES: usize = 4096;
 
 /// How deep the places that matter nest: Gemini's list of bodies, a body, `candidates`, one of them, its `content`,
 /// `parts`, one of these; and an error with what is inside it.
@@ -36,7 +34,8 @@ pub(super) struct Scanner {
     meaning: Meaning,
     /// The key, or the short value, that was read last.
     word: Word,
-    usage: Option<Vec<u8>>,
+    /// What measures the container that is skipped, if it is one with text of the answer.
+    meter: Option<Meter>,
     value: Value,
 }
 
@@ -50,6 +49,8 @@ enum State {
     String(Meaning),
     /// In a string, after a backslash.
     Escaped(Meaning),
+    /// In a text, after a backslash and `u`.
+    Unicode(Meaning, Escape),
     /// In a number, or a word such as `true`, of that meaning.
     Scalar(Meaning),
     /// Closed.
@@ -63,7 +64,7 @@ enum State {
 impl Meaning {
     /// Whether a string is read for what it says, rather than for whether there is one.
     const fn is_word(self) -> bool {
-        !matches!(self, Self::Nothing | Self::Alien | Self::Content | Self::Text | Self::Response | Self::Substance)
+        self.role().is_none() && !matches!(self, Self::Nothing | Self::Substance)
     }
 
     /// Whether a number or a word such as `true` means anything.
@@ -72,6 +73,7 @@ impl Meaning {
             self,
             Self::Error | Self::Class | Self::Inside | Self::Complaint | Self::Beside | Self::Status | Self::Success
         ) || matches!(self, Self::Generated | Self::Done | Self::Count(_) | Self::Alien | Self::Substance)
+            || matches!(self, Self::Whole(_) | Self::Repeat)
     }
 
     /// What stands in a list of bodies and is none, is of another dialect.
@@ -82,7 +84,7 @@ impl Meaning {
     /// Whether a body that has such a field is one of the APIs that are known, be it empty.
     const fn is_answer(self) -> bool {
         matches!(self, Self::Substance | Self::Content | Self::Response | Self::Done | Self::Stop | Self::Generated)
-            || matches!(self, Self::Enter(Place::Choices))
+            || matches!(self, Self::Enter(Place::Choices) | Self::Whole(_) | Self::Repeat)
     }
 }
 
@@ -97,7 +99,7 @@ impl Default for Scanner {
             key_next: false,
             meaning: Meaning::Nothing,
             word: Word::default(),
-            usage: None,
+            meter: None,
             value: Value::default(),
         }
     }
@@ -107,6 +109,7 @@ impl Scanner {
     /// Ready for the next value: this one does not go on.
     pub(super) fn reset(&mut self, seen: &mut Seen) {
         if self.state != State::Fresh {
+            self.measured();
             self.value.close(seen);
             *self = Self::default();
         }
@@ -152,12 +155,10 @@ impl Scanner {
         while !rest.is_empty() {
             rest = match self.state {
                 State::String(what) => self.string(what, rest, seen),
-                State::Escaped(what) => {
-                    self.keep(rest.get(..1).unwrap_or_default());
-                    self.state = State::String(what);
-                    rest.get(1..).unwrap_or_default()
-                }
+                State::Escaped(what) => self.escaped(what, rest),
+                State::Unicode(what, escape) => self.unicode(what, escape, rest),
                 State::Scalar(what) => self.scalar(what, rest, seen),
+                State::Fresh | State::Between if self.meter.is_some() => self.measure(rest, seen),
                 State::Fresh | State::Between if self.skipped > 0 => self.skip(rest, seen),
                 State::Fresh | State::Between => {
                     let Some((&byte, after)) = rest.split_first() else { return rest };
@@ -180,15 +181,12 @@ impl Scanner {
         }
         if what.is_word() {
             self.word.push(piece);
-        } else if matches!(what, Meaning::Content | Meaning::Text | Meaning::Response) {
-            seen.content_bytes = seen.content_bytes.saturating_add(piece.len() as u64);
-            if what == Meaning::Response {
-                self.value.response(piece);
-            }
         }
-        self.keep(piece);
+        if what == Meaning::Response {
+            self.value.response(piece);
+        }
+        self.count(what, piece.len() as u64);
         let Some((&byte, after)) = after.split_first() else { return after };
-        self.keep(&[byte]);
         if byte == b'\\' {
             // No key and no word of interest is written with escapes.
             self.word.spoil();
@@ -206,6 +204,44 @@ impl Scanner {
         after
     }
 
+    /// Bytes of text in a string of that meaning.
+    fn count(&mut self, what: Meaning, bytes: u64) {
+        if let Some(role) = what.role() {
+            self.value.texts.add(role, bytes);
+        } else if let (Meaning::Measured, Some(meter)) = (what, &mut self.meter) {
+            meter.text(bytes);
+        }
+    }
+
+    /// After a backslash: one character, or the number of one.
+    fn escaped<'b>(&mut self, what: Meaning, bytes: &'b [u8]) -> &'b [u8] {
+        let Some((&byte, after)) = bytes.split_first() else { return bytes };
+        let is_text = what == Meaning::Measured || what.role().is_some();
+        self.state = if byte == b'u' && is_text {
+            State::Unicode(what, Escape::default())
+        } else {
+            self.count(what, 1);
+            State::String(what)
+        };
+        after
+    }
+
+    /// In the number of a character.
+    fn unicode<'b>(&mut self, what: Meaning, mut escape: Escape, bytes: &'b [u8]) -> &'b [u8] {
+        let Some((&digit, after)) = bytes.split_first().filter(|(byte, _)| byte.is_ascii_hexdigit()) else {
+            self.state = State::String(what);
+            return bytes;
+        };
+        self.state = match escape.push(digit) {
+            None => State::Unicode(what, escape),
+            Some(length) => {
+                self.count(what, length);
+                State::String(what)
+            }
+        };
+        after
+    }
+
     /// In a number or a word: to what ends it, which is not part of it.
     fn scalar<'b>(&mut self, what: Meaning, bytes: &'b [u8], seen: &mut Seen) -> &'b [u8] {
         let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n');
@@ -220,7 +256,7 @@ impl Scanner {
         after
     }
 
-    /// In a container that does not matter, or the usage: to its end, or to a string.
+    /// In a container that does not matter: to its end, or to a string.
     fn skip<'b>(&mut self, bytes: &'b [u8], seen: &mut Seen) -> &'b [u8] {
         for (at, &byte) in bytes.iter().enumerate() {
             match byte {
@@ -237,16 +273,48 @@ impl Scanner {
                 }
             }
             if byte == b'"' || self.skipped == 0 {
-                let (piece, after) = bytes.split_at(at + 1);
-                self.keep(piece);
                 if self.skipped == 0 {
                     self.left(seen);
                 }
+                return bytes.get(at + 1..).unwrap_or_default();
+            }
+        }
+        &[]
+    }
+
+    /// In a container with text of the answer: to its end, or to a string.
+    fn measure<'b>(&mut self, bytes: &'b [u8], seen: &mut Seen) -> &'b [u8] {
+        for (at, &byte) in bytes.iter().enumerate() {
+            match byte {
+                b' ' | b'\t' | b'\r' | b'\n' => continue,
+                b'{' | b'[' => self.skipped = self.skipped.saturating_add(1),
+                b'}' | b']' => self.skipped = self.skipped.saturating_sub(1),
+                b',' => {}
+                _ => self.found(seen),
+            }
+            let after = bytes.get(at + 1..).unwrap_or_default();
+            if byte == b'"' {
+                self.word = Word::default();
+                self.state = State::String(Meaning::Measured);
+                return after;
+            }
+            if let Some(meter) = &mut self.meter {
+                meter.byte(byte, &self.word);
+            }
+            if self.skipped == 0 {
+                self.measured();
+                self.left(seen);
                 return after;
             }
         }
-        self.keep(bytes);
         &[]
+    }
+
+    /// A container with text of the answer is closed, or does not go on.
+    fn measured(&mut self) {
+        if let Some(meter) = self.meter.take() {
+            self.value.texts.add(meter.role(), meter.end(&self.word));
+        }
     }
 
     /// Something is in a container that is not looked into.
@@ -261,9 +329,6 @@ impl Scanner {
     /// A container that was skipped is closed.
     fn left(&mut self, seen: &mut Seen) {
         self.watch = Meaning::Nothing;
-        if let Some(usage) = self.usage.take() {
-            seen.usage.add(&usage);
-        }
         if self.open == 0 {
             self.complete(seen);
         }
@@ -306,7 +371,7 @@ impl Scanner {
                 seen.known |= self.meaning.is_answer() && place == Some(Place::Body);
             }
             b',' => self.await_next(),
-            b'{' | b'[' => self.enter(byte),
+            b'{' | b'[' => self.enter(byte, seen),
             b'}' | b']' => self.leave(seen),
             _ => self.begin(byte),
         }
@@ -327,7 +392,7 @@ impl Scanner {
         }
     }
 
-    fn enter(&mut self, byte: u8) {
+    fn enter(&mut self, byte: u8, seen: &mut Seen) {
         let meaning = std::mem::replace(&mut self.meaning, Meaning::Nothing);
         self.value.shape.chosen |= meaning == Meaning::Enter(Place::Choice);
         let is_object = byte == b'{';
@@ -337,12 +402,17 @@ impl Scanner {
             Meaning::Response | Meaning::Message if is_object => Some(Place::Envelope),
             Meaning::Text if is_object => Some(Place::Piece),
             Meaning::Finish if is_object => Some(Place::Reason),
+            Meaning::Usage if is_object => Some(Place::Usage),
             Meaning::Error | Meaning::Complaint => Some(if is_object { Place::Fault } else { Place::Faults }),
             Meaning::Class | Meaning::Inside => Some(if is_object { Place::Inner } else { Place::Inners }),
             _ => None,
         };
         self.aim(meaning);
         if let Some((place, slot)) = place.zip(self.places.get_mut(self.open)) {
+            if place == Place::Usage {
+                seen.usage.begin();
+                self.value.shape.reported |= self.open == 1;
+            }
             *slot = place;
             self.open += 1;
             self.value.shape.listed |= place == Place::Choices;
@@ -351,10 +421,7 @@ impl Scanner {
         }
         self.skipped = 1;
         self.watch = meaning.of_none_of_the_bodies();
-        if meaning == Meaning::Usage && is_object {
-            self.value.shape.reported |= self.open == 1;
-            self.usage = Some(vec![byte]);
-        }
+        self.meter = self.watch.role().map(Meter::new);
     }
 
     fn aim(&mut self, meaning: Meaning) {
@@ -386,16 +453,5 @@ impl Scanner {
 
     fn place(&self) -> Option<Place> {
         self.places.get(self.open.checked_sub(1)?).copied()
-    }
-
-    /// Keeps bytes of the usage object; one that is too long is dropped, though still skipped to its end.
-    fn keep(&mut self, bytes: &[u8]) {
-        if let Some(usage) = &mut self.usage {
-            if usage.len() + bytes.len() > USAGE_BYTES {
-                self.usage = None;
-            } else {
-                usage.extend_from_slice(bytes);
-            }
-        }
     }
 }

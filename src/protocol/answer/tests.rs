@@ -3,8 +3,11 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::Tokens;
 
+mod dialects;
 mod errors;
 mod forms;
+mod texts;
+mod usage;
 
 struct Case {
     name: &'static str,
@@ -72,7 +75,7 @@ impl Case {
         }
     }
 
-    fn expected(&self, content_bytes: Option<u64>) -> AnswerFacts {
+    fn expected(&self, text: Option<Text>) -> AnswerFacts {
         let usage = self.usage.map(|(input, cached, output)| Usage {
             input: Tokens(input),
             cached_input: Tokens(cached),
@@ -85,7 +88,8 @@ impl Case {
             _ => Form::Json,
         };
         let (end, content_events) = (self.end, self.content);
-        AnswerFacts { usage, in_band_error, fallback: false, form, end, content_events, content_bytes }
+        let undivided = Tokens(0);
+        AnswerFacts { usage, undivided, in_band_error, fallback: false, form, end, content_events, text }
     }
 }
 
@@ -113,11 +117,16 @@ fn lines(body: &str, ended: bool) -> AnswerFacts {
     observe(Api::LightRagQuery, b"application/x-ndjson", [body.as_bytes()], ended).0
 }
 
+/// Bytes of its text.
+fn bytes(facts: &AnswerFacts) -> Option<u64> {
+    facts.text.map(|text| text.bytes)
+}
+
 #[test]
 fn golden_answers() {
     for case in &CASES {
         let (facts, first) = observe(case.api, case.content_type(), [case.body], true);
-        assert_eq!(facts, case.expected(facts.content_bytes), "{}", case.name);
+        assert_eq!(facts, case.expected(facts.text), "{}", case.name);
         assert_eq!(first, usize::from(case.content > 0), "{}", case.name);
     }
 }
@@ -126,7 +135,7 @@ fn golden_answers() {
 fn byte_by_byte_says_the_same() {
     for case in &CASES {
         let (facts, first) = observe(case.api, case.content_type(), case.body.chunks(1), true);
-        assert_eq!(facts, case.expected(facts.content_bytes), "{}", case.name);
+        assert_eq!(facts, case.expected(facts.text), "{}", case.name);
         assert_eq!(first, usize::from(case.content > 0), "{}", case.name);
     }
 }
@@ -173,23 +182,24 @@ fn the_text_of_the_pieces_is_measured_in_every_api() {
     let responses = "data: {\"type\":\"response.output_text.delta\",\"delta\":\"four\"}\n\n";
     for event in [chat, anthropic, tool, responses] {
         let facts = events(&event.repeat(3));
-        assert_eq!((facts.content_events, facts.content_bytes), (3, Some(12)), "{event}");
+        assert_eq!((facts.content_events, bytes(&facts)), (3, Some(12)), "{event}");
     }
-    assert_eq!(lines("{\"response\":\"four\"}\n", true).content_bytes, Some(4));
-    assert_eq!(json("{\"choices\":[{\"text\":\"four\"}]}").content_bytes, None);
+    assert_eq!(bytes(&lines("{\"response\":\"four\"}\n", true)), Some(4));
+    assert_eq!(bytes(&json("{\"choices\":[{\"text\":\"four\"}]}")), Some(4));
 }
 
 #[test]
 fn what_is_not_watched_says_nothing() {
     let body = br#"{"error":{"message":"no"},"usage":{"prompt_tokens":1}}"#;
     let nothing = AnswerFacts {
+        undivided: Tokens(0),
         usage: None,
         in_band_error: None,
         fallback: false,
         form: Form::Unwatched,
         end: StreamEnd::Unknown,
         content_events: 0,
-        content_bytes: None,
+        text: None,
     };
     for mut observer in [
         Observer::new(Api::ChatCompletions, 429, Some(b"application/json")),
@@ -246,8 +256,9 @@ fn a_line_end_split_over_chunks_is_no_blank_line() {
 
 #[test]
 fn a_line_end_in_data_separates() {
-    // Two lines of one event are joined by a line feed: `1` and `2` are not `12`, and this is no usage.
-    assert_eq!(events("data: {\"usage\":{\"prompt_tokens\":1\ndata: 2}}\n\ndata: [DONE]\n\n").usage, None);
+    // Two lines of one event are joined by a line feed: `1` and `2` are not `12`.
+    let usage = events("data: {\"usage\":{\"prompt_tokens\":1\ndata: 2}}\n\ndata: [DONE]\n\n").usage;
+    assert_eq!(usage.unwrap().input, Tokens(1));
 }
 
 #[test]
@@ -377,10 +388,11 @@ fn a_stream_that_is_none_has_an_unknown_end() {
 }
 
 #[test]
-fn a_usage_object_of_any_size_is_skipped_to_its_end() {
+fn a_usage_object_of_any_size_is_read_to_its_end() {
     let padding = "x".repeat(5_000);
     let facts = json(&format!("{{\"usage\":{{\"prompt_tokens\":1,\"a\":\"{padding}\"}},\"error\":\"after\"}}"));
-    assert_eq!((facts.usage, facts.in_band_error.is_some(), facts.end), (None, true, StreamEnd::Complete));
+    assert_eq!(facts.usage.unwrap().input, Tokens(1));
+    assert_eq!((facts.in_band_error.is_some(), facts.end), (true, StreamEnd::Complete));
 }
 
 proptest! {
@@ -392,7 +404,7 @@ proptest! {
         cuts.sort_unstable();
         let chunks = cuts.windows(2).map(|cut| &case.body[cut[0]..cut[1]]);
         let (facts, first) = observe(case.api, case.content_type(), chunks, true);
-        prop_assert_eq!(facts, case.expected(facts.content_bytes));
+        prop_assert_eq!(facts, case.expected(facts.text));
         prop_assert_eq!(first, usize::from(case.content > 0));
     }
 

@@ -2,7 +2,8 @@
 
 use super::Seen;
 use super::class::{Claim, Fault, Finish, Plain, is_something};
-use super::fields::{Counted, Meaning};
+use super::fields::Meaning;
+use super::text::Texts;
 use super::word::Word;
 
 /// The longest text that may stand in for an answer; what `LightRAG` returns of its context, on demand, is longer.
@@ -42,6 +43,8 @@ enum Target {
 pub(super) struct Value {
     /// What it has of a chunk's members so far.
     pub(super) shape: Shape,
+    /// What of it is text of the answer.
+    pub(super) texts: Texts,
     /// Whether a piece of the answer has been counted for this value.
     counted: bool,
     error: Fault,
@@ -82,8 +85,8 @@ impl Value {
     /// A string of that meaning is not empty, or something is in a container that is not looked into.
     pub(super) const fn filled(&mut self, meaning: Meaning, seen: &mut Seen) {
         match meaning {
-            Meaning::Content | Meaning::Response => self.content(seen),
-            Meaning::Substance => seen.substance = true,
+            Meaning::Content | Meaning::Reasoning(_) | Meaning::Response => self.content(seen),
+            Meaning::Substance | Meaning::Whole(_) | Meaning::Repeat => seen.substance = true,
             Meaning::Alien => seen.alien = true,
             _ => {}
         }
@@ -121,6 +124,7 @@ impl Value {
             Meaning::Error | Meaning::Class | Meaning::Complaint => self.class(word, seen),
             Meaning::Inside => self.fault().text(word),
             Meaning::Message | Meaning::Remark => self.remark.text(word),
+            Meaning::Count(member) => seen.usage.count(member, word.get()),
             Meaning::Beside => self.code = *word,
             Meaning::Status => self.status(word, seen),
             Meaning::Finish => self.finish(word, true, seen),
@@ -145,16 +149,10 @@ impl Value {
                 seen.finished |= text == b"true";
                 seen.undone = text == b"false";
             }
-            Meaning::Count(which) => Self::count(which, text, seen),
+            Meaning::Count(member) => seen.usage.count(member, text),
             Meaning::Alien => seen.alien |= is_something(text),
-            Meaning::Substance => seen.substance |= is_something(text),
+            Meaning::Substance | Meaning::Whole(_) | Meaning::Repeat => seen.substance |= is_something(text),
             _ => {}
-        }
-    }
-
-    fn count(which: Counted, text: &[u8], seen: &mut Seen) {
-        if let Some(count) = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()) {
-            seen.usage.count(which, count);
         }
     }
 
@@ -209,6 +207,9 @@ impl Value {
                 if is_piece && name.ends_with(b".delta") {
                     self.content(seen);
                 }
+                if name.ends_with(b"audio.delta") {
+                    self.texts.encode();
+                }
             }
             _ => self.kind = *word,
         }
@@ -236,6 +237,7 @@ impl Value {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
+        seen.text.add(&self.texts, self.counted);
         if self.error.is_error() && seen.error.is_none() {
             seen.fail(self.claim());
         }

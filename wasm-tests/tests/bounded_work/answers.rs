@@ -54,6 +54,23 @@ const STREAMS: &[Shape] = &[
     ("an event that might have to be hidden, without an end", |n| {
         filled(n, r#"data:{"choices":[],"pad":["#, "1,", "", "")
     }),
+    ("arguments of a call", |n| {
+        let begin = r#"data: {"choices":[{"delta":{"tool_calls":[{"function":{"arguments":""#;
+        filled(n, begin, r#"{\"a\":1}"#, ",", "\"}}]}}]}")
+    }),
+    ("arguments that are JSON", |n| {
+        filled(n, r#"data: {"choices":[{"delta":{"tool_calls":[{"arguments":{"#, r#""a":{"b":1}"#, ",", "}}]}}]}")
+    }),
+    ("details of reasoning", |n| {
+        let detail = r#"{"type":"reasoning.text","text":"why","signature":"AAAA"}"#;
+        filled(n, r#"data: {"choices":[{"delta":{"reasoning_details":["#, detail, ",", "]}}]}")
+    }),
+    ("what tools found", |n| {
+        filled(n, r#"data: {"content":["#, r#"{"text":"a","type":"web_search_tool_result"}"#, ",", "]}")
+    }),
+    ("parts in parts", |n| filled(n, r#"data: {"content":"#, r#"{"content":"#, "", "")),
+    ("characters by number", |n| filled(n, r#"data: {"choices":[{"delta":{"content":""#, r"\u00e9", "", r#""}}]}"#)),
+    ("fields of another dialect", |n| filled(n, "data: {", r#""a":["b",{"c":"d"}]"#, ",", "}")),
     ("names of fields without an end", |n| filled(n, "", "d", "", "")),
     ("colons", |n| filled(n, "", ":", "", "")),
 ];

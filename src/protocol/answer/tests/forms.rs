@@ -1,6 +1,7 @@
 //! What a body is, is told by its first bytes; and the answers of the newer APIs.
 
 use super::super::*;
+use super::bytes;
 use crate::domain::Tokens;
 
 /// The facts, and in which chunk the first piece came, whatever chunks it comes in.
@@ -51,7 +52,7 @@ fn events_are_told_by_their_first_bytes() {
                 let facts = observe(Api::ChatCompletions, content_type, &body);
                 assert_eq!(facts.form, Form::Events, "{content_type:?} {body}");
                 assert_eq!(
-                    (facts.content_events, facts.content_bytes, facts.end),
+                    (facts.content_events, bytes(&facts), facts.end),
                     (1, Some(2), StreamEnd::Complete),
                     "{body}"
                 );
@@ -69,7 +70,7 @@ fn json_is_told_by_its_first_bytes() {
         for before in ["", " ", "\n\n", "\u{feff}", "\t\r\n"] {
             let facts = observe(Api::ChatCompletions, content_type, &format!("{before}{answer}\n"));
             assert_eq!((facts.form, facts.end), (Form::Json, StreamEnd::Complete), "{content_type:?}");
-            assert_eq!((facts.usage.map(|usage| usage.input), facts.content_bytes), (Some(Tokens(5)), None));
+            assert_eq!((facts.usage.map(|usage| usage.input), bytes(&facts)), (Some(Tokens(5)), Some(2)));
             assert_eq!(facts.in_band_error, None);
         }
     }
