@@ -265,6 +265,7 @@ impl Answer {
         cx.host.add_response_header("x-llm-strategy", self.route.strategy.name().as_bytes());
         cx.host.add_response_header("x-llm-attempts", attempts.to_string().as_bytes());
         cx.host.add_response_header(ESTIMATED_TOKENS, estimate.0.to_string().as_bytes());
+        cx.host.add_response_header("x-llm-confidence", &self.route.confidence.decimal());
     }
 
     /// A chunk passes by.

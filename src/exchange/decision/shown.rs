@@ -40,7 +40,8 @@ impl Decision {
         o.set("estimated_input_tokens", self.input.0).set("backend", tried.first().copied());
         o.set("attempts", &tried[..]).set("panic", self.panics);
         o.set("exploration", Rounded(self.findings.iter().map(Finding::exploration).sum()))
-            .set("explores", self.explores);
+            .set("explores", self.explores)
+            .set("confidence", self.confidence);
         match upshot {
             Some(upshot) => _ = o.object("outcome", |o| upshot.show(o)),
             None => _ = o.set("outcome", None::<u64>),
