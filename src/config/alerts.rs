@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::elsewhere;
 use super::read::{CLUSTER_NAME, host, is_cluster, milliseconds, path};
 use super::reader::Reader;
 use super::{EnvoyAdmin, normal};
@@ -34,6 +35,7 @@ pub struct Webhook {
 /// Reads the section.
 pub(super) fn read(reader: &mut Reader<'_, '_>, admin: Option<&EnvoyAdmin>) -> Alerts {
     let webhook = webhook(reader, admin);
+    reader.hint(elsewhere::ALERTS);
     let min_interval = milliseconds(reader.number("min_interval_seconds", 0.0..=86_400.0, 300.0));
     Alerts { webhook, min_interval, thresholds: reader.object("thresholds", thresholds) }
 }

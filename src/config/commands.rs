@@ -52,6 +52,15 @@ pub(crate) fn backend(id: &str, body: &[u8]) -> Result<Backend, Errors> {
     command(body, |reader| read::backend(reader, id))
 }
 
+/// Reads such a body as it was kept: that of a command, or what a cluster's metadata said, which Envoy printed.
+///
+/// # Errors
+///
+/// Everything that is wrong with it.
+pub(crate) fn kept_backend(id: &str, body: &[u8]) -> Result<Backend, Errors> {
+    read(&tree(body)?.of_struct(), |reader| read::backend(reader, id))
+}
+
 /// Reads the body of a command that changes weights: `{"<id>": 0.7, …}`.
 ///
 /// # Errors
@@ -86,10 +95,13 @@ pub(crate) fn rehearsal(body: &[u8], key: &'static str) -> Result<(String, bool)
     Ok((backend.unwrap_or_default(), fails))
 }
 
-fn command<T>(body: &[u8], read: impl for<'t> FnOnce(&mut Reader<'t, '_>) -> T) -> Result<T, Errors> {
-    let tree = tree(body)?;
+fn command<T>(body: &[u8], read_command: impl for<'t> FnOnce(&mut Reader<'t, '_>) -> T) -> Result<T, Errors> {
+    read(&tree(body)?, read_command)
+}
+
+fn read<T>(tree: &Tree, read: impl for<'t> FnOnce(&mut Reader<'t, '_>) -> T) -> Result<T, Errors> {
     let mut problems: Vec<Problem> = Vec::new();
-    match Reader::read(String::new(), &tree, &mut problems, read) {
+    match Reader::read(String::new(), tree, &mut problems, read) {
         Some(read) if problems.is_empty() => Ok(read),
         _ => Err(Errors::new(problems)),
     }

@@ -1,5 +1,6 @@
 //! What may be spent, and by whom.
 
+use super::elsewhere;
 use super::names::Named;
 use super::reader::Reader;
 use crate::domain::{Limits, MOST_TRACKED_HOURS, PerMille, PicoUsd};
@@ -94,6 +95,7 @@ pub(super) fn cost(reader: &mut Reader<'_, '_>) -> Cost {
         reader.problem("tenant_header", NO_HEADER);
     }
     let tenants = reader.map("tenants", tenant);
+    reader.hint(elsewhere::COST);
     if tenants.len() > MOST_TENANTS {
         reader.problem("tenants", format!("{} tenants; at most {MOST_TENANTS} are possible", tenants.len()));
     }

@@ -61,7 +61,7 @@ fn backend(cluster: &str, body: &Tree) -> Result<(Backend, String), Errors> {
     }
     let mut fields: Vec<_> = fields.iter().filter(|(key, _)| key != "id" && key != "cluster").cloned().collect();
     fields.push(("cluster".to_owned(), Tree::Text(cluster.to_owned())));
-    let body = Tree::object(fields);
+    let body = Tree::object(fields).of_struct();
     match Reader::read(String::new(), &body, &mut problems, |reader| read::backend(reader, id)) {
         Some(backend) if problems.is_empty() => Ok((backend, body.to_json())),
         _ => Err(Errors::new(problems)),
@@ -102,19 +102,23 @@ mod tests {
         let (backend, body) = one("alpha", &metadata).expect("a backend");
         assert_eq!((&*backend.id, &*backend.cluster, backend.weight.thousandths()), ("alpha", "alpha", 500));
         // What all workers read is the same.
-        assert_eq!(commands::backend("alpha", body.as_bytes()), Ok(backend));
+        assert_eq!(commands::kept_backend("alpha", body.as_bytes()), Ok(backend));
         let (several, body) = one("several", &json!({"apis": ["openai", "messages"]})).expect("a backend");
         assert!(several.apis.has(crate::domain::Api::Messages) && several.apis.has(crate::domain::Api::Embeddings));
-        assert_eq!(commands::backend("several", body.as_bytes()), Ok(several));
+        assert_eq!(commands::kept_backend("several", body.as_bytes()), Ok(several));
         let (named, body) = one("outbound|443||api.example.com", &json!({"id": "example"})).expect("a backend");
         assert_eq!((&*named.id, &*named.cluster), ("example", "outbound|443||api.example.com"));
-        assert_eq!(commands::backend("example", body.as_bytes()), Ok(named));
+        assert_eq!(commands::kept_backend("example", body.as_bytes()), Ok(named));
     }
 
     #[test]
     fn what_is_wrong_has_its_path() {
         for (name, metadata, expected) in [
-            ("a", json!({"wieght": 1, "quality_score": 2}), "quality_score: 2 is not in 0..=1; wieght: unknown key"),
+            (
+                "a",
+                json!({"wieght": 1, "quality_score": 2}),
+                "quality_score: 2 is not in 0..=1 (from 0 to 1); wieght: unknown key",
+            ),
             ("a.b", json!({}), "an id is 1 to 64"),
             ("a", json!({"id": 7}), "id: expected a string"),
             ("a", json!({"cluster": "b"}), "cluster: leave it out"),

@@ -10,6 +10,9 @@ pub(super) trait Named: Copy + 'static {
     /// Names of the full interface that this version does not serve yet.
     const LATER: &'static [&'static str] = &[];
 
+    /// Other words that people have for them, and which name is meant: for a suggestion, never taken for it.
+    const SYNONYMS: &'static [(&'static str, &'static str)] = &[];
+
     /// Its canonical name.
     fn name(self) -> &'static str;
 
@@ -45,6 +48,35 @@ impl Named for Role {
 impl Named for Strategy {
     const ALL: &'static [Self] = &Self::ALL;
     const LATER: &'static [&'static str] = &["geographic", "adaptive_learning", "adaptive", "custom"];
+    const SYNONYMS: &'static [(&'static str, &'static str)] = &[
+        ("rr", "round_robin"),
+        ("weighted_random", "weighted"),
+        ("wrr", "weighted_round_robin"),
+        ("smooth_weighted_round_robin", "weighted_round_robin"),
+        ("least_request", "least_connections"),
+        ("least_requests", "least_connections"),
+        ("least_conn", "least_connections"),
+        ("least_conns", "least_connections"),
+        ("leastconn", "least_connections"),
+        ("least_loaded", "least_connections"),
+        ("health", "health_aware"),
+        ("health_based", "health_aware"),
+        ("cost", "cost_optimized"),
+        ("cost_based", "cost_optimized"),
+        ("cheapest", "cost_optimized"),
+        ("lowest_cost", "cost_optimized"),
+        ("performance", "performance_based"),
+        ("cost_aware", "cost_optimized"),
+        ("quality_aware", "quality_based"),
+        ("response_time", "performance_based"),
+        ("response_time_based", "performance_based"),
+        ("latency", "performance_based"),
+        ("latency_based", "performance_based"),
+        ("lowest_latency", "performance_based"),
+        ("fastest", "performance_based"),
+        ("quality", "quality_based"),
+        ("quality_optimized", "quality_based"),
+    ];
 
     fn name(self) -> &'static str {
         self.name()
@@ -57,6 +89,26 @@ impl Named for Strategy {
 
 impl Named for BackendType {
     const ALL: &'static [Self] = &Self::ALL;
+    const SYNONYMS: &'static [(&'static str, &'static str)] = &[
+        ("light_rag", "lightrag"),
+        ("open_ai", "openai"),
+        ("openai_compatible", "openai"),
+        ("azure", "openai"),
+        ("azure_openai", "openai"),
+        ("vllm", "openai"),
+        ("ollama", "openai"),
+        ("litellm", "openai"),
+        ("llama_cpp", "openai"),
+        ("mistral", "openai"),
+        ("groq", "openai"),
+        ("deepseek", "openai"),
+        ("claude", "anthropic"),
+        ("sonar", "perplexity"),
+        ("google", "gemini"),
+        ("vertex", "gemini"),
+        ("custom", "generic"),
+        ("other", "generic"),
+    ];
 
     fn name(self) -> &'static str {
         self.name()

@@ -70,7 +70,7 @@ fn backend(backend: &Backend) -> Value {
         "hourly_budget_usd": backend.limits.hourly_budget.map(usd),
         "daily_budget_usd": backend.limits.daily_budget.map(usd),
         "circuit_breaker": backend.breaker.map_or_else(|| json!({ "enabled": false }), breaker),
-        "health_check": backend.probe.as_ref().map_or_else(|| json!({}), probe),
+        "health_check": backend.probe.as_ref().map(probe),
         "failure_domain": backend.failure_domain,
         "fallback_answers": backend.fallback_answers.name(),
     })

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::cost;
+use super::elsewhere;
 use super::errors::{Errors, Problem, echo};
 use super::names::{Hint, Role};
 use super::reader::Reader;
@@ -11,11 +12,10 @@ use super::suggest::closest;
 use super::tree::Tree;
 use super::{
     ClientHints, Config, ControlConfig, EnvoyAdmin, LogFormat, LogLevel, Logging, Parsed, Queue, Retry, Strategy,
-    alerts, apis,
+    alerts, apis, prices,
 };
 use crate::domain::{
-    Backend, BackendIndex, BackendType, BreakerSettings, FallbackAnswers, PerMille, Price, Prices, ProbeSettings,
-    Weight,
+    Api, ApiSet, Backend, BackendIndex, BackendType, BreakerSettings, FallbackAnswers, PerMille, ProbeSettings, Weight,
 };
 
 /// Backends that a router may have: a decision looks at each of them.
@@ -31,18 +31,6 @@ pub(super) const CLUSTER_NAME: &str =
 mod later {
     pub(super) const ROUTER: &[&str] = &["cache", "learning", "quality", "region", "rollout", "state"];
     pub(super) const BACKEND: &[&str] = &["capabilities", "context_window_tokens", "model", "region"];
-}
-
-/// Keys that older systems have and that are Envoy's business here.
-mod elsewhere {
-    pub(super) const BACKEND: &[(&str, &str)] = &[
-        ("endpoint_url", "not a key of the router: the address belongs to Envoy's cluster"),
-        ("api_key", "not a key of the router: let Envoy's credential_injector filter add the key"),
-    ];
-    pub(super) const RETRY: &[(&str, &str)] = &[
-        ("base_delay_ms", "Envoy's route does the waiting: set retry_policy.retry_back_off there"),
-        ("respect_retry_after", "Envoy's route does the waiting: set retry_policy.rate_limited_retry_back_off there"),
-    ];
 }
 
 /// Reads a whole document, or says everything that is wrong with it.
@@ -82,6 +70,7 @@ fn router(reader: &mut Reader<'_, '_>) -> Option<Config> {
     let queue = reader.object("queue", queue);
     let logging = reader.object("logging", logging);
     let seed = reader.optional_integer("seed", 0..=u64::MAX);
+    reader.hint(elsewhere::ROUTER);
     reader.later(later::ROUTER);
     Some(Config {
         strategy,
@@ -190,7 +179,7 @@ pub(super) fn backend(reader: &mut Reader<'_, '_>, id: &str) -> Backend {
     let apis = apis::read(reader, kind);
     let weight = weight(reader, "weight");
     let priority = reader.integer("priority", 0..=100, 1) as u32;
-    let prices = prices(reader);
+    let prices = prices::read(reader);
     let expected_ms = reader.integer("expected_response_time_ms", 1..=600_000, 1_000);
     let quality = reader.number("quality_score", 0.0..=1.0, 1.0);
     let reliability = reader.number("reliability_score", 0.0..=1.0, 0.95);
@@ -198,10 +187,10 @@ pub(super) fn backend(reader: &mut Reader<'_, '_>, id: &str) -> Backend {
     let timeout = reader.optional_number("timeout_seconds", 0.05..=3_600.0).map(milliseconds);
     let limits = cost::limits(reader);
     let breaker = reader.object("circuit_breaker", breaker);
-    let probe = reader.object("health_check", |reader| probe(reader, cluster));
+    let probe = reader.optional_object("health_check", |reader| probe(reader, cluster, kind, apis)).flatten();
     let failure_domain = reader.text("failure_domain").unwrap_or(cluster);
     let fallback_answers = reader.choice("fallback_answers", FallbackAnswers::Fail);
-    reader.refuse(elsewhere::BACKEND);
+    reader.hint(elsewhere::BACKEND);
     reader.later(later::BACKEND);
     Backend {
         id: id.into(),
@@ -240,33 +229,14 @@ pub(super) fn weight<'t>(reader: &mut Reader<'t, '_>, key: &'t str) -> Weight {
     if let Some(Tree::Number(value)) = reader.value(key)
         && value.as_f64() == Some(0.0)
     {
-        reader.problem(key, "0 is not in 0.001..=1000; to send a backend nothing, remove it");
+        reader.problem(
+            key,
+            "0 is not in 0.001..=1000 (from 0.001 to 1000); to send a backend nothing, remove or drain it",
+        );
         return Weight::ONE;
     }
     let weight = reader.number(key, 0.001..=1_000.0, 1.0);
     Weight::from_thousandths((weight * 1_000.0).round() as u32)
-}
-
-/// One price for all tokens, or one for each kind; without any, the backend is free.
-fn prices(reader: &mut Reader<'_, '_>) -> Prices {
-    const FLAT: &str = "cost_per_1k_tokens";
-    const INPUT: &str = "input_cost_per_1k_tokens";
-    const OUTPUT: &str = "output_cost_per_1k_tokens";
-    const CACHED: &str = "cached_input_cost_per_1k_tokens";
-    // Presence is the document's, not the value's: a price that is out of range is not missing too.
-    let given = [FLAT, INPUT, OUTPUT, CACHED].map(|key| reader.value(key).is_some());
-    let [flat, input, output, cached] =
-        [FLAT, INPUT, OUTPUT, CACHED].map(|key| reader.optional_number(key, 0.0..=1_000.0));
-    match given {
-        [true, false, false, _] | [false, true, true, _] | [false, false, false, false] => {}
-        [true, ..] => reader.problem(FLAT, format!("give either this or {INPUT} and {OUTPUT}")),
-        [_, true, false, _] => reader.problem(OUTPUT, format!("missing, since {INPUT} is given")),
-        [_, false, true, _] => reader.problem(INPUT, format!("missing, since {OUTPUT} is given")),
-        [_, false, false, true] => reader.problem(CACHED, format!("needs {INPUT} and {OUTPUT}, or {FLAT}")),
-    }
-    let price = |usd: Option<f64>| Price::from_usd_per_1k(usd.unwrap_or(0.0));
-    let input = input.or(flat);
-    Prices { input: price(input), output: price(output.or(flat)), cached_input: price(cached.or(input)) }
 }
 
 fn breaker(reader: &mut Reader<'_, '_>) -> Option<BreakerSettings> {
@@ -285,6 +255,7 @@ fn breaker(reader: &mut Reader<'_, '_>) -> Option<BreakerSettings> {
     let half_open_max_requests = reader.integer("half_open_max_requests", 1..=1_000, 3) as u32;
     let adaptive = reader.boolean("adaptive", true);
     let ramp_seconds = reader.number("ramp_seconds", 0.0..=3_600.0, 10.0);
+    reader.hint(elsewhere::BREAKER);
     enabled.then_some(BreakerSettings {
         failure_threshold,
         failure_rate_threshold: PerMille::from_ratio(failure_rate),
@@ -300,16 +271,40 @@ fn breaker(reader: &mut Reader<'_, '_>) -> Option<BreakerSettings> {
     })
 }
 
-/// None without a path: then there is no probe.
-fn probe(reader: &mut Reader<'_, '_>, cluster: &str) -> Option<ProbeSettings> {
-    let path = path(reader, "path");
+/// None only where what is asked for is not known; that was noted then.
+fn probe(reader: &mut Reader<'_, '_>, cluster: &str, kind: BackendType, apis: ApiSet) -> Option<ProbeSettings> {
+    let path = path(reader, "path").or_else(|| usual_path(kind, apis));
+    if path.is_none() && !reader.has("path") {
+        let message = "missing; a backend of this kind has no usual path: name one that answers 2xx to a GET while it is \
+                       well, or leave out health_check";
+        reader.problem("path", message);
+    }
     let host = host(reader, "host", cluster);
     let interval = reader.number("interval_seconds", 0.1..=3_600.0, 30.0);
     let timeout = reader.number("timeout_seconds", 0.05..=600.0, 10.0);
     let failures = reader.integer("consecutive_failures_threshold", 1..=1_000, 3) as u32;
     let successes = reader.integer("consecutive_successes_threshold", 1..=1_000, 2) as u32;
+    reader.hint(elsewhere::CHECK);
     let (interval, timeout) = (milliseconds(interval), milliseconds(timeout));
     path.map(|path| ProbeSettings { path: path.into(), host, interval, timeout, failures, successes })
+}
+
+/// What a backend of that type answers while it is well. A list of models costs nothing, and proves that the credentials
+/// are good; it is asked for only where the backend speaks of models, which servers of Anthropic's API at Vertex, and
+/// those of unknown APIs, do not.
+fn usual_path(kind: BackendType, apis: ApiSet) -> Option<&'static str> {
+    match kind {
+        BackendType::LightRag => Some("/health"),
+        BackendType::Perplexity => Some("/models"),
+        BackendType::Gemini => Some("/v1beta/models"),
+        BackendType::OpenAi | BackendType::Anthropic | BackendType::Generic => {
+            if apis.has(Api::Models) {
+                Some("/v1/models")
+            } else {
+                apis.has(Api::OllamaOther).then_some("/api/tags")
+            }
+        }
+    }
 }
 
 /// None without a cluster: then Envoy's own health checks are not looked at.
@@ -367,7 +362,7 @@ pub(super) fn milliseconds(seconds: f64) -> Duration {
 
 fn retry(reader: &mut Reader<'_, '_>) -> Retry {
     let max_attempts = reader.integer("max_attempts", 1..=4, 3) as u8;
-    reader.refuse(elsewhere::RETRY);
+    reader.hint(elsewhere::RETRY);
     Retry { max_attempts }
 }
 
@@ -375,6 +370,7 @@ fn retry(reader: &mut Reader<'_, '_>) -> Retry {
 fn queue(reader: &mut Reader<'_, '_>) -> Option<Queue> {
     let size = reader.integer("size", 0..=4_096, 0) as usize;
     let timeout = Duration::from_millis(reader.integer("timeout_ms", 10..=3_600_000, 5_000));
+    reader.hint(elsewhere::QUEUE);
     (size > 0).then_some(Queue { size, timeout })
 }
 

@@ -9,9 +9,10 @@ use std::ops::RangeInclusive;
 
 use serde_json::Number;
 
+use super::elsewhere::Hints;
 use super::errors::{Problem, echo};
 use super::names::Named;
-use super::suggest::closest;
+use super::suggest::{closest, is_same, question, unit};
 use super::tree::{Tree, number};
 use crate::domain::PerMille;
 
@@ -27,6 +28,7 @@ pub(super) struct Reader<'t, 'p> {
     fields: &'t [(String, Tree)],
     known: Vec<&'t str>,
     refused: Vec<&'static str>,
+    hints: Hints,
     problems: &'p mut Vec<Problem>,
 }
 
@@ -47,7 +49,7 @@ impl<'t, 'p> Reader<'t, 'p> {
     #[inline(never)]
     fn of(path: String, tree: &'t Tree, problems: &'p mut Vec<Problem>) -> Option<Self> {
         if let Tree::Object(fields) = tree {
-            return Some(Self { path, fields, known: Vec::new(), refused: Vec::new(), problems });
+            return Some(Self { path, fields, known: Vec::new(), refused: Vec::new(), hints: &[], problems });
         }
         problems.push(Problem { path, message: unexpected("an object", tree) });
         None
@@ -75,14 +77,9 @@ impl<'t, 'p> Reader<'t, 'p> {
         self.fields.iter().map(|(key, _)| key.as_str()).collect()
     }
 
-    /// Refuses each of `keys` for a reason of its own, without a look at its value.
-    pub(super) fn refuse(&mut self, keys: &'static [(&'static str, &'static str)]) {
-        for &(key, reason) in keys {
-            self.refused.push(key);
-            if self.peek(key).is_some() {
-                self.problem(key, reason);
-            }
-        }
+    /// What is said of unknown keys of these names, however they are written, without a look at their values.
+    pub(super) const fn hint(&mut self, hints: Hints) {
+        self.hints = hints;
     }
 
     /// Refuses keys of the full interface that this version does not serve yet.
@@ -123,7 +120,7 @@ impl<'t, 'p> Reader<'t, 'p> {
     pub(super) fn optional_integer(&mut self, key: &'static str, range: RangeInclusive<u64>) -> Option<u64> {
         let tree = self.value(key)?;
         let value = self.numeric(key, tree, "a whole number")?;
-        integer(&value, range).map_err(|message| self.problem(key, message)).ok()
+        integer(key, &value, range).map_err(|message| self.problem(key, message)).ok()
     }
 
     /// A whole number in `range`.
@@ -151,7 +148,7 @@ impl<'t, 'p> Reader<'t, 'p> {
         let value = self.numeric(key, tree, "a number")?;
         let inside = value.as_f64().filter(|value| range.contains(value));
         if inside.is_none() {
-            self.problem(key, outside(&value, range));
+            self.problem(key, outside(key, &value, range));
         }
         inside
     }
@@ -164,16 +161,17 @@ impl<'t, 'p> Reader<'t, 'p> {
         None
     }
 
-    /// The number that lies at `key`, if it is one. Where Envoy reads a `Struct` from YAML, it keeps whole numbers but hands
-    /// over `0.05` as the text "0.05" [seen in 1.40]; so a text that is a number is one.
+    /// The number that lies at `key`, if it is one. A text is none, but where it may be Envoy that made it of a number.
     fn numeric(&mut self, key: &str, tree: &'t Tree, expected: &str) -> Option<Cow<'t, Number>> {
         let number = match tree {
             Tree::Number(number) => Some(Cow::Borrowed(number)),
-            Tree::Text(text) => Tree::number_from_text(text).map(Cow::Owned),
+            Tree::Unquoted(text) => Tree::number_from_text(text).map(Cow::Owned),
             _ => None,
         };
         if number.is_none() {
-            self.problem(key, unexpected(expected, tree));
+            let quoted = matches!(tree, Tree::Text(text) if Tree::number_from_text(text.trim()).is_some());
+            let cure = if quoted { "; write it without quotes" } else { "" };
+            self.problem(key, format!("{}{cure}", unexpected(expected, tree)));
         }
         number
     }
@@ -186,7 +184,7 @@ impl<'t, 'p> Reader<'t, 'p> {
     /// A string, if there is one.
     pub(super) fn text(&mut self, key: &'static str) -> Option<&'t str> {
         match self.value(key)? {
-            Tree::Text(value) => return Some(value),
+            Tree::Text(value) | Tree::Unquoted(value) => return Some(value),
             other => self.problem(key, unexpected("a string", other)),
         }
         None
@@ -209,7 +207,7 @@ impl<'t, 'p> Reader<'t, 'p> {
         for (i, value) in values.iter().enumerate() {
             let place = format!("{key}[{i}]");
             match value {
-                Tree::Text(text) => texts.push((place, text.as_str())),
+                Tree::Text(text) | Tree::Unquoted(text) => texts.push((place, text.as_str())),
                 other => self.problem(&place, unexpected("a string", other)),
             }
         }
@@ -233,6 +231,21 @@ impl<'t, 'p> Reader<'t, 'p> {
         self.value(key)
             .and_then(|tree| Reader::read(path, tree, self.problems, &read))
             .unwrap_or_else(|| read(&mut Reader::nothing(&mut Vec::new())))
+    }
+
+    /// The object at `key`, if there is one.
+    pub(super) fn optional_object<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&mut Reader<'t, '_>) -> T,
+    ) -> Option<T> {
+        let path = join(&self.path, key);
+        self.value(key).and_then(|tree| Reader::read(path, tree, self.problems, read))
+    }
+
+    /// Whether there is a value at `key`, right or wrong.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.peek(key).is_some()
     }
 
     /// The objects of a map whose keys are the operator's own, in the order of those; none if `key` is absent or wrong.
@@ -264,8 +277,7 @@ impl<'t, 'p> Reader<'t, 'p> {
             let message = if T::LATER.contains(&name) {
                 format!("\"{shown}\" is {LATER}; available: {names}")
             } else {
-                let meant = closest(name, T::ALL.iter().map(|variant| variant.name()));
-                let hint = meant.map(|name| format!("; did you mean {name}?")).unwrap_or_default();
+                let hint = meant::<T>(name).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
                 format!("\"{shown}\" is not one of: {names}{hint}")
             };
             self.problem(key, message);
@@ -275,7 +287,7 @@ impl<'t, 'p> Reader<'t, 'p> {
 
     /// A reader of an object without any key.
     fn nothing(problems: &'p mut Vec<Problem>) -> Self {
-        Self { path: String::new(), fields: &[], known: Vec::new(), refused: Vec::new(), problems }
+        Self { path: String::new(), fields: &[], known: Vec::new(), refused: Vec::new(), hints: &[], problems }
     }
 
     fn peek(&self, key: &str) -> Option<&'t Tree> {
@@ -291,14 +303,18 @@ impl<'t, 'p> Reader<'t, 'p> {
         let mut known = self.known.clone();
         known.extend(&self.refused);
         known.sort_unstable();
-        for (key, _) in self.fields {
+        for (key, value) in self.fields {
             if known.binary_search(&key.as_str()).is_ok() {
                 continue;
             }
             let is_slip = self.problems.len() < SUGGESTIONS;
-            let meant = if is_slip { closest(key, self.known.iter().copied()) } else { None };
-            let message = match meant {
-                Some(meant) => format!("unknown key; did you mean {meant}?"),
+            let hint = if is_slip { hint(self.hints, key) } else { None };
+            let message = match hint {
+                Some(_) if *value == Tree::Null => continue,
+                Some(hint) => hint.to_owned(),
+                None if is_slip && let Some(meant) = closest(key, self.known.iter().copied()) => {
+                    format!("unknown key; {}", question(key, meant))
+                }
                 None => "unknown key".to_owned(),
             };
             self.problem(key, message);
@@ -324,16 +340,30 @@ fn unexpected(wanted: &str, found: &Tree) -> String {
     format!("expected {wanted}, found {}", found.kind())
 }
 
-fn not_in(value: &Number, low: &impl Display, high: &impl Display) -> String {
-    format!("{value} is not in {low}..={high}")
+/// The range both as it is usual and in words, with the unit that the key has in its name.
+fn not_in(key: &str, value: &Number, low: &impl Display, high: &impl Display) -> String {
+    let unit = unit(key).map(|unit| format!(" {unit}")).unwrap_or_default();
+    format!("{value} is not in {low}..={high} (from {low} to {high}{unit})")
 }
 
-fn outside(value: &Number, range: &RangeInclusive<f64>) -> String {
+/// What is said of a key of that name.
+fn hint(hints: Hints, key: &str) -> Option<&'static str> {
+    hints.iter().find(|(name, _)| is_same(name, key)).map(|&(_, hint)| hint)
+}
+
+/// The name that was meant: the same but for how it is written, another word for it, or the closest one.
+fn meant<T: Named>(name: &str) -> Option<&'static str> {
+    let names = || T::ALL.iter().map(|variant| variant.name());
+    let synonym = || T::SYNONYMS.iter().find(|(word, _)| is_same(word, name)).map(|&(_, name)| name);
+    names().find(|it| is_same(it, name)).or_else(synonym).or_else(|| closest(name, names()))
+}
+
+fn outside(key: &str, value: &Number, range: &RangeInclusive<f64>) -> String {
     let bound = |value| number(value).unwrap_or_else(|| Number::from(0));
-    not_in(value, &bound(*range.start()), &bound(*range.end()))
+    not_in(key, value, &bound(*range.start()), &bound(*range.end()))
 }
 
-fn integer(value: &Number, range: RangeInclusive<u64>) -> Result<u64, String> {
+fn integer(key: &str, value: &Number, range: RangeInclusive<u64>) -> Result<u64, String> {
     match (value.as_u64(), value.as_f64()) {
         (Some(whole), _) if range.contains(&whole) => Ok(whole),
         (None, Some(double)) if double.fract() != 0.0 => Err(format!("{value} is not a whole number")),
@@ -341,6 +371,6 @@ fn integer(value: &Number, range: RangeInclusive<u64>) -> Result<u64, String> {
         (None, Some(double)) if double > 0.0 && double < *range.end() as f64 => {
             Err(format!("{value} is not exact; as a double, a whole number is at most 2^53"))
         }
-        _ => Err(not_in(value, range.start(), range.end())),
+        _ => Err(not_in(key, value, range.start(), range.end())),
     }
 }

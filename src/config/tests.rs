@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod checks;
 mod documentation;
+mod mistakes;
 mod properties;
 #[cfg(not(target_family = "wasm"))]
 mod snapshots;
@@ -211,12 +213,13 @@ fn a_number_that_is_not_finite_is_refused() {
 }
 
 #[test]
-fn a_number_is_taken_from_text_because_envoy_hands_fractions_over_so() {
-    let texts = json!({ "weight": "0.05", "priority": "3", "expected_response_time_ms": "1e3" });
+fn a_fraction_is_taken_from_a_text_of_a_struct_because_envoy_hands_fractions_over_so() {
+    let texts = json!({ "weight": "0.05", "priority": 3, "expected_response_time_ms": "1e3" });
     let numbers = json!({ "weight": 0.05, "priority": 3, "expected_response_time_ms": 1000 });
-    assert_eq!(parsed(&one_backend(&texts)).unwrap(), parsed(&one_backend(&numbers)).unwrap());
+    assert_eq!(parse(&encoded(&one_backend(&texts))).unwrap(), parsed(&one_backend(&numbers)).unwrap());
     for no_number in ["", "much", "NaN", "0x10", "1 000"] {
-        assert!(parsed(&one_backend(&json!({ "weight": no_number }))).is_err(), "{no_number}");
+        let document = one_backend(&json!({ "weight": no_number }));
+        assert!(parsed(&document).is_err() && parse(&encoded(&document)).is_err(), "{no_number}");
     }
 }
 

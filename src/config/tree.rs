@@ -28,6 +28,9 @@ pub(super) enum Tree {
     /// NaN and the infinities, which a Struct can hold.
     NotFinite,
     Text(String),
+    /// A text of a `Struct` that Envoy may have made of a number: where it reads YAML it keeps whole numbers, but hands over
+    /// `0.05` as the text "0.05" [seen in 1.40]. So it is a number where one is wanted, and a text elsewhere.
+    Unquoted(String),
     List(Vec<Tree>),
     /// Sorted by key; a key that was given twice is there twice.
     Object(Vec<(String, Tree)>),
@@ -59,7 +62,7 @@ impl Tree {
             Self::Bool(_) => "a boolean",
             Self::Number(_) => "a number",
             Self::NotFinite => "a number that is not finite",
-            Self::Text(_) => "a string",
+            Self::Text(_) | Self::Unquoted(_) => "a string",
             Self::List(_) => "a list",
             Self::Object(_) => "an object",
         }
@@ -85,7 +88,7 @@ impl Tree {
             Self::Null | Self::NotFinite => out.push_str("null"),
             Self::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
             Self::Number(value) => out.push_str(&value.to_string()),
-            Self::Text(value) => out.push_str(&quoted(value)),
+            Self::Text(value) | Self::Unquoted(value) => out.push_str(&quoted(value)),
             Self::List(values) => {
                 for (n, value) in values.iter().enumerate() {
                     out.push(if n == 0 { '[' } else { ',' });
@@ -115,6 +118,24 @@ impl Tree {
 
     pub(super) fn number(value: f64) -> Self {
         number(value).map_or(Self::NotFinite, Self::Number)
+    }
+
+    /// A text of a `Struct`. A whole number in a text was in quotes, or Envoy would have kept it: it is a text.
+    pub(super) fn struct_text(text: String) -> Self {
+        let was_number = text.parse::<i64>().is_err() && Self::number_from_text(&text).is_some();
+        if was_number { Self::Unquoted(text) } else { Self::Text(text) }
+    }
+
+    /// A tree whose texts are those of a `Struct`, though it came as JSON: so Envoy prints one.
+    pub(super) fn of_struct(self) -> Self {
+        match self {
+            Self::Text(text) => Self::struct_text(text),
+            Self::List(values) => Self::List(values.into_iter().map(Self::of_struct).collect()),
+            Self::Object(fields) => {
+                Self::Object(fields.into_iter().map(|(key, value)| (key, value.of_struct())).collect())
+            }
+            Self::Null | Self::Bool(_) | Self::Number(_) | Self::NotFinite | Self::Unquoted(_) => self,
+        }
     }
 
     /// The number that a text is, if it is one as JSON has them.

@@ -106,7 +106,7 @@ fn value(bytes: &[u8], depth: usize) -> Option<Tree> {
         value = match field? {
             (1, Held::Varint(_)) => Tree::Null,
             (2, Held::Fixed(number)) => Tree::number(number),
-            (3, Held::Bytes(bytes)) => Tree::Text(text(bytes)?),
+            (3, Held::Bytes(bytes)) => Tree::struct_text(text(bytes)?),
             (4, Held::Varint(truth)) => Tree::Bool(truth != 0),
             (5, Held::Bytes(bytes)) => object(bytes, depth)?,
             (6, Held::Bytes(bytes)) => list(bytes, depth)?,
@@ -146,7 +146,7 @@ mod tests {
             None | Some(Kind::NullValue(_)) => Tree::Null,
             Some(Kind::BoolValue(value)) => Tree::Bool(value),
             Some(Kind::NumberValue(value)) => Tree::number(value),
-            Some(Kind::StringValue(value)) => Tree::Text(value),
+            Some(Kind::StringValue(value)) => Tree::struct_text(value),
             Some(Kind::ListValue(list)) => Tree::List(list.values.into_iter().map(tree).collect()),
             Some(Kind::StructValue(value)) => of(value),
         }

@@ -30,8 +30,9 @@ pub(super) fn health(router: &Router, view: &View, store: &impl Store, now: Time
                     o.object(kind.name(), |o| {
                         for (backend, record) in of_kind() {
                             o.object(&backend.id, |o| {
-                                backend_health(o, backend, record, now);
-                                o.object("details", |o| details(o, backend, record, store, now));
+                                let said = details_of(store, &backend.id);
+                                backend_health(o, backend, record, &said, now);
+                                o.object("details", |o| details(o, backend, record, &said, now));
                             });
                         }
                     });
@@ -46,10 +47,11 @@ pub(super) fn health(router: &Router, view: &View, store: &impl Store, now: Time
     })
 }
 
-fn backend_health(o: &mut Object<'_>, backend: &Backend, record: &Record, now: Timestamp) {
+fn backend_health(o: &mut Object<'_>, backend: &Backend, record: &Record, said: &Details, now: Timestamp) {
     o.set("status", condition(backend, record, now).name()).set("score", score(backend, record, now));
     o.set("response_time_ms", response_time(backend, record, now));
     o.set("last_check", record.probes.checked_at).set("last_answer", record.last_answer);
+    check(o, backend, record, said, now);
     o.object("components", |o| {
         let parts = &record.probes.components;
         for part in Component::ALL.into_iter().filter(|_| record.probes.is_valid(now)) {
@@ -92,27 +94,76 @@ pub(super) fn misconfigured(o: &mut Object<'_>, backend: &Backend, record: &Reco
     });
 }
 
-/// What a backend said of itself when it was last asked how it is.
-fn details(o: &mut Object<'_>, backend: &Backend, record: &Record, store: &impl Store, now: Timestamp) {
+/// The last of the router's own checks; none where there was none lately.
+fn check(o: &mut Object<'_>, backend: &Backend, record: &Record, said: &Details, now: Timestamp) {
+    let Some(settings) = backend.probe.as_ref() else {
+        o.set("check", None::<u64>);
+        return;
+    };
+    o.object("check", |o| {
+        o.set("path", &*settings.path);
+        let probes = &record.probes;
+        if probes.is_valid(now) {
+            o.set("status", probes.condition.name()).set("http_status", said.http_status.map(u64::from));
+            o.set("error", said.error.as_deref()).set("response_time_ms", probes.response_time.as_millis() as u64);
+            o.set("failures_in_a_row", u32::from(probes.failures));
+        }
+    });
+}
+
+/// What a backend said of itself when it was last asked how it is, and of its quota with any answer.
+fn details(o: &mut Object<'_>, backend: &Backend, record: &Record, said: &Details, now: Timestamp) {
+    let quota = (record.quota.requests_left(now), record.quota.tokens_left(now));
+    let names = [("quota_remaining", "quota_reset_time"), ("quota_tokens_remaining", "quota_tokens_reset_time")];
+    for (left, (remaining, resets)) in [quota.0, quota.1].into_iter().zip(names) {
+        if let Some((left, at)) = left {
+            o.set(remaining, left).set(resets, at);
+        }
+    }
     if backend.probe.is_none() || !record.probes.is_valid(now) {
         return;
     }
-    let Details { api_version, core_version, knowledge_base_size, memory_usage_mb } = details_of(store, &backend.id);
-    for (name, text) in [("api_version", api_version), ("core_version", core_version)] {
+    let mut texts = vec![
+        ("api_version", &said.api_version),
+        ("core_version", &said.core_version),
+        ("version", &said.version),
+        ("last_index_update", &said.last_index_update),
+    ];
+    let mut numbers = vec![
+        ("models_available", record.probes.models.map(u64::from)),
+        ("knowledge_base_size", said.knowledge_base_size),
+        ("relationship_count", said.relationship_count),
+        ("memory_usage_mb", said.memory_usage_mb),
+    ];
+    if quota.0.is_none() {
+        // What its answers announce is of this moment; what the check heard is as old as the check.
+        texts.push(("quota_reset_time", &said.quota_reset_time));
+        numbers.push(("quota_remaining", said.quota_remaining));
+    }
+    for (name, text) in texts {
         if let Some(text) = text {
-            o.set(name, &*text);
+            o.set(name, &**text);
         }
     }
-    let models = record.probes.models.map(u64::from);
-    let numbers = [
-        ("models_available", models),
-        ("knowledge_base_size", knowledge_base_size),
-        ("memory_usage_mb", memory_usage_mb),
-    ];
     for (name, number) in numbers {
         if let Some(number) = number {
             o.set(name, number);
         }
+    }
+    let fractions = [
+        ("cpu_usage_percent", said.cpu_usage_thousandths),
+        ("disk_usage_percent", said.disk_usage_thousandths),
+        ("avg_query_time_ms", said.avg_query_time_us),
+        ("queries_per_minute", said.queries_per_minute_thousandths),
+    ];
+    for (name, thousandths) in fractions {
+        if let Some(thousandths) = thousandths {
+            o.set(name, Thousandths(thousandths));
+        }
+    }
+    if !said.parts_down.is_empty() {
+        let parts: Vec<&str> = said.parts_down.iter().map(|part| &**part).collect();
+        o.set("parts_down", &parts[..]);
     }
 }
 

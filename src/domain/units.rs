@@ -136,6 +136,11 @@ impl Price {
         Self((usd.max(0.0) * 1e9).round() as u64)
     }
 
+    /// The same from US dollars per million tokens, as most price lists have it.
+    pub fn from_usd_per_1m(usd: f64) -> Self {
+        Self((usd.max(0.0) * 1e6).round() as u64)
+    }
+
     /// What `tokens` cost at this price.
     pub const fn of(self, tokens: Tokens) -> PicoUsd {
         PicoUsd(self.0.saturating_mul(tokens.0))

@@ -65,6 +65,11 @@ impl Gauge {
         (self.limit > 0).then_some(self.limit)
     }
 
+    /// When all of it is there again, if that lies ahead.
+    pub(super) fn resets(&self, now: Timestamp) -> Option<Timestamp> {
+        (self.left(now).is_some() && now < self.resets).then_some(self.resets)
+    }
+
     /// When there may be more than now: at its reset, or once the report is too old to be believed.
     pub(super) fn opens(&self, now: Timestamp) -> Timestamp {
         self.resets.min(self.reported.after(BELIEF)).max(now)

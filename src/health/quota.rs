@@ -70,6 +70,16 @@ impl Quota {
         self.requests.left(now).is_some() || self.tokens.left(now).is_some()
     }
 
+    /// Requests that are left as the provider counts them, and when all are there again, as far as that is known.
+    pub fn requests_left(&self, now: Timestamp) -> Option<(u64, Option<Timestamp>)> {
+        Some((self.requests.left(now)?, self.requests.resets(now)))
+    }
+
+    /// The same of tokens.
+    pub fn tokens_left(&self, now: Timestamp) -> Option<(u64, Option<Timestamp>)> {
+        Some((self.tokens.left(now)?, self.tokens.resets(now)))
+    }
+
     /// Whether the room for a request depends on how many tokens it takes.
     pub fn counts_tokens(&self, now: Timestamp) -> bool {
         self.tokens.left(now).is_some()

@@ -13,10 +13,12 @@ pub fn details(store: &impl Store, id: &str) -> Details {
     bytes.and_then(|(bytes, _)| Details::decode(&bytes)).unwrap_or_default()
 }
 
-/// Writes what a backend says of itself, if that is news. The leader alone does, so that it may create the key.
-pub fn note_details(store: &impl Store, id: &str, details: &Details) -> Result<(), StoreError> {
+/// Writes what a backend says of itself, if that is news. The leader alone does, so that it may create the key. What an
+/// answer that is not whole leaves out holds as it was.
+pub fn note_details(store: &impl Store, id: &str, details: &Details, is_whole: bool) -> Result<(), StoreError> {
     update(store, &key(id), |bytes| {
         let known = bytes.and_then(Details::decode).unwrap_or_default();
-        ((known != *details).then(|| details.encode()), ())
+        let next = if is_whole { details.clone() } else { details.clone().or(known.clone()) };
+        ((known != next).then(|| next.encode()), ())
     })
 }

@@ -113,7 +113,7 @@ impl Override {
 /// this module took what this one does not.
 #[inline(never)]
 fn read(configured: &Config, id: &str, body: &str) -> Option<Backend> {
-    let backend = commands::backend(id, body.as_bytes()).ok()?;
+    let backend = commands::kept_backend(id, body.as_bytes()).ok()?;
     (!configured.is_admin(&backend.cluster)).then_some(backend)
 }
 

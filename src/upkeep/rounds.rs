@@ -50,7 +50,7 @@ impl Rounds {
                     backend: BackendIndex(n),
                     seed: backend.id.bytes().fold(0, |seed, b| SplitMix64::new(seed ^ u64::from(b)).next_u64()),
                     target: (backend.cluster.clone(), settings.clone()),
-                    form: Form::of(&settings.path),
+                    form: Form::of(&settings.path, backend.kind),
                     asked: Timestamp::default(),
                     under_way: None,
                     ended: Ended::default(),
@@ -96,10 +96,12 @@ impl Rounds {
         {
             let headers = answer.headers(cx.host);
             note_quota(cx, place, &headers, call.since, round.ended);
-            let mut checkup = match status(&headers) {
+            let status = status(&headers);
+            let mut checkup = match status {
                 Some(status) => Checkup::read(status, answer.body(cx.host, LARGEST), round.form),
-                None => Checkup::failed(),
+                None => Checkup::unanswered("no answer: a reset, or nothing in timeout_seconds"),
             };
+            checkup.details.http_status = status;
             for (name, value) in &headers {
                 checkup.details.hear(name, value);
             }
@@ -132,7 +134,8 @@ impl Round {
         self.under_way =
             cx.host.call(&backend.cluster, &headers, settings.timeout).map(|id| UnderWay { id, since: cx.now });
         if self.under_way.is_none() {
-            note(cx, backend, settings, place, &Checkup::failed(), Duration::ZERO);
+            let checkup = Checkup::unanswered("Envoy has no such cluster, or it has no hosts");
+            note(cx, backend, settings, place, &checkup, Duration::ZERO);
         }
     }
 
@@ -182,14 +185,16 @@ fn note<H: Host>(
     let before = cx.view.record(place).probes.condition(now).unwrap_or(Condition::Healthy);
     cx.change(place, |record| record.probes.observe(checkup, response_time, settings, now));
     // What it said before holds where it says nothing now because it fails.
-    if checkup.condition != Condition::Unhealthy && note_details(cx.host, &backend.id, &checkup.details).is_err() {
+    let is_whole = checkup.condition != Condition::Unhealthy;
+    if note_details(cx.host, &backend.id, &checkup.details, is_whole).is_err() {
         cx.host.record(Metric::InternalErrors(Internal::SharedData), 1);
     }
     let probes = &cx.view.record(place).probes;
     let after = probes.condition(now).unwrap_or(Condition::Healthy);
     if before != after {
         let down = Component::ALL.into_iter().filter(|&part| probes.components.get(part) == Some(false));
-        let down: Vec<_> = down.map(Component::name).collect();
+        let mut down: Vec<&str> = down.map(Component::name).collect();
+        down.extend(checkup.details.parts_down.iter().map(|part| &**part));
         let level = if after == Condition::Healthy { LogLevel::Info } else { LogLevel::Warn };
         let fields = [
             ("event", "health_check".to_owned()),
@@ -199,6 +204,8 @@ fn note<H: Host>(
             ("failures", probes.failures.to_string()),
             ("down", down.join(",")),
             ("response_time_ms", response_time.as_millis().to_string()),
+            ("http_status", checkup.details.http_status.unwrap_or_default().to_string()),
+            ("error", checkup.details.error.as_deref().unwrap_or_default().to_owned()),
         ];
         cx.log(level, &fields);
     }

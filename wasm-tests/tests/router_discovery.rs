@@ -162,7 +162,10 @@ async fn a_cluster_that_describes_itself_wrongly_hurts_no_other() {
     assert_eq!(counted(&stats, "internal_errors_total", &kind), 1, "once, however long it lasts");
     let log = envoy.log();
     let line = log.lines().find(|line| line.contains("quality_score")).expect("it is told");
-    assert!(line.contains("beta") && line.contains("quality_score: 7 is not in 0..=1; wieght: unknown key"), "{line}");
+    assert!(
+        line.contains("beta") && line.contains("quality_score: 7 is not in 0..=1 (from 0 to 1); wieght: unknown key"),
+        "{line}"
+    );
     clusters.are(&[(beta, json!({"quality_score": 0.7})), (gamma, json!({}))]);
     backends_are(&envoy, &["alpha", "beta", "gamma"]).await;
     assert_eq!(counted(&envoy.stats().await, "internal_errors_total", &kind), 1);

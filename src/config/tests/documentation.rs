@@ -5,6 +5,10 @@ use crate::domain::BackendType;
 
 const DOCS: &str = include_str!("../../../docs/configuration.md");
 
+/// Prices in the other unit: a normalised document has them in the first.
+const PER_1M: [&str; 4] =
+    ["cost_per_1m_tokens", "input_cost_per_1m_tokens", "output_cost_per_1m_tokens", "cached_input_cost_per_1m_tokens"];
+
 struct Row {
     key: &'static str,
     value: &'static str,
@@ -82,8 +86,11 @@ fn the_documented_defaults_are_the_code_s() {
 
 #[test]
 fn every_key_that_the_code_fills_in_is_documented_and_no_other() {
-    let mut coded =
-        vec!["backend_instances.<id>.cost_per_1k_tokens".to_owned(), "backend_instances.<id>.id".to_owned()];
+    let mut coded: Vec<_> = ["cost_per_1k_tokens", "id"]
+        .into_iter()
+        .chain(PER_1M)
+        .map(|key| format!("backend_instances.<id>.{key}"))
+        .collect();
     leaves(&complete(), "", &mut coded);
     coded.sort_unstable();
     let mut documented: Vec<_> = rows().into_iter().map(|row| row.key.to_owned()).collect();
@@ -97,6 +104,11 @@ fn document_with(key: &str, value: Value) -> Value {
     if key.ends_with("_cost_per_1k_tokens") {
         for side in ["input_cost_per_1k_tokens", "output_cost_per_1k_tokens"] {
             document["backend_instances"]["a"][side] = json!(0.1);
+        }
+    }
+    if key.ends_with("_cost_per_1m_tokens") {
+        for side in ["input_cost_per_1m_tokens", "output_cost_per_1m_tokens"] {
+            document["backend_instances"]["a"][side] = json!(100);
         }
     }
     let mut place = &mut document;
@@ -114,6 +126,7 @@ fn every_documented_key_is_accepted() {
         let value = match key.rsplit('.').next().unwrap() {
             "id" => json!("a"),
             "cost_per_1k_tokens" => json!(0.05),
+            key if PER_1M.contains(&key) => json!(50),
             "max_concurrent_requests" | "seed" => json!(7),
             "client_hints" => json!(["strategy", "min_quality", "tenant", "explain"]),
             _ => normalised.pointer(&pointer(key)).unwrap().clone(),
@@ -144,7 +157,7 @@ fn the_documented_ranges_are_the_code_s() {
         assert_eq!(whole.contains("0.5 is not a whole number"), value.starts_with("whole number"), "{key}: {whole}");
         compared += 1;
     }
-    assert_eq!(compared, 48, "keys with a range");
+    assert_eq!(compared, 52, "keys with a range");
 }
 
 #[test]

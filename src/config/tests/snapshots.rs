@@ -53,7 +53,7 @@ fn a_configuration_with_every_key() {
         "retry": { "max_attempts": 4 },
         "cost": {
             "hourly_budget_usd": 1.25, "daily_budget_usd": 10.000_001, "on_exhausted": "cheapest", "pacing": false, "tenant_header": "x-tenant",
-            "alert_thresholds": [1, 0.5, "0.25", 0.5], "target_efficiency": 0.95, "tracking_window_hours": 48,
+            "alert_thresholds": [1, 0.5, 0.25, 0.5], "target_efficiency": 0.95, "tracking_window_hours": 48,
             "tenants": { "b@c.d": { "daily_budget_usd": 1 }, "default": { "max_requests_per_minute": 60 } },
         },
         "envoy_admin": { "cluster": "admin", "interval_ms": 250 },

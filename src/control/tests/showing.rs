@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::*;
 use crate::alerts::{AlertKind, Board, Cause, KEY, Reading, Sign, Terms};
 use crate::cost::Claim;
-use crate::domain::{Limits, PicoUsd, Tokens};
-use crate::health::{Checkup, Form, TripReason};
+use crate::domain::{Allowance, Limits, PicoUsd, QuotaReport, Tokens};
+use crate::health::{Checkup, Condition, Form, TripReason};
 use crate::state::{AccountKey, Line, Spent, Store, note_details};
 
 #[test]
@@ -154,7 +154,7 @@ fn what_a_backend_says_of_itself_is_in_its_health() {
     let now = rig.world.now();
     let Worker { router, view } = &mut rig.workers[0];
     for (_, backend, place) in router.places() {
-        note_details(&rig.world, &backend.id, &checkup.details).unwrap();
+        note_details(&rig.world, &backend.id, &checkup.details, true).unwrap();
         let settings = router.config().backends[0].probe.clone().unwrap();
         let change = |record: &mut Record| record.probes.observe(&checkup, Duration::ZERO, &settings, now);
         view.change(&rig.world, place, now, change).unwrap();
@@ -166,6 +166,75 @@ fn what_a_backend_says_of_itself_is_in_its_health() {
         json!({"core_version": "1.\"5", "models_available": 8, "memory_usage_mb": 2048})
     );
     assert_eq!(health["health_status"]["openai"]["b"]["details"], json!({}), "nobody checks it");
+    assert_eq!(health["health_status"]["openai"]["b"]["check"], Value::Null);
+}
+
+/// What `GET /health` has of `a` after an answer of this status to a check, which took 12 ms.
+fn shown_after(rig: &mut Rig, status: u16, body: &Value) -> Value {
+    let mut checkup = Checkup::read(status, body.to_string().as_bytes(), Form::Status);
+    checkup.details.http_status = Some(status);
+    note_details(&rig.world, "a", &checkup.details, checkup.condition != Condition::Unhealthy).unwrap();
+    let now = rig.world.now();
+    let Worker { router, view } = &mut rig.workers[0];
+    let settings = router.config().backends[0].probe.clone().unwrap();
+    let change = |record: &mut Record| record.probes.observe(&checkup, Duration::from_millis(12), &settings, now);
+    view.change(&rig.world, router.places().next().unwrap().2, now, change).unwrap();
+    rig.tick();
+    rig.get(1, "/health")["health_status"]["lightrag"]["a"].clone()
+}
+
+#[test]
+fn the_last_check_is_shown_with_its_time_its_status_and_what_was_wrong() {
+    let mut rig =
+        Rig::new(&json!({"backend_instances": {"a": {"backend_type": "lightrag", "health_check": {}}, "b": {}}}));
+    let before = rig.get(1, "/health")["health_status"]["lightrag"]["a"]["check"].clone();
+    assert_eq!(before, json!({"path": "/health"}), "none was made yet");
+    let report = json!({
+        "status": "healthy", "version": "1.0.0", "graph_db_status": "healthy", "knowledge_base_size": 15_000,
+        "relationship_count": 47_000, "last_index_update": "2025-08-08T10:30:00Z", "memory_usage_mb": 2_048,
+        "cpu_usage_percent": 12.5, "disk_usage_percent": 80, "avg_query_time_ms": 812.4, "queries_per_minute": 17,
+        "quota_remaining": 850, "quota_reset_time": "2025-08-08T12:00:00Z",
+    });
+    let shown = shown_after(&mut rig, 200, &report);
+    let mut told = report.clone();
+    told.as_object_mut().unwrap().retain(|key, _| key != "status" && key != "graph_db_status");
+    assert_eq!(shown["details"], told);
+    let good = json!({"path": "/health", "status": "healthy", "http_status": 200, "error": null, "response_time_ms": 12,
+        "failures_in_a_row": 0});
+    assert_eq!(shown["check"], good);
+
+    let down = json!({"status": "unhealthy", "graph_db_status": "healthy", "embeddings_status": "unhealthy",
+        "services": {"minio": "down"}, "error": "no GPU"});
+    let shown = shown_after(&mut rig, 503, &down);
+    let bad = json!({"path": "/health", "status": "unhealthy", "http_status": 503, "error": "no GPU", "response_time_ms": 12,
+        "failures_in_a_row": 1});
+    assert_eq!(shown["check"], bad);
+    assert_eq!(shown["components"], json!({"graph_db": "healthy", "embeddings": "unhealthy"}));
+    told["parts_down"] = json!(["minio"]);
+    assert_eq!(shown["details"], told, "what it said before holds");
+}
+
+#[test]
+fn what_is_left_of_a_quota_is_shown_as_any_answer_announced_it() {
+    let mut rig =
+        Rig::new(&json!({"backend_instances": {"a": {"backend_type": "lightrag", "health_check": {}}, "b": {}}}));
+    let now = rig.world.now();
+    let Worker { router, view } = &mut rig.workers[0];
+    let allowance = |remaining, seconds| {
+        Some(Allowance { remaining, limit: Some(1_000), resets: now.after(Duration::from_secs(seconds)) })
+    };
+    let report = QuotaReport { requests: allowance(850, 30), tokens: allowance(9, 90), ..QuotaReport::default() };
+    for (_, _, place) in router.places() {
+        view.change(&rig.world, place, now, |record| record.quota.note(&report, Tokens(0), None, now)).unwrap();
+    }
+    rig.tick();
+    let shown = rig.get(1, "/health")["health_status"]["openai"]["b"]["details"].clone();
+    let told = json!({"quota_remaining": 850, "quota_reset_time": "1970-01-01T00:17:10.000Z",
+        "quota_tokens_remaining": 9, "quota_tokens_reset_time": "1970-01-01T00:18:10.000Z"});
+    assert_eq!(shown, told);
+    let shown =
+        shown_after(&mut rig, 200, &json!({"status": "healthy", "quota_remaining": 3, "quota_reset_time": "soon"}));
+    assert_eq!(shown["details"], told, "what the answers announce is newer than what the check heard");
 }
 
 #[test]

@@ -197,7 +197,7 @@ fn a_draining_backend_gets_nothing_new_and_finishes_what_it_has() {
 #[test]
 fn weights_are_changed_together() {
     let mut rig = Rig::three("weighted_round_robin");
-    let reply = rig.call(0, "PUT", "/weights", &[], br#"{"b":0.5,"a":"0.25"}"#);
+    let reply = rig.call(0, "PUT", "/weights", &[], br#"{"b":0.5,"a":0.25}"#);
     assert!(
         reply
             .body
@@ -224,14 +224,15 @@ fn what_is_wrong_with_a_change_is_told_with_its_path_and_nothing_is_changed() {
             "/backends/d",
             r#"{"quality_score":1.4,"wieght":1}"#,
             400,
-            "quality_score: 1.4 is not in 0..=1; wieght: ",
+            "quality_score: 1.4 is not in 0..=1 (from 0 to 1); wieght: ",
         ),
         ("PUT", "/backends/d", "[]", 400, "expected an object"),
         ("PUT", "/backends/d", "", 400, "not JSON"),
         ("PUT", "/backends/d.e", "{}", 400, "an id is 1 to 64"),
         ("PUT", "/backends/", "{}", 400, "an id is 1 to 64"),
         ("PUT", "/backends/d", r#"{"cluster":"admin"}"#, 400, "cluster: is Envoy's admin interface"),
-        ("PUT", "/weights", r#"{"a":0,"b":"x"}"#, 400, "a: 0 is not in 0.001..=1000; "),
+        ("PUT", "/weights", r#"{"a":0,"b":"x"}"#, 400, "a: 0 is not in 0.001..=1000 (from 0.001 to 1000); "),
+        ("PUT", "/weights", r#"{"a":"0.5"}"#, 400, "a: expected a number, found a string; write it without quotes"),
         ("PUT", "/weights", r#"{"d":1,"a":1,"e":2}"#, 400, "d: there is no such backend; e: there is no such backend"),
         ("PUT", "/weights", r#"{"d.e":1}"#, 400, "d.e: no id"),
         ("PUT", "/weights", "{}", 400, "no weight"),

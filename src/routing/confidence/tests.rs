@@ -34,6 +34,7 @@ fn choose(rig: &Rig, strategy: Strategy, seed: u64) -> (usize, u16) {
         means: &[],
         peers: Peers::new(fleet, rig.now, &pooled),
         exploration: rig.exploration,
+        source: None,
     };
     let mut rng = SplitMix64::new(seed);
     let attempts = plan(&fleet, &ask, 2, rig.now, &mut rng, &mut Random(SplitMix64::new(seed))).expect("somebody");

@@ -125,7 +125,7 @@ fn a_cluster_that_describes_itself_wrongly_is_told_of_once_and_hurts_no_other() 
     let log = rig.world.lines().join("\n");
     for mistake in [
         r#""mistake":"d: wieght: unknown key; did you mean weight?""#,
-        r#""mistake":"f: quality_score: 7 is not in 0..=1""#,
+        r#""mistake":"f: quality_score: 7 is not in 0..=1 (from 0 to 1)""#,
         r#""mistake":"g: id: e is that of another""#,
     ] {
         assert_eq!(log.matches(mistake).count(), 1, "{log}");

@@ -52,7 +52,7 @@ fn what_a_backend_says_of_itself_is_kept_for_all_workers_and_written_when_it_cha
     let writes = |rig: &Rig| rig.world.written.take().iter().filter(|written| *written == key).count();
     rig.says(&json!({"status": "healthy"}));
     rig.run(60_000, Some(20));
-    assert_eq!(writes(&rig), 0, "it says nothing");
+    assert_eq!(writes(&rig), 1, "200, and nothing else");
     rig.says(&json!({"status": "healthy", "core_version": "1.5.7", "knowledge_base_size": 15_000}));
     rig.world.call_headers.replace(fake::headers(&[("api-version", "v1")]));
     rig.run(60_000, Some(20));
@@ -60,6 +60,7 @@ fn what_a_backend_says_of_itself_is_kept_for_all_workers_and_written_when_it_cha
     rig.says(&json!({"status": "unhealthy"}));
     rig.run(60_000, Some(20));
     let details = details(&rig.world, "a");
+    assert_eq!((details.http_status, details.error.as_deref()), (Some(200), None));
     assert_eq!((details.api_version.as_deref(), details.core_version.as_deref()), (Some("v1"), Some("1.5.7")));
     assert_eq!((details.knowledge_base_size, details.memory_usage_mb, writes(&rig)), (Some(15_000), None, 0));
 }
