@@ -1,9 +1,13 @@
-//! Takes out of a stream the event that only the router asked for: the usage, in a chunk without choices.
+//! Takes out of a stream what only the router asked for: the usage.
+//!
+//! It is in an event of its own, the choices of which are an empty list (`OpenAI`) or carry nothing (`LiteLLM`): that
+//! event is taken out whole. Or it is in one that carries something, too, in the last piece or in each: there `null`
+//! takes its place, as servers write it that have none to report yet.
 //!
 //! What an event is, the [`EventStream`] knows, which reads it anyway. Here its bytes go one of three ways: on, away, or
 //! for as long as the event may still turn out to be that one, into a small store. A piece of an answer is recognised by
-//! its first choice, early in the event, so an answer is as quick as without this; and an event comes in one piece as a
-//! rule, so that nothing is stored at all.
+//! the first thing that a choice carries, early in the event, so an answer is as quick as without this; and an event
+//! comes in one piece as a rule, so that nothing is stored at all.
 
 use memchr::memchr2;
 
@@ -18,7 +22,7 @@ const MOST_HELD: usize = 64 << 10;
 pub(super) enum Judged {
     /// It may be either.
     Undecided,
-    /// Usage, and no choices.
+    /// Usage, and no choice that carries anything.
     Usage,
     /// Anything else.
     Other,
@@ -42,6 +46,8 @@ pub(super) struct Cut {
     in_comment: bool,
     /// Where the last byte went, if it was a CR: an LF now belongs to it.
     after_cr: Option<Way>,
+    /// Whether the end of a line was taken out with the usage in which it stood.
+    owes_end: bool,
     held: Vec<u8>,
     /// What passes of the chunk that was pushed last, and whether that is not simply the chunk.
     passes: Vec<u8>,
@@ -55,6 +61,7 @@ impl Default for Cut {
             in_line: false,
             in_comment: false,
             after_cr: None,
+            owes_end: false,
             held: Vec::new(),
             passes: Vec::new(),
             changed: false,
@@ -84,9 +91,8 @@ impl Cut {
                 self.release();
                 self.way = Way::On;
             }
-            events.push(end, seen);
-            self.send(end, self.way);
-            self.after_cr = (end == b"\r" && after.is_empty()).then_some(self.way);
+            let way = self.end(end, events, seen);
+            self.after_cr = (end == b"\r" && after.is_empty()).then_some(way);
             self.in_line = end.is_empty();
             if is_blank || (self.in_comment && !self.in_line) {
                 (self.way, self.in_comment) = (Way::Store, false);
@@ -140,8 +146,51 @@ impl Cut {
         if !self.in_line && self.way == Way::Store && self.held.is_empty() && text.starts_with(b":") {
             (self.way, self.in_comment) = (Way::On, true);
         }
-        events.push(text, seen);
-        self.send(text, self.way);
+        let mut rest = text;
+        while !rest.is_empty() {
+            // The usage begins and ends with a brace.
+            let (piece, after) = rest.split_at(memchr2(b'{', b'}', rest).map_or(rest.len(), |brace| brace + 1));
+            let was_in_usage = events.is_in_usage();
+            events.push(piece, seen);
+            match (was_in_usage, events.is_in_usage()) {
+                (false, false) => self.send(piece, self.way),
+                (false, true) => {
+                    self.send(piece.strip_suffix(b"{").unwrap_or(piece), self.way);
+                    self.send(b"null", self.way);
+                    self.changed = true;
+                }
+                (true, is_in_usage) => {
+                    self.changed = true;
+                    self.owes_end &= is_in_usage;
+                }
+            }
+            self.judge(events, seen);
+            rest = after;
+        }
+    }
+
+    /// The end of a line. Says where it went.
+    fn end(&mut self, end: &[u8], events: &mut EventStream, seen: &mut Seen) -> Way {
+        if end.is_empty() {
+            return self.way;
+        }
+        let was_in_usage = events.is_in_usage();
+        events.push(end, seen);
+        if was_in_usage && events.is_in_usage() {
+            (self.owes_end, self.changed) = (true, true);
+            return Way::Away;
+        }
+        // The event ends in the midst of its usage: what there was of it is a line, at least.
+        if std::mem::take(&mut self.owes_end) {
+            self.send(b"\n", self.way);
+            self.changed = true;
+        }
+        self.send(end, self.way);
+        self.way
+    }
+
+    /// Whether the event under way may go on.
+    fn judge(&mut self, events: &EventStream, seen: &Seen) {
         if self.way != Way::Store {
             return;
         }
@@ -223,24 +272,119 @@ mod tests {
     }
 
     #[test]
-    fn no_other_event_is() {
+    fn an_event_whose_choices_carry_nothing_is_taken_out_too() {
+        for choices in [
+            r#"[{"index":0,"delta":{}}]"#,
+            r#"[{"delta":{},"index":1,"finish_reason":null,"logprobs":null}]"#,
+            r#"[{"index":0,"text":"","finish_reason":null,"logprobs":null}]"#,
+            r#"[{"index":0,"delta":{"content":"","tool_calls":[],"role":null,"function_call":null}}]"#,
+            r#"[{"index":0,"delta":{}},{"index":1,"delta":{}}]"#,
+            "[{}]",
+        ] {
+            for event in [
+                format!(r#"{{"id":"a","choices":{choices},"usage":{{"prompt_tokens":1,"details":{{"a":["}}"]}}}}}}"#),
+                format!(r#"{{"usage":{{"prompt_tokens":1}},"id":"a","choices":{choices}}}"#),
+            ] {
+                let stream = format!("data: {PIECE}\n\ndata: {event}\n\ndata: [DONE]\n\n");
+                for size in [1, 2, 7, stream.len()] {
+                    let chunks: Vec<_> = stream.as_bytes().chunks(size).collect();
+                    let (passed, facts) = passed(&chunks);
+                    let passed = String::from_utf8(passed.concat()).unwrap();
+                    assert_eq!(passed, format!("data: {PIECE}\n\ndata: [DONE]\n\n"), "{event} by {size}");
+                    assert_eq!(facts.usage.unwrap().input.0, 1);
+                }
+                let unreported = format!("data: {}\n\n", event.replace(r#""usage":{"#, r#""used":{"#));
+                assert_eq!(whole(&unreported), unreported, "without a usage it is no such event");
+            }
+        }
+    }
+
+    #[test]
+    fn of_an_event_that_carries_something_only_the_usage_is_taken_out() {
+        for choice in [
+            r#"{"index":0,"delta":{"content":"ü}"}}"#,
+            r#"{"index":0,"delta":{},"finish_reason":"stop"}"#,
+            r#"{"index":0,"delta":{"role":"assistant"}}"#,
+            r#"{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"a\":1}"}}]}}"#,
+            r#"{"index":0,"delta":{"reasoning_details":[{"data":"x"}]}}"#,
+            r#"{"index":0,"text":" and"}"#,
+            r#"{"index":0,"delta":{},"logprobs":{"content":[]}}"#,
+            r#"{"index":0,"delta":{"content":"\n"}}"#,
+            r#"{"index":0,"delta":{},"token_id":17}"#,
+            r#"{"index":0,"delta":{},"stopped":true}"#,
+        ] {
+            for (event, left) in [
+                (
+                    r#"{"choices":[C],"usage":{"prompt_tokens":1,"b":{"c":[{}]}},"id":"}"}"#,
+                    r#"{"choices":[C],"usage":null,"id":"}"}"#,
+                ),
+                (r#"{"usage" : {"prompt_tokens":1,"a":"{"} ,"choices":[C]}"#, r#"{"usage" : null ,"choices":[C]}"#),
+                (
+                    r#"{"usage":{},"choices":[C],"usage":{"prompt_tokens":1}}"#,
+                    r#"{"usage":null,"choices":[C],"usage":null}"#,
+                ),
+                (
+                    r#"{"choices":[{"index":0,"delta":{}},C],"usage":{"prompt_tokens":1}}"#,
+                    r#"{"choices":[{"index":0,"delta":{}},C],"usage":null}"#,
+                ),
+            ] {
+                let [stream, left] =
+                    [event, left].map(|event| format!("data: {}\r\n\r\ndata: [DONE]\n\n", event.replace('C', choice)));
+                for size in [1, 2, 7, stream.len()] {
+                    let chunks: Vec<_> = stream.as_bytes().chunks(size).collect();
+                    let (passed, facts) = passed(&chunks);
+                    assert_eq!(String::from_utf8(passed.concat()).unwrap(), left, "by {size}");
+                    assert_eq!(facts.usage.unwrap().input.0, 1);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_usage_over_several_lines_or_without_an_end_hides_nothing_but_itself() {
+        for (stream, left) in [
+            (
+                "data: {\"choices\":[{\"text\":\"a\"}],\ndata: \"usage\":{\"a\":\ndata: 1},\ndata: \"b\":2}\n\n: c\n\n",
+                "data: {\"choices\":[{\"text\":\"a\"}],\ndata: \"usage\":null,\ndata: \"b\":2}\n\n: c\n\n",
+            ),
+            (
+                "data: {\"choices\":[{\"text\":\"a\"}],\"usage\":{\"a\":\n\ndata: [DONE]\n\n",
+                "data: {\"choices\":[{\"text\":\"a\"}],\"usage\":null\n\ndata: [DONE]\n\n",
+            ),
+            ("data: {\"usage\":{\"a\":\r\n\r\ndata: [DONE]\n\n", "data: {\"usage\":null\n\r\ndata: [DONE]\n\n"),
+            ("data: {\"usage\":{\"a\":", "data: {\"usage\":null"),
+        ] {
+            for size in [1, 2, 3, stream.len()] {
+                let chunks: Vec<_> = stream.as_bytes().chunks(size).collect();
+                assert_eq!(String::from_utf8(passed(&chunks).0.concat()).unwrap(), left, "by {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_other_event_is_taken_out() {
         for event in [
-            r#"{"choices":[],"prompt_filter_results":[{"usage":{"prompt_tokens":1}}]}"#,
-            r#"{"choices":[],"usage":null}"#,
-            r#"{"choices":[{"delta":{}}],"usage":{"prompt_tokens":1}}"#,
             r#"{"choices":[1],"usage":{"prompt_tokens":1}}"#,
             r#"{"choices":[[]],"usage":{"prompt_tokens":1}}"#,
             r#"{"choices":[null],"usage":{"prompt_tokens":1}}"#,
             r#"{"choices":["a"],"usage":{"prompt_tokens":1}}"#,
             r#"{"choices":null,"usage":{"prompt_tokens":1}}"#,
             r#"{"choices":{},"usage":{"prompt_tokens":1}}"#,
-            r#"{"choices":[],"usage":[]}"#,
             r#"{"choices":[],"usage":{"prompt_tokens":1},"error":{"message":"no"}}"#,
             r#"{"usage":{"prompt_tokens":1}}"#,
+            r#"{"choices":[],"usage":{"prompt_tokens":1}"#,
+        ] {
+            let stream = format!("data: {event}\n\ndata: [DONE]\n\n");
+            assert_eq!(whole(&stream), stream.replace(r#"{"prompt_tokens":1}"#, "null"));
+        }
+        for event in [
+            r#"{"choices":[],"prompt_filter_results":[{"usage":{"prompt_tokens":1}}]}"#,
+            r#"{"choices":[],"usage":null}"#,
+            r#"{"choices":[],"usage":[]}"#,
+            r#"{"choices":[{"index":0,"delta":{},"usage":{"prompt_tokens":1}}]}"#,
             r#"{"choices":[],"x_groq":{"usage":{"prompt_tokens":1}}}"#,
             r#"{"body":{"choices":[],"usage":{"prompt_tokens":1}}}"#,
             r#"[{"choices":[],"usage":{"prompt_tokens":1}}]"#,
-            r#"{"choices":[],"usage":{"prompt_tokens":1}"#,
             r#""choices""#,
             "{}",
             "7",
@@ -263,7 +407,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_not_held_back_while_an_event_is_under_way() {
-        let (known, rest) = PIECE.split_at(PIECE.find("[{").unwrap() + 2);
+        let (known, rest) = PIECE.split_at(PIECE.find("ü").unwrap() + "ü".len());
         let beginning = format!("data: {known}");
         let chunks: Vec<&[u8]> = std::iter::once(beginning.as_bytes()).chain(rest.as_bytes().chunks(1)).collect();
         assert_eq!(passed(&chunks).0, chunks);
@@ -279,7 +423,8 @@ mod tests {
         let stream = format!("{long}\n\ndata: {USAGE}\n\ndata: [DONE]\n\n");
         for size in [1, 1_000, stream.len()] {
             let chunks: Vec<_> = stream.as_bytes().chunks(size).collect();
-            assert_eq!(passed(&chunks).0.concat(), format!("{long}\n\ndata: [DONE]\n\n").into_bytes());
+            let left = long.replace(r#""usage":{}"#, r#""usage":null"#);
+            assert_eq!(passed(&chunks).0.concat(), format!("{left}\n\ndata: [DONE]\n\n").into_bytes());
         }
         let mut observer = observer();
         observer.hide_usage();
@@ -342,11 +487,13 @@ mod tests {
             Just(PIECE.to_owned()),
             Just("[DONE]".to_owned()),
             Just(r#"{"choices":[],"usage":null}"#.to_owned()),
-            Just(r#"{"choices":[{}],"usage":{"prompt_tokens":3}}"#.to_owned()),
+            Just(r#"{"choices":[{"text":"}"}],"usage":{"prompt_tokens":3}}"#.to_owned()),
+            Just(r#"{"usage":{"prompt_tokens":3},"choices":[{"index":0,"finish_reason":"stop"}]}"#.to_owned()),
             "[a-z{}\\[\\]\"é ]{0,12}",
         ];
         let hidden = prop_oneof![
             Just(USAGE.to_owned()),
+            Just(r#"{"choices":[{"index":0,"delta":{}}],"usage":{"prompt_tokens":4}}"#.to_owned()),
             Just(r#" {"usage":{"prompt_tokens":1,"completion_tokens":2},"x":[[{}]], "choices" : [ ] } "#.to_owned()),
         ];
         let data = prop_oneof![visible.prop_map(|data| (data, false)), hidden.prop_map(|data| (data, true))];
@@ -389,6 +536,7 @@ mod tests {
         ) {
             let stream: String = parts.iter().map(|(text, _)| text.as_str()).collect();
             let expected: String = parts.iter().map(|(text, hidden)| if *hidden { comment(text) } else { text }).collect();
+            let expected = expected.replace(r#"{"prompt_tokens":3}"#, "null");
             let (passed, facts) = passed(&pieces(stream.as_bytes(), &cuts));
             prop_assert_eq!(String::from_utf8(passed.concat()).unwrap(), expected);
             let mut unhidden = observer();
@@ -401,7 +549,7 @@ mod tests {
             words in prop::collection::vec(prop_oneof![
                 Just("data: "), Just("data"), Just("id"), Just(":"), Just(" "), Just("\n"), Just("\n\n"), Just("\r"), Just("\r\n"),
                 Just(USAGE), Just(PIECE), Just("[DONE]"), Just("{"), Just("}"), Just("["), Just("]"), Just("\""),
-                Just("\"choices\":[]"), Just("\"usage\":{}"), Just(","), Just("\\"), Just("é"), Just("\"error\":1"),
+                Just("\"choices\":[]"), Just("\"usage\":{}"), Just("\"usage\":{"), Just("\"choices\":[{}]"), Just(","), Just("\\"), Just("é"), Just("\"error\":1"),
             ], 0..24),
             cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
         ) {

@@ -144,9 +144,18 @@ impl Scanner {
             _ if self.places.first() == Some(&Place::Bodies) => Judged::Other,
             State::Complete if *shape == Shape::USAGE => Judged::Usage,
             State::Complete | State::Trailed | State::Foreign => Judged::Other,
-            _ if shape.chosen || self.open == 0 => Judged::Other,
+            _ if shape.carries || self.open == 0 => Judged::Other,
             _ => Judged::Undecided,
         }
+    }
+
+    /// Whether the last byte belongs to the usage at the top, or opens it.
+    pub(super) const fn is_in_usage(&self) -> bool {
+        self.open >= 2 && matches!(self.places, [Place::Body, Place::Usage, ..])
+    }
+
+    const fn is_in_choice(&self) -> bool {
+        self.open >= 3 && matches!(self.places, [Place::Body, Place::Choices, Place::Choice, ..])
     }
 
     /// Takes the next bytes of the value. Returns those behind its end.
@@ -178,6 +187,7 @@ impl Scanner {
         let (piece, after) = bytes.split_at(end.unwrap_or(bytes.len()));
         if !piece.is_empty() || after.first() == Some(&b'\\') {
             self.value.filled(what, seen);
+            self.value.shape.carries |= what != Meaning::Key && self.is_in_choice();
         }
         if what.is_word() {
             self.word.push(piece);
@@ -319,6 +329,7 @@ impl Scanner {
 
     /// Something is in a container that is not looked into.
     fn found(&mut self, seen: &mut Seen) {
+        self.value.shape.carries |= self.is_in_choice();
         match std::mem::replace(&mut self.watch, Meaning::Nothing) {
             Meaning::Nothing => {}
             Meaning::Error | Meaning::Class | Meaning::Inside | Meaning::Complaint => self.value.raise(),
@@ -380,7 +391,9 @@ impl Scanner {
     /// The first byte of a string, a number or a word. (The others of one that means nothing come by here, too.)
     fn begin(&mut self, byte: u8) {
         let meaning = std::mem::replace(&mut self.meaning, Meaning::Nothing);
-        self.value.shape.chosen |= meaning == Meaning::Enter(Place::Choice);
+        let is_said = matches!(byte, b'0'..=b'9' | b'-' | b't' | b'f') && self.word.get() != b"index";
+        let is_no_choice = meaning == Meaning::Enter(Place::Choice);
+        self.value.shape.carries |= is_no_choice || (is_said && self.is_in_choice());
         let meaning = meaning.of_none_of_the_bodies();
         if byte == b'"' {
             self.word = Word::default();
@@ -394,8 +407,8 @@ impl Scanner {
 
     fn enter(&mut self, byte: u8, seen: &mut Seen) {
         let meaning = std::mem::replace(&mut self.meaning, Meaning::Nothing);
-        self.value.shape.chosen |= meaning == Meaning::Enter(Place::Choice);
         let is_object = byte == b'{';
+        self.value.shape.carries |= meaning == Meaning::Enter(Place::Choice) && !is_object;
         let place = match meaning {
             _ if self.open == 0 => Some(if is_object { Place::Body } else { Place::Bodies }),
             Meaning::Enter(place) if place.is_list() != is_object => Some(place),

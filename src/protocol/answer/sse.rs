@@ -75,6 +75,11 @@ impl EventStream {
         !self.data.is_open()
     }
 
+    /// Whether the last byte belongs to the usage of the event, or opens it.
+    pub(super) const fn is_in_usage(&self) -> bool {
+        self.data.is_in_usage()
+    }
+
     /// What the event under way is.
     pub(super) fn judged(&self) -> Judged {
         match self.line {

@@ -18,15 +18,15 @@ const NO_CONTEXT: &[u8] = b"[no-context]";
 pub(super) struct Shape {
     /// It has a list of choices,
     pub(super) listed: bool,
-    /// and something is in it.
-    pub(super) chosen: bool,
+    /// and one of them carries something: not only its index, an empty delta and members that are null.
+    pub(super) carries: bool,
     /// It has a usage of its own.
     pub(super) reported: bool,
 }
 
 impl Shape {
     /// That of the last chunk, where the usage is asked for.
-    pub(super) const USAGE: Self = Self { listed: true, chosen: false, reported: true };
+    pub(super) const USAGE: Self = Self { listed: true, carries: false, reported: true };
 }
 
 /// Where the values inside an error belong.

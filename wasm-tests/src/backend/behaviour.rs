@@ -40,6 +40,10 @@ pub struct Behaviour {
     pub cached_tokens: u64,
     /// Whether usage is reported. A stream of the `OpenAI` API also needs `stream_options.include_usage`.
     pub usage: bool,
+    /// Members that the usage of the `OpenAI` API has besides, or otherwise; an object.
+    pub usage_members: Value,
+    /// In which event of a stream of that API it comes.
+    pub usage_event: UsageEvent,
     /// The body, as JSON, instead of the usual one; in answers to `GET` only.
     pub report: Option<Value>,
     /// More response headers, such as `x-ratelimit-remaining-requests` and `retry-after`.
@@ -69,6 +73,8 @@ impl Default for Behaviour {
             prompt_token_bias: 1.0,
             cached_tokens: 0,
             usage: true,
+            usage_members: Value::Null,
+            usage_event: UsageEvent::Alone,
             report: None,
             headers: Vec::new(),
             capacity: None,
@@ -150,6 +156,18 @@ pub enum PromptTokens {
     O200k,
     /// Always this many.
     Exactly(u64),
+}
+
+/// Where a stream of the `OpenAI` API brings its usage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UsageEvent {
+    /// In one of its own, without choices.
+    Alone,
+    /// In one whose choice has nothing in it: `LiteLLM`.
+    EmptyChoice,
+    /// In that of the last choice, which ends the answer.
+    LastChoice,
 }
 
 /// What goes wrong with an answer. The number is that of the tokens which a stream brings before; an answer that is

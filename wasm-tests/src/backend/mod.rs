@@ -56,7 +56,7 @@ use tokio::{
 };
 
 pub use self::{
-    behaviour::{Behaviour, Fault, PromptTokens, Reply},
+    behaviour::{Behaviour, Fault, PromptTokens, Reply, UsageEvent},
     journal::{Counters, End, Seen},
     limits::{Limit, Told},
 };

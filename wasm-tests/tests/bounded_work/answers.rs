@@ -51,6 +51,17 @@ const STREAMS: &[Shape] = &[
         let event = format!(r#"data:{{"choices":[],"pad":"{}","usage":null}}"#, "x".repeat(60_000));
         filled(n, "", &event, "\n\n", "")
     }),
+    ("choices that carry nothing beside usage", |n| {
+        filled(n, "", r#"data:{"choices":[{"index":0,"delta":{}}],"usage":{"prompt_tokens":1}}"#, "\n\n", "")
+    }),
+    ("choices that carry nothing, without an end", |n| filled(n, r#"data:{"choices":["#, r#"{"delta":{}}"#, ",", "")),
+    ("usage beside what a choice carries", |n| {
+        filled(n, "", r#"data:{"choices":[{"text":"a"}],"usage":{"a":{"b":[{}]}}}"#, "\n\n", "")
+    }),
+    ("members of a usage", |n| filled(n, r#"data: {"usage":{"#, r#""prompt_tokens":"1""#, ",", "}}")),
+    ("members of a usage that is unknown", |n| filled(n, r#"data: {"usage":{"#, r#""a":{"b":{}}"#, ",", "}}")),
+    ("braces in a text", |n| filled(n, r#"data: {"choices":[{"text":""#, "{}", "", r#""}]}"#)),
+    ("lines of a usage", |n| filled(n, "data: {\"usage\":{\n", "data: \n", "", "")),
     ("an event that might have to be hidden, without an end", |n| {
         filled(n, r#"data:{"choices":[],"pad":["#, "1,", "", "")
     }),
@@ -83,7 +94,7 @@ fn a_stream_costs_the_same_for_each_byte_whatever_it_is() {
 
 #[test]
 fn so_does_one_of_which_an_event_is_to_be_hidden() {
-    let hides = [("x-llm-unasked", "usage")];
+    let hides = [(":llm-unasked", "usage")];
     let cost = |body: &[u8]| cost("/v1/chat/completions", "text/event-stream", &hides, 16 * KIB, body);
     bounded("hidden", 64 * KIB, 20.0, STREAMS, cost);
 }
@@ -91,7 +102,7 @@ fn so_does_one_of_which_an_event_is_to_be_hidden() {
 #[test]
 fn pieces_cost_the_same_however_small_they_are() {
     // What a callback costs is Envoy's business too: here one of 64 bytes is the measure for one of any stream.
-    let hides = [("x-llm-unasked", "usage")];
+    let hides = [(":llm-unasked", "usage")];
     for more in [&[][..], &hides] {
         let cost = |body: &[u8]| cost("/v1/chat/completions", "text/event-stream", more, 64, body);
         bounded("pieces", 32 * KIB, 20.0, STREAMS, cost);

@@ -13,7 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{Behaviour, Flavour, tokens};
+use super::{Behaviour, Flavour, UsageEvent, tokens};
 
 /// What a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +84,8 @@ pub(super) struct Answer<'a> {
     pub(super) cut_short: bool,
     /// Whether usage is reported at all.
     pub(super) usage: bool,
+    pub(super) usage_members: &'a Value,
+    pub(super) usage_event: UsageEvent,
     /// Distinguishes the answers of a backend.
     pub(super) number: u64,
     /// Seconds since 1970.
@@ -98,7 +100,7 @@ pub(super) struct Frames {
 }
 
 impl<'a> Answer<'a> {
-    pub(super) fn new(backend: &'a str, number: u64, request: &'a Value, behaviour: &Behaviour) -> Self {
+    pub(super) fn new(backend: &'a str, number: u64, request: &'a Value, behaviour: &'a Behaviour) -> Self {
         let limits = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
         let nested = ["/options/num_predict", "/generationConfig/maxOutputTokens", "/request/max_tokens"];
         let given = limits.iter().filter_map(|key| request.get(key)?.as_u64());
@@ -117,6 +119,8 @@ impl<'a> Answer<'a> {
             words,
             cut_short: limit < wanted,
             usage: behaviour.usage,
+            usage_members: &behaviour.usage_members,
+            usage_event: behaviour.usage_event,
             number,
             created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         }

@@ -5,7 +5,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{Answer, Frames, data};
+use super::{Answer, Frames, UsageEvent, data};
 
 const DIMENSIONS: usize = 8;
 const MAX_DIMENSIONS: usize = 4096;
@@ -24,14 +24,18 @@ fn tool_call(answer: &Answer, name: &str) -> Value {
 }
 
 fn usage(answer: &Answer) -> Value {
-    json!({
+    let mut usage = json!({
         "prompt_tokens": answer.prompt_tokens,
         "completion_tokens": answer.output_tokens,
         "total_tokens": answer.total_tokens(),
         "prompt_tokens_details": {"cached_tokens": answer.cached_tokens, "audio_tokens": 0},
         "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0, "accepted_prediction_tokens": 0,
             "rejected_prediction_tokens": 0},
-    })
+    });
+    for (member, value) in answer.usage_members.as_object().into_iter().flatten() {
+        usage[member] = value.clone();
+    }
+    usage
 }
 
 /// The fields that all objects of one answer share.
@@ -108,9 +112,15 @@ fn frames(answer: &Answer, id: &str, object: &str, choice: impl Fn(Part<'_>) -> 
     let shell = if usage_wanted { with(shell, "usage", Value::Null) } else { shell };
     let chunk = |part| choice(part).map(|choice| data(&with(shell.clone(), "choices", json!([choice]))));
 
+    let with_choices = |choices| data(&with_usage(with(shell.clone(), "choices", choices), answer));
     let mut tail: Vec<_> = chunk(Part::Tail).into_iter().collect();
-    if usage_wanted {
-        tail.push(data(&with_usage(with(shell.clone(), "choices", json!([])), answer)));
+    match answer.usage_event {
+        _ if !usage_wanted => {}
+        UsageEvent::Alone => tail.push(with_choices(json!([]))),
+        UsageEvent::EmptyChoice => tail.push(with_choices(json!([{"index": 0, "delta": {}, "finish_reason": null}]))),
+        UsageEvent::LastChoice => {
+            tail = choice(Part::Tail).map(|last| with_choices(json!([last]))).into_iter().collect()
+        }
     }
     tail.push(Bytes::from_static(b"data: [DONE]\n\n"));
     Frames {
