@@ -1,4 +1,4 @@
-//! `GET /decisions`: the last decisions of all workers, the newest first.
+//! `GET /decisions`: the last decisions of all workers, the newest first; and `GET /decisions/{id}`: one of them.
 
 use super::Reply;
 use super::call::Call;
@@ -36,6 +36,22 @@ pub(super) fn decisions<H: Host>(cx: &Context<'_, H>, call: &Call) -> Reply {
         o.list("decisions", &decisions, |o, (decision, upshot)| decision.show(o, upshot.as_ref(), Detail::All));
         o.set("skipped", skipped);
     }))
+}
+
+/// Shows the decision with this id, or the last one of a request with it.
+pub(super) fn decision<H: Host>(cx: &Context<'_, H>, id: &str) -> Reply {
+    let Ok((pages, _)) = cx.view.journals(cx.host) else {
+        return Reply::unavailable("shared data could not be read");
+    };
+    let decisions = pages.iter().filter_map(|page| Some((Decision::decode(&page.decision)?, page)));
+    let found = decisions.filter(|(decision, _)| decision.is_called(id)).max_by_key(|(decision, _)| decision.at);
+    match found {
+        Some((decision, page)) => {
+            let upshot = Upshot::decode(&page.outcome);
+            Reply::ok(object(|o| decision.show(o, upshot.as_ref(), Detail::All)))
+        }
+        None => Reply::not_found("no such decision is known: it was not taken down, or others came after it"),
+    }
 }
 
 fn limit(text: &[u8]) -> Option<usize> {

@@ -67,6 +67,11 @@ impl Decision {
         );
     }
 
+    /// Whether that is its id, or that of its request.
+    pub(crate) fn is_called(&self, id: &str) -> bool {
+        id == decision_name(self.id) || (!id.is_empty() && id == self.request_id)
+    }
+
     /// One line of ASCII for a header, as detailed as there is room.
     pub(crate) fn header(&self) -> String {
         let details = [Detail::All, Detail::NoTerms, Detail::Tried, Detail::Order];
