@@ -110,6 +110,35 @@ fn one_decision_is_found_by_its_id_or_its_request_s_by_each_worker() {
 }
 
 #[test]
+fn what_became_of_a_decision_that_was_not_taken_down_is_known_by_its_id() {
+    let mut rig = Rig::three("cost_optimized");
+    let mut served = Vec::new();
+    for n in 0..300 {
+        rig.world.pass_millis(1);
+        rig.serve(n % 2, &format!("request-{n}"));
+        served.push((
+            rig.world.response_header("x-llm-decision-id").unwrap(),
+            rig.world.response_header("x-llm-backend"),
+        ));
+        if n % 60 == 59 {
+            rig.tick();
+        }
+    }
+    assert_eq!(rig.get(0, "/decisions?limit=200")["decisions"].as_array().unwrap().len(), 40);
+    for worker in [0, 1] {
+        for (n, (id, backend)) in served.iter().enumerate() {
+            let decision = rig.get(worker, &format!("/decisions/{id}"));
+            assert_eq!((&decision["decision_id"], &decision["outcome"]["status"]), (&json!(id), &json!(200)));
+            assert_eq!(decision["outcome"]["answered_by"].as_str(), backend.as_deref(), "{decision}");
+            let same = rig.get(worker, &format!("/decisions/request-{n}"));
+            assert_eq!(same["outcome"], decision["outcome"]);
+        }
+    }
+    rig.world.set_broken(true);
+    assert_eq!(code(&rig.call(0, "GET", "/decisions/request-1", &[], b"")).0, 503);
+}
+
+#[test]
 fn a_decision_without_a_request_s_id_is_not_found_by_none() {
     let mut rig = Rig::three("round_robin");
     rig.serve(0, "");

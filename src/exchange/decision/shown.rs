@@ -136,6 +136,13 @@ impl Finding {
 }
 
 impl Upshot {
+    /// Where nothing else is known of the decision.
+    pub(crate) fn alone(&self, id: Option<&str>) -> String {
+        object(|o| {
+            o.set("decision_id", id).object("outcome", |o| self.show(o)).set("left_out", "all but the outcome");
+        })
+    }
+
     fn show(&self, o: &mut Object<'_>) {
         o.set("status", Some(u32::from(self.status)).filter(|&status| status > 0));
         o.set("response_time_ms", Thousandths(self.response_time.as_micros() as u64));

@@ -28,7 +28,7 @@ fn last(rig: &Rig) -> (Value, Value) {
     let upshot = Upshot::decode(&page.outcome);
     let shown: Value = serde_json::from_str(&object(|o| decision.show(o, upshot.as_ref(), Detail::All))).expect("JSON");
     let lines = rig.world.lines().into_iter().map(|line| serde_json::from_str::<Value>(&line).expect("JSON"));
-    let line = lines.filter(|line| line["event"] == "decision").last().expect("a line");
+    let line = lines.filter(|line| line["event"] == "decision").next_back().expect("a line");
     (shown["outcome"].clone(), line)
 }
 
