@@ -67,6 +67,11 @@ impl Decision {
         );
     }
 
+    /// Whether that is its id, or that of its request.
+    pub(crate) fn is_called(&self, id: &str) -> bool {
+        id == decision_name(self.id) || (!id.is_empty() && id == self.request_id)
+    }
+
     /// One line of ASCII for a header, as detailed as there is room.
     pub(crate) fn header(&self) -> String {
         let details = [Detail::All, Detail::NoTerms, Detail::Tried, Detail::Order];
@@ -131,6 +136,13 @@ impl Finding {
 }
 
 impl Upshot {
+    /// Where nothing else is known of the decision.
+    pub(crate) fn alone(&self, id: Option<&str>) -> String {
+        object(|o| {
+            o.set("decision_id", id).object("outcome", |o| self.show(o)).set("left_out", "all but the outcome");
+        })
+    }
+
     fn show(&self, o: &mut Object<'_>) {
         o.set("status", Some(u32::from(self.status)).filter(|&status| status > 0));
         o.set("response_time_ms", Thousandths(self.response_time.as_micros() as u64));
