@@ -172,9 +172,7 @@ fn a_rehearsal_says_which_of_its_times_were_measured() {
     let nothing = json!({ "test_duration_ms": "measured", "recovery_time_ms": null });
     assert_eq!(calm["circuit_breaker_test"]["times"], nothing);
 
-    let times = |source: &str| {
-        json!({ "failover_time_ms": source, "recovery_time_ms": "computed", "total_downtime_ms": "computed" })
-    };
+    let times = |source: &str| json!({ "failover_time_ms": source, "recovery_time_ms": "computed", "total_downtime_ms": "computed" });
     let test = rig.test_failover("a");
     assert_eq!((&test["failover_time_ms"], &test["times"]), (&json!(800), &times("configured")));
     for _ in 0..2 {
@@ -205,7 +203,11 @@ fn whoever_takes_over_in_a_rehearsal_speaks_what_the_backend_speaks() {
         assert_eq!(rig.test_breaker(id)["backup_backend"], backup.as_str());
     }
     let test = rig.test_failover("gemini");
-    assert_eq!((&test["backup_backend"], &test["failover_triggered"]), (&Value::Null, &json!(false)), "nobody else speaks it");
+    assert_eq!(
+        (&test["backup_backend"], &test["failover_triggered"]),
+        (&Value::Null, &json!(false)),
+        "nobody else speaks it"
+    );
     assert_eq!(test["requests_lost"], 5);
 }
 
