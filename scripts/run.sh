@@ -34,8 +34,9 @@ simulator_url=
 clean_up() {
   local status=$? pid tries
   trap - EXIT INT TERM
-  for pid in "${children[@]}"; do kill "$pid" 2>/dev/null || true; done
-  for pid in "${children[@]}"; do
+  # Bash 3.2, which macOS has, takes an empty array for an unset one.
+  for pid in ${children[@]+"${children[@]}"}; do kill "$pid" 2>/dev/null || true; done
+  for pid in ${children[@]+"${children[@]}"}; do
     for ((tries = 0; tries < 50; tries++)); do
       kill -0 "$pid" 2>/dev/null || break
       sleep 0.1
@@ -59,7 +60,7 @@ claim_port() {
 }
 
 start_backends() {
-  local name tries as=${LLM_ROUTER_SIMULATED_AS:-}
+  local name found tries as=${LLM_ROUTER_SIMULATED_AS:-}
   "$binaries/sim-backends" --control-port 0 --backend "name=lightrag_primary,type=${as:-lightrag},latency_ms=30" \
     --backend "name=perplexity_primary,type=${as:-perplexity},latency_ms=60" \
     --backend "name=openai_primary,type=${as:-openai},latency_ms=40" \
@@ -71,8 +72,9 @@ start_backends() {
     sleep 0.1
   done
   for name in lightrag perplexity openai anthropic; do
-    backend_ports+=("$(sed -n "s|^${name}_primary .*:\\([0-9]*\\)\$|\\1|p" "$work/backends.log")")
-    [ -n "${backend_ports[-1]}" ] || fail "the simulated backends did not start" "$work/backends.log"
+    found="$(sed -n "s|^${name}_primary .*:\\([0-9]*\\)\$|\\1|p" "$work/backends.log")"
+    [ -n "$found" ] || fail "the simulated backends did not start" "$work/backends.log"
+    backend_ports+=("$found")
   done
   simulator_url="$(sed -n 's|^control - ||p' "$work/backends.log")"
 }
@@ -104,7 +106,7 @@ ask() {
   asked=$((asked + 1))
   [ -z "$body" ] || set -- "$@" --data "$body"
   status="$(curl -sS -m 10 -o "$work/body" -D "$work/headers" -w '%{http_code}' -H 'content-type: application/json' \
-    "$@" "http://127.0.0.1:$port$path")" || status=000
+    ${1+"$@"} "http://127.0.0.1:$port$path")" || status=000
   # Who answered, by its own word; and of what type it is, by the simulator's.
   backend="$(header x-sim-backend)"
   if [ "$status" != 200 ] || [ "$(type_of "$backend")" != "$type" ] || [ "$backend" != "$(header x-llm-backend)" ] ||
@@ -137,7 +139,7 @@ check() {
 says() {
   local wanted=$1 text=$2 path=$3 status
   shift 3
-  status="$(curl -sS -m 10 -o "$work/body" -w '%{http_code}' "$@" "http://127.0.0.1:$port$path")" || return 1
+  status="$(curl -sS -m 10 -o "$work/body" -w '%{http_code}' ${1+"$@"} "http://127.0.0.1:$port$path")" || return 1
   [ "$status" = "$wanted" ] && { [ -z "$text" ] || grep -qF -- "$text" "$work/body"; }
 }
 

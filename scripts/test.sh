@@ -163,8 +163,9 @@ python_environment() { with_lock "$(basename -- "$1")" install_python "$@"; }
 install_python() { "$1/bin/python" -c "import $2" 2>/dev/null || make_venv "$1" -r "$3"; }
 
 with_free_ports() {
-  local ports
-  mapfile -t ports < <(free_ports 3)
+  local port ports=()
+  # Not mapfile, which bash 3.2 does not have.
+  while read -r port; do ports+=("$port"); done < <(free_ports 3)
   LLM_ROUTER_PORT=${ports[0]} LLM_ROUTER_ADMIN_PORT=${ports[1]} LLM_ROUTER_CONTROL_PORT=${ports[2]} "$@"
 }
 

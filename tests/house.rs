@@ -109,3 +109,24 @@ fn every_block_of_the_documentation_is_closed() {
         assert_eq!(opened, None, "{}", page.display());
     }
 }
+
+#[test]
+fn the_scripts_need_no_later_bash_than_that_of_macos() {
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
+    let paths = fs::read_dir(scripts).unwrap().map(|entry| entry.unwrap().path());
+    let scripts: Vec<_> = paths.filter(|path| path.extension().is_some_and(|extension| extension == "sh")).collect();
+    assert!(scripts.len() > 8, "the scripts were not found");
+    // What 3.2 does not have, and would trip over when it comes to that line.
+    let later =
+        ["mapfile", "readarray", "declare -A", "local -A", "local -n", "[-1]", "&>>", "|&", "coproc", "^^}", ",,}"];
+    for script in scripts {
+        for (line, text) in (1..).zip(fs::read_to_string(&script).unwrap().lines()) {
+            if text.trim_start().starts_with('#') {
+                continue;
+            }
+            for word in later {
+                assert!(!text.contains(word), "{}:{line}: bash 3.2 has no {word}", script.display());
+            }
+        }
+    }
+}

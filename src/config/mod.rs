@@ -122,6 +122,13 @@ pub struct Config {
 }
 
 impl Config {
+    /// Whether anything is limited. If not, nothing is counted.
+    pub fn is_limited(&self) -> bool {
+        self.cost.limits.is_any()
+            || self.cost.tenants.iter().any(|tenant| tenant.limits.is_any())
+            || self.backends.iter().any(|backend| backend.limits.is_any())
+    }
+
     /// Whether it has the router ask others than Envoy itself: backends how they are, or somebody to take an alert.
     pub fn has_calls(&self) -> bool {
         self.alerts.webhook.is_some() || self.backends.iter().any(|backend| backend.probe.is_some())

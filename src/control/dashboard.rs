@@ -79,6 +79,9 @@ mod tests {
         assert!(page.len() < MOST);
         let compressed = Coding::Gzip.document().len();
         assert!(compressed <= 14 << 10, "{compressed} bytes");
+        let docs = include_str!("../../docs/dashboard.md");
+        let near = |kb: usize| docs.contains(&format!("about {kb} kB compressed"));
+        assert!((compressed / 1_000..=compressed / 1_000 + 1).any(near), "docs/dashboard.md: {compressed} bytes");
         for outside in ["http://", "https://", "src=", "@import", "url("] {
             assert!(!page.contains(outside), "the page names {outside}");
         }

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use super::json::{Thousandths, object};
+use super::json::{Object, Thousandths, object};
 use super::{Reply, show};
 use crate::config::commands;
-use crate::domain::{Backend, BackendIndex, BreakerSettings, Failure, Timestamp, Tokens};
+use crate::domain::{Api, ApiSet, Backend, BackendIndex, BreakerSettings, Failure, Timestamp, Tokens};
 use crate::exchange::Context;
 use crate::health::{Breaker, BreakerPhase, Verdict};
 use crate::host::Host;
@@ -14,6 +14,43 @@ use crate::state::Place;
 
 /// Prompt tokens of the request that is rehearsed: a question of a line or two.
 const PROMPT: Tokens = Tokens(50);
+
+/// What a backend is asked in a rehearsal: the first of these that it speaks. Who takes over depends on it, for a request
+/// goes only where its API is spoken.
+const APIS: [Api; 11] = [
+    Api::ChatCompletions,
+    Api::Messages,
+    Api::Sonar,
+    Api::LightRagQuery,
+    Api::GenerateContent,
+    Api::VertexMessages,
+    Api::Responses,
+    Api::Agent,
+    Api::OllamaChat,
+    Api::OllamaGenerate,
+    Api::Completions,
+];
+
+/// Where a time of a rehearsal comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// It was measured: on a clock, or of real answers.
+    Measured,
+    /// It was computed from what is configured and from the breaker's state. Nobody waited for it.
+    Computed,
+    /// It is what is configured, since nothing was measured yet.
+    Configured,
+}
+
+impl Source {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Measured => "measured",
+            Self::Computed => "computed",
+            Self::Configured => "configured",
+        }
+    }
+}
 
 /// Failures after which a rehearsal ends, whatever has not happened by then.
 const MOST: u32 = 5_000;
@@ -49,6 +86,8 @@ pub(super) fn breaker<H: Host>(cx: &mut Context<'_, H>, body: &[u8], now: Timest
             o.set("failover_activated", is_open && backup.is_some()).set("backup_backend", name(cx, backup));
             o.set("test_duration_ms", milliseconds(cx.host.now().since(now)));
             o.set("recovery_time_ms", is_open.then(|| milliseconds(retry_at.since(now))));
+            let recovery = is_open.then_some(Source::Computed);
+            sources(o, &[("test_duration_ms", Some(Source::Measured)), ("recovery_time_ms", recovery)]);
         });
     }))
 }
@@ -76,17 +115,35 @@ pub(super) fn failover<H: Host>(cx: &mut Context<'_, H>, body: &[u8], now: Times
     let is_well_again = rehearsed.is_none_or(|mut rehearsed| rehearsed.recovers());
     // What a request that failed waits for besides. How long Envoy waits before it tries again is Envoy's.
     let others = cx.router.places().find(|&(other, ..)| Some(other) == backup);
-    let wait = others.map(|(_, backend, place)| show::response_time(backend, cx.view.record(place), now));
+    let wait = others.filter(|_| triggered).map(|(_, backend, place)| {
+        let record = cx.view.record(place);
+        let source = if record.response_time.is_measured() { Source::Measured } else { Source::Configured };
+        (show::response_time(backend, record, now), source)
+    });
+    let (wait, waited) = wait.unzip();
     let downtime = if triggered || !fails { Some(Duration::ZERO) } else { recovery };
     Reply::ok(object(|o| {
         o.object("failover_test", |o| {
             o.set("primary_backend", &*id).set("backup_backend", name(cx, backup)).set("failure_simulation", fails);
-            o.set("failover_triggered", triggered).set("failover_time_ms", wait.filter(|_| triggered));
+            o.set("failover_triggered", triggered).set("failover_time_ms", wait);
             o.set("requests_during_failover", failed).set("requests_lost", if goes_on { 0 } else { failed });
             o.set("recovery_successful", is_well_again).set("recovery_time_ms", recovery.map(milliseconds));
             o.set("total_downtime_ms", downtime.map(milliseconds));
+            let computed = |time: Option<Duration>| time.map(|_| Source::Computed);
+            let (recovery, downtime) = (computed(recovery), computed(downtime));
+            let times = [("failover_time_ms", waited), ("recovery_time_ms", recovery), ("total_downtime_ms", downtime)];
+            sources(o, &times);
         });
     }))
+}
+
+/// Of each time where it comes from; `null` where there is none.
+fn sources(o: &mut Object<'_>, times: &[(&str, Option<Source>)]) {
+    o.object("times", |o| {
+        for &(time, source) in times {
+            o.set(time, source.map(Source::name));
+        }
+    });
 }
 
 impl Rehearsed {
@@ -128,7 +185,9 @@ fn backup_of<H: Host>(
         record.breaker.open_by_hand(&settings, now);
     }
     let believed = cx.view.imagine(place, record);
-    let attempts = cx.rehearse_chat(PROMPT, now);
+    let apis = cx.router.config().backends.get(index.get()).map_or(ApiSet::NONE, |backend| backend.apis);
+    let api = APIS.into_iter().find(|&api| apis.has(api)).or_else(|| apis.iter().next()).unwrap_or_default();
+    let attempts = cx.rehearse_one(api, PROMPT, now);
     cx.view.imagine(place, believed);
     attempts?.as_slice().iter().copied().find(|&other| other != index)
 }

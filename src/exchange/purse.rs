@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::Context;
 use super::router::{Route, Router};
 use super::{Refusal, RefusalCode};
-use crate::config::{Config, OnExhausted};
+use crate::config::OnExhausted;
 use crate::cost::{Bill, Claim, Heard, Purchase, Shortage, pacing};
 use crate::domain::{Api, Backend, BackendIndex, Ending, Failure, Limits, PicoUsd, Purpose, Timestamp, Tokens};
 use crate::host::Host;
@@ -38,13 +38,6 @@ pub(super) enum Binding {
     All,
     /// Only the backend's own: the others are used up, and the operator wants the request served even so.
     Backend,
-}
-
-/// Whether anything is limited. If not, nothing is read, reserved or written.
-pub(super) fn is_limited(config: &Config) -> bool {
-    config.cost.limits.is_any()
-        || config.cost.tenants.iter().any(|tenant| tenant.limits.is_any())
-        || config.backends.iter().any(|backend| backend.limits.is_any())
 }
 
 impl Router {

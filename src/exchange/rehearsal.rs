@@ -108,10 +108,10 @@ impl<H: Host> Context<'_, H> {
         }
     }
 
-    /// Where a chat request of so many tokens would go.
-    pub(crate) fn rehearse_chat(&self, text: Tokens, now: Timestamp) -> Option<Attempts> {
+    /// Where a request of that API and of so many tokens would go.
+    pub(crate) fn rehearse_one(&self, api: Api, text: Tokens, now: Timestamp) -> Option<Attempts> {
         let config = self.router.config();
-        let facts = RequestFacts { api: Api::ChatCompletions, ..RequestFacts::default() };
+        let facts = RequestFacts { api, ..RequestFacts::default() };
         let (strategy, panic_threshold) = (self.router.strategy(), config.panic_threshold);
         let ask = Ask {
             facts: &facts,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::decision::{Finding, Trace, findings};
 use super::intake::Tunnel;
 use super::misrouting::RouteCheck;
-use super::purse::{Binding, Customer, is_limited};
+use super::purse::{Binding, Customer};
 use super::turns::{SharedTurns, Turnstile};
 use super::{Context, Refusal, RefusalCode};
 use crate::config::Config;
@@ -159,7 +159,7 @@ impl Router {
         if config.queue.is_some() {
             WaitingList::create(store)?;
         }
-        let limited = is_limited(&config);
+        let limited = config.is_limited();
         if limited {
             view.open_books(store)?;
         }

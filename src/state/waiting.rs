@@ -146,9 +146,9 @@ impl WaitingList {
         Ok(store.get(KEY)?.map_or_else(Self::default, |(bytes, _)| Self::decode(&bytes, now)))
     }
 
-    /// How many wait; none where there never was a list.
-    pub fn depth(store: &impl Store, now: Timestamp) -> Result<Option<usize>, StoreError> {
-        Ok(store.get(KEY)?.map(|(bytes, _)| Self::decode(&bytes, now).tickets.len()))
+    /// The list as it is now; none where there never was one.
+    pub fn known(store: &impl Store, now: Timestamp) -> Result<Option<Self>, StoreError> {
+        Ok(store.get(KEY)?.map(|(bytes, _)| Self::decode(&bytes, now)))
     }
 
     /// Lets one more wait, if fewer than `size` do; otherwise says how long the first of them has waited. Tickets of

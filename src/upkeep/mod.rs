@@ -30,6 +30,7 @@ pub use answer::Answer;
 use std::sync::Arc;
 
 use crate::config::{Config, LogLevel, Tenant};
+use crate::cost::Account;
 use crate::domain::{Backend, BackendIndex, Calendar, PerMille, Span, Timestamp, Tokens};
 use crate::exchange::Router;
 use crate::health::BreakerPhase;
@@ -99,8 +100,12 @@ impl Upkeep {
         if view.keeps_watch(self.number, now) {
             misrouting::show(router, host, now);
         }
+        let waiting = WaitingList::known(host, now).ok().flatten();
+        if let Some(list) = &waiting {
+            host.record(Metric::QueueDepth, list.tickets().len() as u64);
+        }
         show(router, view, host, now);
-        self.scaling.tick(router, view, host, now);
+        self.scaling.tick((router, view), host, waiting.as_ref().map_or(&[], WaitingList::tickets), now);
         if let Some(a_minute) = self.rate.look(|| requests(router, host), now) {
             host.record(Metric::RequestsPerMinute, a_minute);
         }
@@ -148,9 +153,6 @@ impl Upkeep {
 
 /// Shows an operator how the backends stand, and what is spent.
 fn show(router: &Router, view: &View, host: &impl Host, now: Timestamp) {
-    if let Ok(Some(depth)) = WaitingList::depth(host, now) {
-        host.record(Metric::QueueDepth, depth as u64);
-    }
     show_spending(router.config(), view.ledger(), host, view.calendar().date(now));
     for (index, backend, place) in router.places() {
         let record = view.record(place);
@@ -170,25 +172,48 @@ fn show(router: &Router, view: &View, host: &impl Host, now: Timestamp) {
     }
 }
 
-/// Of each account what it spent, once it has spent anything.
+/// Of each account what it spent, from the start on; nothing where nothing is limited, for then nothing is counted.
 fn show_spending(config: &Config, ledger: &Ledger, host: &impl Host, date: Timestamp) {
+    if !config.is_limited() {
+        return;
+    }
     show_account(ledger, AccountKey::ALL, Span::ALL.map(Metric::BudgetSpent), host, date);
     for (backend, index) in config.backends.iter().zip((0..).map(BackendIndex)) {
         let metrics = Span::ALL.map(|span| Metric::BackendSpent(index, span));
         show_account(ledger, AccountKey::of_backend(&backend.id), metrics, host, date);
     }
-    for (tenant, index) in config.cost.tenants.iter().zip((0..).map(TenantIndex)) {
-        let metrics = Span::ALL.map(|span| Metric::TenantSpent(index, span));
-        show_account(ledger, AccountKey::of_tenant(&tenant.name), metrics, host, date);
+    let tenants = &config.cost.tenants;
+    let has_points = tenants.iter().any(|tenant| tenant.name.contains('.'));
+    for (tenant, index) in tenants.iter().zip((0..).map(TenantIndex)) {
+        for span in Span::ALL {
+            let of = |tenant: &Tenant| spent(ledger, AccountKey::of_tenant(&tenant.name), span, date);
+            // Those whose names are the same in a metric have one gauge: it shows what they spent together.
+            let shown = match has_points {
+                false => of(tenant),
+                true => tenants.iter().filter(|other| is_same_label(&other.name, &tenant.name)).map(of).sum(),
+            };
+            host.record(Metric::TenantSpent(index, span), shown);
+        }
     }
 }
 
 #[inline(never)]
 fn show_account(ledger: &Ledger, key: AccountKey, metrics: [Metric; 2], host: &impl Host, date: Timestamp) {
-    let Some(account) = ledger.account(key) else { return };
     for (span, metric) in Span::ALL.into_iter().zip(metrics) {
-        host.record(metric, account.spending(span, date).spent().micro_usd());
+        host.record(metric, spent(ledger, key, span, date));
     }
+}
+
+/// What an account spent, in millionths of a dollar; nothing where there is none yet.
+fn spent(ledger: &Ledger, key: AccountKey, span: Span, date: Timestamp) -> u64 {
+    let nothing = Account::default();
+    ledger.account(key).unwrap_or(&nothing).spending(span, date).spent().micro_usd()
+}
+
+/// Whether two tenants have the same name in a metric, where a point is a `_`.
+fn is_same_label(a: &str, b: &str) -> bool {
+    let label = |b| if b == b'.' { b'_' } else { b };
+    a.bytes().map(label).eq(b.bytes().map(label))
 }
 
 /// The requests of each backend so far. To ask makes the counters that do not exist yet: a first failure is then a step from 0 to 1,

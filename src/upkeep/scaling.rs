@@ -1,12 +1,15 @@
 //! How much room a backend should have: the signal for an autoscaler.
 //!
 //! The unit is requests at once, not a share of what there is: whoever scales divides it by what one replica takes at once,
-//! and need not know how many there are. It cannot run away either, for it follows what is really under way, times three at
-//! most.
+//! and need not know how many there are. It cannot run away either, for it follows the requests that are there (those that
+//! wait are `queue.size` at most), times two and a half at most.
 //!
 //! ```text
-//!   wanted = under way / 0.8 · strain          strain = fullness / 0.8 or slowness, whichever is more; 1 to 2
+//!   wanted = (under way + waiting) / 0.8 · strain    strain = fullness / 0.8 or slowness, whichever is more; 1 to 2
 //! ```
+//!
+//! A request that waits for a place would be under way if there were room, so it counts as one; of several backends that may
+//! serve it each has its part, so that all of them together are asked for it once.
 //!
 //! Requests come in fits and replicas start slowly. So it is the mean of some ten seconds that counts; more than is shown is
 //! shown at once, less only bit by bit over minutes.
@@ -17,7 +20,7 @@ use crate::domain::{Backend, Timestamp};
 use crate::exchange::Router;
 use crate::host::Host;
 use crate::metrics::Metric;
-use crate::state::{Place, Record, View};
+use crate::state::{Place, Record, Ticket, View};
 
 /// How full a backend should be: the rest is room for what comes next.
 const FULLNESS: f64 = 0.8;
@@ -45,7 +48,14 @@ pub(super) struct Scaling {
 
 impl Scaling {
     /// Looks at all backends and shows what they need. Once a process, every 50 ms or so.
-    pub(super) fn tick(&mut self, router: &Router, view: &View, host: &impl Host, now: Timestamp) {
+    pub(super) fn tick(
+        &mut self,
+        (router, view): (&Router, &View),
+        host: &impl Host,
+        waiting: &[Ticket],
+        now: Timestamp,
+    ) {
+        let waiting = parts(router, waiting);
         for (index, backend, place) in router.places() {
             let known = self.needs.iter().position(|(known, _)| *known == place).unwrap_or_else(|| {
                 self.needs.push((place, Need::default()));
@@ -56,10 +66,32 @@ impl Scaling {
             if need.is_stale(now) {
                 *need = Need::from(host.read(metric).unwrap_or(0));
             }
-            let shown = need.follow(wanted(&Load::of(backend, view.record(place), now)), now);
+            let mut load = Load::of(backend, view.record(place), now);
+            load.waiting = waiting.get(index.get()).copied().unwrap_or_default();
+            let shown = need.follow(wanted(&load), now);
             host.record(metric, shown);
         }
     }
+}
+
+/// Of each backend the requests that wait for it, one that waits for several in equal parts.
+fn parts(router: &Router, waiting: &[Ticket]) -> Vec<f64> {
+    // Nearly always nobody waits.
+    if waiting.is_empty() {
+        return Vec::new();
+    }
+    let backends = &router.config().backends;
+    let mut parts = vec![0.0; backends.len()];
+    for ticket in waiting {
+        let meant = || backends.iter().zip(0_usize..).filter(|(backend, _)| ticket.backends.has(backend));
+        let share = 1.0 / meant().count().max(1) as f64;
+        for (_, n) in meant() {
+            if let Some(part) = parts.get_mut(n) {
+                *part += share;
+            }
+        }
+    }
+    parts
 }
 
 /// How a backend stands at one moment.
@@ -67,6 +99,8 @@ impl Scaling {
 struct Load {
     /// Requests under way.
     requests: u32,
+    /// Its part of the requests that wait.
+    waiting: f64,
     /// The share that is taken of what it may have under way, where that is known.
     fullness: Option<f64>,
     /// How long an answer takes, as a multiple of what is expected; none without answers.
@@ -82,6 +116,7 @@ impl Load {
         let expected = backend.expected_response_time.as_millis() as u64;
         Self {
             requests: load.requests,
+            waiting: 0.0,
             fullness: [of_requests, of_tokens].into_iter().flatten().reduce(f64::max),
             slowness: record.response_times.quantile(500).map(|median| share(median, expected)),
         }
@@ -92,7 +127,7 @@ impl Load {
 fn wanted(load: &Load) -> f64 {
     let fullness = load.fullness.map_or(1.0, |fullness| fullness / FULLNESS);
     let strain = fullness.max(load.slowness.unwrap_or(1.0)).clamp(1.0, MOST_STRAIN);
-    f64::from(load.requests) / FULLNESS * strain
+    (f64::from(load.requests) + load.waiting) / FULLNESS * strain
 }
 
 /// A need as it is shown: quick to grow, slow to shrink.
@@ -132,7 +167,7 @@ mod tests {
 
     use super::*;
 
-    const IDLE: Load = Load { requests: 0, fullness: None, slowness: None };
+    const IDLE: Load = Load { requests: 0, waiting: 0.0, fullness: None, slowness: None };
 
     fn at(ms: u64) -> Timestamp {
         Timestamp::from_micros(1_000_000_000 + ms * 1_000)
@@ -147,17 +182,26 @@ mod tests {
     #[test]
     fn a_backend_should_be_four_fifths_full() {
         assert!((wanted(&Load { requests: 8, ..IDLE }) - 10.0).abs() < 1e-9);
-        let well = Load { requests: 8, fullness: Some(0.8), slowness: Some(0.9) };
+        let well = Load { fullness: Some(0.8), slowness: Some(0.9), requests: 8, ..IDLE };
         assert!((wanted(&well) - 10.0).abs() < 1e-9);
     }
 
     #[test]
     fn one_that_is_full_or_slow_needs_more_but_never_without_bound() {
-        let needs = |fullness, slowness| wanted(&Load { requests: 8, fullness, slowness });
+        let needs = |fullness, slowness| wanted(&Load { requests: 8, fullness, slowness, ..IDLE });
         assert!((needs(Some(1.0), None) - 12.5).abs() < 1e-9);
         assert!((needs(None, Some(1.5)) - 15.0).abs() < 1e-9, "where no limit is known, it goes by the time alone");
         assert!((needs(Some(1.0), Some(1.1)) - 12.5).abs() < 1e-9, "the worse of both, not both");
         assert!((needs(Some(50.0), Some(1e9)) - 20.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_waits_counts_as_what_is_under_way() {
+        for (requests, waiting, room) in [(8, 8.0, 20.0), (8, 0.5, 10.625), (0, 4.0, 5.0)] {
+            assert!((wanted(&Load { requests, waiting, ..IDLE }) - room).abs() < 1e-9, "{requests} {waiting}");
+        }
+        let full = Load { requests: 8, waiting: 16.0, fullness: Some(1.0), slowness: None };
+        assert!((wanted(&full) - 37.5).abs() < 1e-9);
     }
 
     #[test]

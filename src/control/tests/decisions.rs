@@ -231,6 +231,55 @@ fn a_failover_s_test_says_who_takes_over_and_what_is_lost() {
 }
 
 #[test]
+fn a_rehearsal_says_which_of_its_times_were_measured() {
+    let mut rig = Rig::new(&json!({ "strategy": "round_robin", "backend_instances": {
+        "a": {}, "b": { "expected_response_time_ms": 800 } } }));
+    let test = rig.test_breaker("a");
+    assert_eq!(test["times"], json!({ "test_duration_ms": "measured", "recovery_time_ms": "computed" }));
+    let calm = rig.post("/circuit-breaker/test", &json!({ "backend": "a", "simulate_failure": false }));
+    let nothing = json!({ "test_duration_ms": "measured", "recovery_time_ms": null });
+    assert_eq!(calm["circuit_breaker_test"]["times"], nothing);
+
+    let times = |source: &str| json!({ "failover_time_ms": source, "recovery_time_ms": "computed", "total_downtime_ms": "computed" });
+    let test = rig.test_failover("a");
+    assert_eq!((&test["failover_time_ms"], &test["times"]), (&json!(800), &times("configured")));
+    for _ in 0..2 {
+        rig.send_and_answer(200, 1);
+    }
+    let test = rig.test_failover("a");
+    assert!(test["failover_time_ms"].as_f64().unwrap() < 800.0, "{test}");
+    assert_eq!(test["times"], times("measured"));
+    let mut rig = Rig::new(&json!({ "backend_instances": { "a": {} } }));
+    let alone = json!({ "failover_time_ms": null, "recovery_time_ms": "computed", "total_downtime_ms": "computed" });
+    assert_eq!(rig.test_failover("a")["times"], alone);
+    let mut rig = Rig::three("weighted");
+    assert_eq!(rig.test_failover("c")["times"]["recovery_time_ms"], Value::Null, "it has no breaker");
+}
+
+#[test]
+fn whoever_takes_over_in_a_rehearsal_speaks_what_the_backend_speaks() {
+    let mut rig = Rig::new(&json!({ "strategy": "cost_optimized", "backend_instances": {
+        "claude": { "backend_type": "anthropic" }, "claude_2": { "backend_type": "anthropic", "cost_per_1k_tokens": 1 },
+        "gpt": { "backend_type": "openai" }, "gpt_2": { "backend_type": "openai", "cost_per_1k_tokens": 1 },
+        "rag": { "backend_type": "lightrag" }, "rag_2": { "apis": ["lightrag_query"], "cost_per_1k_tokens": 1 },
+        "own": { "backend_type": "generic" }, "own_2": { "backend_type": "generic", "cost_per_1k_tokens": 1 },
+        "gemini": { "backend_type": "gemini" },
+    } }));
+    for id in ["claude", "gpt", "rag", "own"] {
+        let backup = format!("{id}_2");
+        assert_eq!(rig.test_failover(id)["backup_backend"], backup.as_str());
+        assert_eq!(rig.test_breaker(id)["backup_backend"], backup.as_str());
+    }
+    let test = rig.test_failover("gemini");
+    assert_eq!(
+        (&test["backup_backend"], &test["failover_triggered"]),
+        (&Value::Null, &json!(false)),
+        "nobody else speaks it"
+    );
+    assert_eq!(test["requests_lost"], 5);
+}
+
+#[test]
 fn a_rehearsal_changes_nothing_and_needs_no_token() {
     for strategy in Strategy::ALL {
         let (mut rig, mut untouched) = (Rig::three(strategy.name()), Rig::three(strategy.name()));

@@ -317,6 +317,51 @@ fn operators_choose_the_thresholds_and_may_choose_none() {
 }
 
 #[test]
+fn gauges_of_spending_exist_from_the_start_where_anything_is_limited() {
+    let gauges = |config: &Value| {
+        let mut rig = Rig::new(config);
+        rig.run(100, None);
+        let (b, ann, bob) = (BackendIndex(1), TenantIndex(0), TenantIndex(1));
+        let all = Span::ALL.map(|span| {
+            [
+                Metric::BudgetSpent(span),
+                Metric::BackendSpent(b, span),
+                Metric::TenantSpent(ann, span),
+                Metric::TenantSpent(bob, span),
+            ]
+        });
+        let figures = rig.world.figures.borrow();
+        all.concat().into_iter().map(|metric| figures.get(&metric).copied()).collect::<Vec<_>>()
+    };
+    let mut config = alerting();
+    for cost in [
+        json!({"daily_budget_usd": 9, "tenants": {"ann": {}, "bob": {}}}),
+        json!({"tenants": {"ann": {"max_requests_per_minute": 5}, "bob": {}}}),
+        json!({"tenants": {"ann": {}, "bob": {"hourly_budget_usd": 1}}}),
+    ] {
+        config["cost"] = cost;
+        assert_eq!(gauges(&config), [Some(0); 8], "{}", config["cost"]);
+    }
+    config["cost"] = json!({"tenants": {"ann": {}, "bob": {}}});
+    assert_eq!(gauges(&config), [None; 8], "nothing is limited, and nothing counted");
+}
+
+#[test]
+fn tenants_that_a_metric_cannot_tell_apart_are_shown_together() {
+    let mut config = alerting();
+    config["cost"] = json!({"daily_budget_usd": 9, "tenants": {"a.b": {}, "a_b": {}, "a-b": {}}});
+    let mut rig = Rig::new(&config);
+    spend(&mut rig, &[AccountKey::of_tenant("a.b"), AccountKey::of_tenant("a-b")], 3);
+    spend(&mut rig, &[AccountKey::of_tenant("a_b")], 4);
+    let tenants = rig.vm.router.config().cost.tenants.clone();
+    for (index, tenant) in tenants.iter().enumerate() {
+        let shown = Host::read(&rig.world, Metric::TenantSpent(TenantIndex(index as u16), Span::Day));
+        let expected = if &*tenant.name == "a-b" { 30_000 } else { 70_000 };
+        assert_eq!(shown, Some(expected), "{}", tenant.name);
+    }
+}
+
+#[test]
 fn what_is_spent_is_shown_of_all_of_each_backend_and_of_each_tenant() {
     let mut config = alerting();
     config["cost"] = json!({"daily_budget_usd": 9, "tenants": {"ann": {}, "bob": {}}});

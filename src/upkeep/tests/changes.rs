@@ -5,7 +5,7 @@ use super::*;
 use crate::config::MOST_BACKENDS;
 use crate::domain::{BackendIndex, Tokens};
 use crate::metrics::Metric;
-use crate::state::Leaving;
+use crate::state::{Backends, Departure, Lane, Leaving, Newcomer, WaitingList};
 use crate::upkeep::farewell;
 
 /// Backends a and b; then an operator removes b, where another worker has a request under way.
@@ -54,6 +54,36 @@ fn the_room_that_a_backend_needs_is_its_own_though_others_come_before_it() {
     rig.world.figures.borrow_mut().clear();
     rig.run(100, None);
     assert_eq!((shown(&rig, 0), shown(&rig, 1), shown(&rig, 2)), (Some(0), Some(50), Some(0)));
+}
+
+#[test]
+fn requests_that_wait_are_room_that_the_backends_need_which_may_serve_them() {
+    let mut rig = Rig::new(&json!({"queue": {"size": 100}, "backend_instances": {"a": {}, "b": {}, "c": {}}}));
+    rig.run(100, None);
+    let config = Arc::clone(rig.vm.router.config());
+    let wait = |rig: &Rig, ids: &[&str]| {
+        let mut backends = Backends::NONE;
+        config.backends.iter().filter(|backend| ids.contains(&&*backend.id)).for_each(|backend| backends.add(backend));
+        let newcomer = Newcomer { member: 0, lane: Lane::of(None), backends, patience: Duration::from_secs(600) };
+        WaitingList::join(&rig.world, &newcomer, 100, rig.world.now()).expect("stored").expect("room");
+    };
+    // Sixteen wait for a alone, eight for either a or b; nobody for c.
+    (0..16).for_each(|_| wait(&rig, &["a"]));
+    (0..8).for_each(|_| wait(&rig, &["a", "b"]));
+    let shown = |rig: &Rig, n| rig.world.figures.borrow().get(&Metric::DesiredCapacity(BackendIndex(n))).copied();
+    rig.run(60_000, None);
+    assert_eq!((shown(&rig, 0), shown(&rig, 1), shown(&rig, 2)), (Some(25), Some(5), Some(0)));
+    assert_eq!(rig.world.figures.borrow().get(&Metric::QueueDepth).copied(), Some(24));
+    // They are under way now, and wait no more: the room that is needed is the same.
+    let place = rig.vm.view.place(&rig.world, "a").expect("placed");
+    for _ in 0..20 {
+        rig.vm.view.enter_unasked(place, Tokens(5)).expect("entered");
+    }
+    let list = WaitingList::read(&rig.world, rig.world.now()).expect("a list");
+    let gone: Vec<_> = list.tickets().iter().map(|it| Departure { position: it.position, served: true }).collect();
+    WaitingList::part(&rig.world, &gone, rig.world.now()).expect("stored");
+    rig.run(1_000, None);
+    assert_eq!(shown(&rig, 0), Some(25));
 }
 
 #[test]
