@@ -92,11 +92,11 @@ impl<H: Host> Context<'_, H> {
         now: Timestamp,
     ) -> Option<Source> {
         let asks = match verdict {
-            Verdict::Well | Verdict::Slow => {
+            Verdict::Well => {
                 let place = self.router.place(index)?;
                 self.view.record(place).breaker.asks_who(now)
             }
-            Verdict::Ill(_) | Verdict::Misfit(_) => true,
+            Verdict::Slow | Verdict::Ill(_) | Verdict::Misfit(_) => true,
             Verdict::Unknown => false,
         };
         if asks { self.sender(tenant) } else { None }

@@ -8,7 +8,7 @@ use crate::learning::{Evidence, FastFailures, Lengths, PeakEwma, Sketch, Usual, 
 use crate::tokens::Calibration;
 
 /// The layout's version, its first byte and part of its key: another version of the module never reads it wrongly.
-const VERSION: u8 = 5;
+const VERSION: u8 = 6;
 
 /// How fast failures lose their weight after the last of them: to 37 % after this long.
 const FORGIVENESS: Duration = Duration::from_secs(60);

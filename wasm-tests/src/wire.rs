@@ -142,6 +142,8 @@ pub enum Script {
     CloseAfter(Duration),
     /// A good answer, or a 500 where the request has this in it.
     Poisoned(&'static str),
+    /// A good answer, at once, or so late where the request has this in it.
+    Lingering(&'static str, Duration),
     /// Grants an upgrade, sends back what it gets, and after so many bytes closes the connection; with a reset if so.
     Tunnel(usize, bool),
 }
@@ -245,7 +247,7 @@ async fn serve(mut stream: TcpStream, script: Script, requests: Arc<AtomicUsize>
                 }
                 return Ok(());
             }
-            Script::Answer(..) | Script::Poisoned(_) => {
+            Script::Answer(..) | Script::Poisoned(_) | Script::Lingering(..) => {
                 let head = String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).to_ascii_lowercase();
                 let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
                 let is_chunked = head.contains("transfer-encoding: chunked");
@@ -267,6 +269,10 @@ async fn serve(mut stream: TcpStream, script: Script, requests: Arc<AtomicUsize>
                     }
                     Script::Poisoned(poison) if String::from_utf8_lossy(&request).contains(poison) => {
                         whole_answer("500 Internal Server Error", "application/json", r#"{"error":{"message":"no"}}"#)
+                    }
+                    Script::Lingering(word, delay) if String::from_utf8_lossy(&request).contains(word) => {
+                        sleep(*delay).await;
+                        whole_answer("200 OK", "application/json", GOOD)
                     }
                     _ => whole_answer("200 OK", "application/json", GOOD),
                 };

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use hyper::Method;
 use serde_json::{Value, json};
 use tokio::{
@@ -329,12 +330,17 @@ async fn the_latency_of_any_other_service_is_learned() {
 
 /// A client with an address of its own.
 async fn ask_from(host: u8, envoy: &Envoy, text: &str) -> u16 {
+    ask_with("", host, envoy, text).await
+}
+
+/// The same with more headers.
+async fn ask_with(headers: &str, host: u8, envoy: &Envoy, text: &str) -> u16 {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(SocketAddr::from((Ipv4Addr::new(127, 0, 0, host), 0))).unwrap();
     let mut stream = socket.connect(SocketAddr::from((Ipv4Addr::LOCALHOST, envoy.port()))).await.unwrap();
     let body = chat(text).to_string();
     let head = format!("POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-type: {JSON}\r\ncontent-length: {}\r\n", body.len());
-    stream.write_all(format!("{head}connection: close\r\n\r\n{body}").as_bytes()).await.unwrap();
+    stream.write_all(format!("{head}{headers}connection: close\r\n\r\n{body}").as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     timeout(PATIENCE, stream.read_to_end(&mut answer)).await.unwrap().unwrap();
     std::str::from_utf8(&answer[9..12]).unwrap().parse().unwrap()
@@ -345,7 +351,8 @@ async fn one_client_whose_requests_fail_takes_a_backend_from_nobody() {
     let alpha = Scripted::start(Script::Poisoned("poison")).await;
     let envoy =
         rig(&[("alpha", &alpha)], json!({"panic_threshold": 0, "backend_instances": {"alpha": {}}})).start().await;
-    for n in 0..60 {
+    // Each on a connection of its own.
+    for n in 0..300 {
         if n % 12 == 0 {
             assert_eq!(ask_from(3, &envoy, "hello").await, 200, "{n}");
         }
@@ -360,6 +367,64 @@ async fn one_client_whose_requests_fail_takes_a_backend_from_nobody() {
         counted(&envoy.stats().await, "circuit_breaker_transitions_total", &[("state", "open")]) == 1
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_names_other_addresses_is_one_client() {
+    let alpha = Scripted::start(Script::Poisoned("poison")).await;
+    let router = json!({"panic_threshold": 0, "backend_instances": {"alpha": {}}});
+    // As the shipped files have it, each of them.
+    let files = [
+        include_str!("../../envoy/envoy.yaml"),
+        include_str!("../../envoy/minimal.yaml"),
+        include_str!("../../envoy/access-log.yaml"),
+        include_str!("../../envoy/kubernetes/envoy.yaml"),
+    ];
+    for file in files {
+        let (_, rest) = file.split_once("stat_prefix: llm\n").unwrap();
+        let (manager, _) = rest.split_once("routes:").unwrap();
+        assert!(manager.contains(" use_remote_address: true\n"));
+    }
+    let envoy = rig(&[("alpha", &alpha)], router)
+        .patch(|config| {
+            let filters = &mut config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"];
+            filters[0]["typed_config"]["use_remote_address"] = true.into();
+        })
+        .start()
+        .await;
+    for n in 0..60 {
+        if n % 12 == 0 {
+            assert_eq!(ask_from(3, &envoy, "hello").await, 200, "{n}");
+        }
+        let named = format!("x-forwarded-for: 198.51.100.{n}\r\n");
+        assert_eq!(ask_with(&named, 2, &envoy, "poison").await, 500, "{n}");
+    }
+    assert_eq!(counted(&envoy.stats().await, "circuit_breaker_transitions_total", &[("state", "open")]), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_client_that_asks_for_what_takes_long_takes_a_backend_from_nobody() {
+    let alpha = Scripted::start(Script::Lingering("linger", Duration::from_millis(700))).await;
+    let instance = json!({"expected_response_time_ms": 50});
+    let router = json!({"panic_threshold": 0, "backend_instances": {"alpha": instance}});
+    let envoy = rig(&[("alpha", &alpha)], router).start().await;
+    let opened = async || counted(&envoy.stats().await, "circuit_breaker_transitions_total", &[("state", "open")]);
+    for _ in 0..25 {
+        assert_eq!(ask_from(3, &envoy, "hello").await, 200);
+    }
+    for _ in 0..3 {
+        assert_eq!(ask_from(3, &envoy, "hello").await, 200);
+        let many = (0..40).map(|_| ask_from(2, &envoy, "linger"));
+        assert!(join_all(many).await.into_iter().all(|status| status == 200));
+    }
+    news_travels().await;
+    assert_eq!(opened().await, 0);
+    assert_eq!(ask_from(3, &envoy, "hello").await, 200);
+    // Where others wait as long, it opens.
+    for _ in 0..3 {
+        join_all((0..40).map(|n| ask_from(2 + n % 4, &envoy, "linger"))).await;
+    }
+    until("it opens", || async { opened().await == 1 }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

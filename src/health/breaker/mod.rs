@@ -180,7 +180,7 @@ impl Breaker {
         now: Timestamp,
     ) -> bool {
         if let (Verdict::Well | Verdict::Slow, Some(source)) = (verdict, source) {
-            self.suspects.testify(source, now);
+            self.suspects.testify(source, verdict == Verdict::Slow, now);
         }
         let Some(pass) = self.of_now(pass, verdict) else {
             // What began before the last change of state says nothing about the backend of now.
@@ -192,8 +192,8 @@ impl Breaker {
         self.ramp.follow(now);
         match (self.phase, verdict) {
             (_, Verdict::Unknown | Verdict::Misfit(_)) | (BreakerPhase::Open, _) => {}
-            (BreakerPhase::Closed, Verdict::Well) => self.answered(false, settings, now),
-            (BreakerPhase::Closed, Verdict::Slow) => self.answered(true, settings, now),
+            (BreakerPhase::Closed, Verdict::Well) => self.answered(false, source, settings, now),
+            (BreakerPhase::Closed, Verdict::Slow) => self.answered(true, source, settings, now),
             (BreakerPhase::Closed, Verdict::Ill(failure)) => return self.failed(pass, failure, source, settings, now),
             // A retry that Envoy sent here, or an attempt in panic: nobody asked whether it may. Many of those could come at
             // once, and only as many as may be let in are to decide.
@@ -322,14 +322,23 @@ impl Breaker {
         })
     }
 
-    /// An answer came while closed.
-    fn answered(&mut self, slow: bool, settings: &BreakerSettings, now: Timestamp) {
+    /// An answer to `source` came while closed. A slow one may be discounted, as a failure may.
+    fn answered(&mut self, slow: bool, source: Option<Source>, settings: &BreakerSettings, now: Timestamp) {
         self.end_row(settings, now);
         self.strain.relax();
-        self.suspects.answer();
         self.failures.push(false);
-        self.slow.push(slow);
         let limit = self.strain(settings).share(settings.slow_rate_threshold, now);
+        match source.filter(|_| slow) {
+            None => self.suspects.answer(),
+            Some(source) => {
+                let answers = self.slow.last(SLOW_WINDOW).len().max(settings.min_requests.into());
+                if !self.suspects.counts_slow(source, less_than_half(share_of(answers, limit)), now) {
+                    return;
+                }
+                self.suspects.charge(source, Counted { weight: 0, in_share: true });
+            }
+        }
+        self.slow.push(slow);
         if slow && reaches(self.slow.last(SLOW_WINDOW), settings.min_requests.min(SLOW_WINDOW), limit) {
             self.open(TripReason::SlowAnswers, settings, now);
         }
@@ -393,12 +402,10 @@ impl Breaker {
         };
         let (most, limit) = self.thresholds(settings, now);
         let answers = self.failures.last(settings.window).len().max(settings.min_requests.into());
-        // Less than half, so that it cuts no ramp either.
-        let less_than_half = |whole: u32| whole.saturating_sub(1) / 2;
         let allowance = Allowance {
             // Of two that open it each of two sources may have caused one: else several could not open it together.
             row: less_than_half(most).max(u32::from(most == 2)),
-            share: less_than_half((answers * u32::from(limit.get())).div_ceil(1_000)),
+            share: less_than_half(share_of(answers, limit)),
         };
         self.suspects.judge(source, weight, allowance, now)
     }
@@ -463,6 +470,16 @@ impl Breaker {
 
 const fn half(share: PerMille) -> PerMille {
     PerMille::new(share.get() / 2)
+}
+
+/// How many of so many answers are this share of them.
+fn share_of(answers: u32, share: PerMille) -> u32 {
+    (answers * u32::from(share.get())).div_ceil(1_000)
+}
+
+/// Less than half of it, so that two together do not come to it, and one alone cuts no ramp either.
+const fn less_than_half(whole: u32) -> u32 {
+    whole.saturating_sub(1) / 2
 }
 
 /// Whether so large a share of at least so many answers is marked.

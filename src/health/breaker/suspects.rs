@@ -15,6 +15,9 @@
 //! but a connection that was served well itself within that time is contradicted by no other one from its address:
 //! that is a pool whose backend has just begun to fail.
 //!
+//! The same goes for answers that were slow, since a client can ask for what takes long; they are contradicted by answers
+//! to others that were not.
+//!
 //! A breaker that is open already is kept open by one failed probe, and a client that asks more often than the others
 //! gets most of the probes. So the clients whose probes failed since the breaker was last closed are remembered, and
 //! for a while after it may be probed again the probes are for the others, where there are others.
@@ -97,7 +100,7 @@ struct Suspect {
     source: Source,
     /// The weight of its failures in the present row.
     row: u16,
-    /// Its failures among the last answers.
+    /// Its failures among the last answers, and those of them that were slow.
     share: u8,
 }
 
@@ -106,6 +109,8 @@ struct Suspect {
 struct Witness {
     source: Source,
     at: Timestamp,
+    /// Whether it had to wait for long.
+    slow: bool,
 }
 
 /// Of what opens a breaker, the most that a source whose failures are contradicted may have caused.
@@ -140,13 +145,26 @@ pub(super) struct Suspects {
 impl Suspects {
     /// How much of a failure of `source` counts that would weigh `weight`.
     pub(super) fn judge(&self, source: Source, weight: u32, allowance: Allowance, now: Timestamp) -> Counted {
-        let all = Counted { weight, in_share: true };
-        let served = || self.served_within(CONTRADICTS, now);
+        let served = || self.served_within(CONTRADICTS, now).map(|witness| witness.source);
+        let Some((row, share)) = self.caused_alone(source, served) else { return Counted { weight, in_share: true } };
+        Counted { weight: weight.min(allowance.row.saturating_sub(row)), in_share: share < allowance.share }
+    }
+
+    /// Whether a slow answer to `source` counts: it does not where the source has caused `allowance` already, while others
+    /// are answered in good time.
+    pub(super) fn counts_slow(&self, source: Source, allowance: u32, now: Timestamp) -> bool {
+        let quick =
+            || self.served_within(CONTRADICTS, now).filter(|witness| !witness.slow).map(|witness| witness.source);
+        self.caused_alone(source, quick).is_none_or(|(_, share)| share < allowance)
+    }
+
+    /// What a source has caused, in a row and among the last answers, if those that were `served` contradict it.
+    fn caused_alone<I: Iterator<Item = Source>>(&self, source: Source, served: impl Fn() -> I) -> Option<(u32, u32)> {
         let by_others = served().any(|other| other.client != source.client);
         let by_connections = served().any(|other| other.connection != source.connection)
             && !served().any(|other| other.connection == source.connection);
         if !by_others && !by_connections {
-            return all;
+            return None;
         }
         let is_same = |suspect: &&Suspect| {
             if by_others {
@@ -155,13 +173,11 @@ impl Suspects {
                 suspect.source.connection == source.connection
             }
         };
-        let (row, share) = self
-            .failing
-            .iter()
-            .flatten()
-            .filter(is_same)
-            .fold((0, 0), |(row, share), suspect| (row + u32::from(suspect.row), share + u32::from(suspect.share)));
-        Counted { weight: weight.min(allowance.row.saturating_sub(row)), in_share: share < allowance.share }
+        let suspects = self.failing.iter().flatten().filter(is_same);
+        Some(
+            suspects
+                .fold((0, 0), |(row, share), suspect| (row + u32::from(suspect.row), share + u32::from(suspect.share))),
+        )
     }
 
     /// Whether somebody else than `source` was served well since then.
@@ -172,17 +188,28 @@ impl Suspects {
     /// Notes how much of a failure counted.
     pub(super) fn charge(&mut self, source: Source, counted: Counted) {
         self.answer();
-        let found = self.failing.iter().position(|known| known.is_some_and(|suspect| suspect.source == source));
-        let caused = |suspect: &Option<Suspect>| suspect.map_or(0, |s| 1 + u32::from(s.row) + u32::from(s.share));
-        let least = || (0..MOST).min_by_key(|&n| self.failing.get(n).map_or(0, caused));
-        let Some(place) = found.or_else(least).and_then(|n| self.failing.get_mut(n)) else { return };
-        let before = place.filter(|suspect| suspect.source == source).unwrap_or(Suspect { source, row: 0, share: 0 });
+        let Some(place) = self.place_of(source) else { return };
+        let own = |suspect: &Suspect| suspect.source.client == source.client;
+        let before = place.filter(own).unwrap_or(Suspect { source, row: 0, share: 0 });
         let row = u32::from(before.row).saturating_add(counted.weight);
         *place = Some(Suspect {
-            source,
+            // Of several connections that share a place it is not known any more which ones they were.
+            source: if before.source == source { source } else { Source { connection: 0, ..source } },
             row: u16::try_from(row).unwrap_or(u16::MAX),
             share: before.share.saturating_add(counted.in_share.into()),
         });
+    }
+
+    /// The place of a source of failures: its own, a free one, or one that it shares with another connection of its client;
+    /// else a client with a new connection for each request would be nobody in particular. Last, that of the least of all.
+    fn place_of(&mut self, source: Source) -> Option<&mut Option<Suspect>> {
+        let rank = |place: &Option<Suspect>| match place {
+            Some(suspect) if suspect.source == source => (0, 0),
+            None => (1, 0),
+            Some(suspect) if suspect.source.client == source.client => (2, suspect.source.connection),
+            Some(suspect) => (3, 1 + u32::from(suspect.row) + u32::from(suspect.share)),
+        };
+        self.failing.iter_mut().min_by_key(|place| rank(place))
     }
 
     /// A good answer ends the row.
@@ -238,11 +265,11 @@ impl Suspects {
 
     /// Whether a client is likely to come whose probe has not failed.
     pub(super) fn expects_others(&self, now: Timestamp) -> bool {
-        self.served_within(RETURNS, now).any(|source| !self.has_failed_probe(source))
+        self.served_within(RETURNS, now).any(|witness| !self.has_failed_probe(witness.source))
     }
 
-    /// `source` was served well.
-    pub(super) fn testify(&mut self, source: Source, now: Timestamp) {
+    /// `source` was served well, be it after a long wait.
+    pub(super) fn testify(&mut self, source: Source, slow: bool, now: Timestamp) {
         let of_client = |witness: &&Witness| witness.source.client == source.client;
         let is_full = self.served.iter().flatten().filter(of_client).count() >= MOST_OF_ONE;
         // In the place of itself, of the same client, of none, of the oldest.
@@ -253,20 +280,21 @@ impl Suspects {
             Some(witness) => (3, witness.at),
         };
         if let Some(place) = self.served.iter_mut().min_by_key(|witness| rank(witness)) {
-            *place = Some(Witness { source, at: now });
+            *place = Some(Witness { source, at: now, slow });
         }
     }
 
     /// Whether the source of a good answer is worth a look.
     pub(super) fn asks_who(&self, now: Timestamp) -> bool {
-        let is_settled =
-            |suspect: &Suspect| self.served_within(SAMPLED, now).any(|witness| witness.client != suspect.source.client);
+        let is_settled = |suspect: &Suspect| {
+            self.served_within(SAMPLED, now).any(|witness| witness.source.client != suspect.source.client)
+        };
         self.served_within(SAMPLED, now).next().is_none() || !self.failing.iter().flatten().all(is_settled)
     }
 
     /// Whether the client of `source` is known to have been served well.
     pub(super) fn has_served(&self, source: Source, now: Timestamp) -> bool {
-        self.served_within(KNOWN, now).any(|witness| witness.client == source.client)
+        self.served_within(KNOWN, now).any(|witness| witness.source.client == source.client)
     }
 
     pub(super) fn has_served_anybody(&self, now: Timestamp) -> bool {
@@ -274,9 +302,9 @@ impl Suspects {
     }
 
     /// A time that lies ahead is of another clock, or of one that stepped back.
-    fn served_within(&self, time: Duration, now: Timestamp) -> impl Iterator<Item = Source> {
-        let is_recent = move |witness: &&Witness| now.since(witness.at).max(witness.at.since(now)) < time;
-        self.served.iter().flatten().filter(is_recent).map(|witness| witness.source)
+    fn served_within(&self, time: Duration, now: Timestamp) -> impl Iterator<Item = Witness> {
+        let is_recent = move |witness: &Witness| now.since(witness.at).max(witness.at.since(now)) < time;
+        self.served.iter().flatten().copied().filter(is_recent)
     }
 
     pub(super) fn encode(self, out: &mut Encoder) {
@@ -286,8 +314,8 @@ impl Suspects {
             out.u32(source.client).u32(source.connection).u16(row).u8(share);
         }
         out.u8(self.served.iter().flatten().count() as u8);
-        for Witness { source, at } in self.served.into_iter().flatten() {
-            out.u32(source.client).u32(source.connection).time(at);
+        for Witness { source, at, slow } in self.served.into_iter().flatten() {
+            out.u32(source.client).u32(source.connection).time(at).u8(slow.into());
         }
         out.u8(self.reopened.iter().flatten().count() as u8);
         for client in self.reopened.into_iter().flatten() {
@@ -303,7 +331,7 @@ impl Suspects {
             *read.failing.get_mut(n)? = Some(suspect);
         }
         for n in 0..usize::from(from.u8()?) {
-            let witness = Witness { source: source(from)?, at: from.time()? };
+            let witness = Witness { source: source(from)?, at: from.time()?, slow: from.u8()? != 0 };
             *read.served.get_mut(n)? = Some(witness);
         }
         for n in 0..usize::from(from.u8()?) {

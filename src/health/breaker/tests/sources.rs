@@ -39,6 +39,50 @@ fn a_client_that_fails_alone_while_others_are_served_opens_nothing() {
 }
 
 #[test]
+fn a_client_with_a_new_connection_for_each_request_is_still_one_client() {
+    // It fails always, or is served now and then: that ends each row of failures.
+    for served in [u16::MAX, 11, 5, 3, 2] {
+        let mut breaker = Breaker::default();
+        for n in 0..2_000_u16 {
+            if n % 8 == 0 {
+                of(&mut breaker, client(2), Verdict::Well, at(u64::from(n / 8)));
+            }
+            let verdict = if n % served == 1 { Verdict::Well } else { ILL };
+            let phase = of(&mut breaker, connection(n), verdict, at(u64::from(n / 8)));
+            assert_eq!(phase, BreakerPhase::Closed, "{n}, {served}");
+        }
+    }
+}
+
+#[test]
+fn a_client_that_alone_is_answered_slowly_opens_nothing() {
+    for (slow, quick) in [(client(99), client(1)), (connection(99), connection(1))] {
+        let mut breaker = Breaker::default();
+        for n in 0..2_000_u64 {
+            // One answer in ten is another's, and that one did not wait.
+            if n % 10 == 0 {
+                of(&mut breaker, quick, Verdict::Well, at(n / 20));
+            }
+            assert_eq!(of(&mut breaker, slow, Verdict::Slow, at(n / 20)), BreakerPhase::Closed, "{n}");
+        }
+    }
+}
+
+#[test]
+fn slow_answers_that_nobody_contradicts_count_in_full() {
+    // Of one client that is alone, and of several that were all answered in time a moment ago.
+    for clients in [1, 2, 4] {
+        let mut breaker = Breaker::default();
+        for n in 0..clients {
+            of(&mut breaker, client(n), Verdict::Well, at(0));
+        }
+        let slow = (1..200).find(|n| of(&mut breaker, client(n % clients), Verdict::Slow, at(1)) == BreakerPhase::Open);
+        assert!(slow.is_some_and(|n| n <= 40), "{clients}: {slow:?}");
+        assert_eq!(breaker.reason, TripReason::SlowAnswers);
+    }
+}
+
+#[test]
 fn a_refused_connection_counts_whoever_met_it() {
     let mut breaker = Breaker::default();
     of(&mut breaker, client(1), Verdict::Well, at(0));
