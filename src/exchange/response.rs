@@ -10,6 +10,7 @@ use super::attempt::{UNASKED, USAGE};
 use super::ending::{Details, Evidence, Flags, is_server_fault, verdict};
 use super::intake::{ESTIMATED_TOKENS, EXPLAIN, Encoding, is_own};
 use super::purse::Due;
+use super::request::guess;
 use super::router::{Held, Route};
 use crate::cost::Bill;
 use crate::domain::{
@@ -71,7 +72,8 @@ impl Head {
         let (api, status) = (route.facts.api, self.status.unwrap_or(0));
         let bodiless = matches!(status, 204..=206);
         let is_free = route.facts.purpose == Purpose::Free;
-        let unknown = api == Api::Other || is_free || route.method != Method::Post || bodiless || self.encoded;
+        let is_read = api != Api::Other || route.understood;
+        let unknown = !is_read || is_free || route.method != Method::Post || bodiless || self.encoded;
         let mut observer =
             if unknown { Observer::unread(api) } else { Observer::new(api, status, self.content_type.as_deref()) };
         if self.unasked && observer.hide_usage() {
@@ -328,9 +330,9 @@ impl Answer {
             _ => {}
         }
         let due = Due { ending, status, facts: &facts, sent, passed, complete };
-        if !self.route.whole {
+        if !self.route.understood {
             // It was decided by a guess; now it is known how much there was.
-            self.route.text = tokens::by_size(self.route.sent);
+            self.route.facts.guessed_tokens = guess(self.route.measure, self.route.sent);
         }
         // Before anything is learned from it: what is told is what was known.
         let bill = cx.bill(&self.route, self.backend, &due, now);
@@ -403,7 +405,7 @@ impl Answer {
         outcome.at_capacity = held.filter(|_| ending == Ending::Success).and_then(|held| cx.at_capacity(&held, now));
         let answered = ending == Ending::Success && !self.is_tunnel();
         // Of an API that is not known, what looks like usage may be anything.
-        let counts_tokens = answered && facts_of.api != Api::Other;
+        let counts_tokens = answered && (facts_of.api != Api::Other || self.route.understood);
         // How long the attempts before this one took is not known, so its own time is not either.
         if answered && self.attempts == Some(1) {
             outcome.response_time = Some(now.since(self.route.departed));
@@ -423,7 +425,8 @@ impl Answer {
         outcome.serves = is_purpose && matches!(outcome.verdict, Verdict::Well | Verdict::Slow);
         if let Some(Usage { input, .. }) = facts.usage.filter(|_| counts_tokens) {
             let reported = Tokens(input.0.saturating_sub(facts_of.exact_tokens.0));
-            outcome.prompt = self.route.understood.then_some(Counted { estimated: self.estimated(), reported });
+            let teaches = self.route.understood && !facts_of.has_unseen_prompt && facts_of.guessed_tokens.0 == 0;
+            outcome.prompt = teaches.then_some(Counted { estimated: self.estimated(), reported });
         }
         let is_told = facts_of.purpose == Purpose::Inference || facts.usage.is_some();
         let has_length = counts_tokens && is_told && facts_of.api != Api::Embeddings;

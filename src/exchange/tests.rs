@@ -36,6 +36,7 @@ mod routing;
 mod timeouts;
 mod uploads;
 mod waiting;
+mod ways;
 
 /// One worker in a world.
 struct Rig {
