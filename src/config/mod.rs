@@ -28,12 +28,13 @@ pub use alerts::{Alerts, Webhook};
 pub use cost::{Cost, OnExhausted, Tenant};
 pub(crate) use discovered::{Found, discovered};
 pub use errors::{Errors, Problem};
+pub use names::OnUnreadable;
 pub(crate) use read::MOST_BACKENDS;
 pub use strategy::Strategy;
 
 use std::time::Duration;
 
-use crate::domain::{Backend, BackendIndex, FallbackAnswers, PerMille};
+use crate::domain::{Backend, BackendIndex, FallbackAnswers, PerMille, Tokens};
 
 /// A configuration, by the place in Envoy that it is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +92,10 @@ pub struct Config {
     pub backends: Vec<Backend>,
     /// The largest body that is read.
     pub body_limit_bytes: usize,
+    /// What becomes of a request for inference whose body cannot be read.
+    pub unreadable: OnUnreadable,
+    /// The most tokens that are guessed from the size of what cannot be read.
+    pub max_guessed_tokens: Tokens,
     /// Whether answers carry the router's headers.
     pub response_headers: bool,
     /// Whether the upstream is told the estimate.

@@ -45,6 +45,34 @@ impl Named for Role {
     }
 }
 
+/// What becomes of a request for inference whose body cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnUnreadable {
+    /// It is routed by a guess.
+    #[default]
+    Route,
+    /// It is refused.
+    Refuse,
+}
+
+impl OnUnreadable {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Route => "route",
+            Self::Refuse => "refuse",
+        }
+    }
+}
+
+impl Named for OnUnreadable {
+    const ALL: &'static [Self] = &[Self::Route, Self::Refuse];
+
+    fn name(self) -> &'static str {
+        self.name()
+    }
+}
+
 impl Named for Strategy {
     const ALL: &'static [Self] = &Self::ALL;
     const LATER: &'static [&'static str] = &["geographic", "adaptive_learning", "adaptive", "custom"];

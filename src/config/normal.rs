@@ -19,6 +19,8 @@ impl Config {
             "default_backend": self.backends.get(self.default_backend.get()).map(|backend| &*backend.id),
             "backend_instances": Value::Object(backends),
             "body_limit_bytes": self.body_limit_bytes,
+            "unreadable": self.unreadable.name(),
+            "max_guessed_tokens": self.max_guessed_tokens.0,
             "response_headers": self.response_headers,
             "forward_estimate": self.forward_estimate,
             "client_hints": hints(self.client_hints),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::cost;
 use super::elsewhere;
 use super::errors::{Errors, Problem, echo};
-use super::names::{Hint, Role};
+use super::names::{Hint, OnUnreadable, Role};
 use super::reader::Reader;
 use super::suggest::closest;
 use super::tree::Tree;
@@ -15,7 +15,8 @@ use super::{
     alerts, apis, prices,
 };
 use crate::domain::{
-    Api, ApiSet, Backend, BackendIndex, BackendType, BreakerSettings, FallbackAnswers, PerMille, ProbeSettings, Weight,
+    Api, ApiSet, Backend, BackendIndex, BackendType, BreakerSettings, FallbackAnswers, PerMille, ProbeSettings, Tokens,
+    Weight,
 };
 
 /// Backends that a router may have: a decision looks at each of them.
@@ -54,6 +55,8 @@ fn router(reader: &mut Reader<'_, '_>) -> Option<Config> {
     let backends = backends(reader);
     let default_backend = default_backend(reader, &backends);
     let body_limit_bytes = reader.integer("body_limit_bytes", 1024..=64 << 20, 4 << 20) as usize;
+    let unreadable = reader.choice("unreadable", OnUnreadable::default());
+    let max_guessed_tokens = Tokens(reader.integer("max_guessed_tokens", 0..=1 << 24, 1 << 14));
     let response_headers = reader.boolean("response_headers", true);
     let forward_estimate = reader.boolean("forward_estimate", false);
     let hints = reader.choices::<Hint>("client_hints");
@@ -77,6 +80,8 @@ fn router(reader: &mut Reader<'_, '_>) -> Option<Config> {
         default_backend: default_backend?,
         backends,
         body_limit_bytes,
+        unreadable,
+        max_guessed_tokens,
         response_headers,
         forward_estimate,
         client_hints: ClientHints {

@@ -23,6 +23,18 @@ pub struct Claim {
     pub cost: PicoUsd,
     /// The tokens that it is expected to take.
     pub tokens: Tokens,
+    /// What of both is only guessed from the size of something unread: it is reserved, but nobody is refused for it.
+    pub guessed: (PicoUsd, Tokens),
+}
+
+impl Claim {
+    /// What is known of it. What costs something does so, though it be guessed how much.
+    fn known(&self) -> (PicoUsd, Tokens) {
+        let (PicoUsd(cost), Tokens(tokens)) = self.guessed;
+        let known = self.cost.0.saturating_sub(cost);
+        let known_tokens = self.tokens.0.saturating_sub(tokens);
+        (PicoUsd(known.max(self.cost.0.min(1))), Tokens(known_tokens.max(self.tokens.0.min(1))))
+    }
 }
 
 /// Which limit a request would go beyond.
@@ -74,11 +86,12 @@ impl Account {
         now: Timestamp,
         calendar: Calendar,
     ) -> Option<Shortage> {
+        let (cost, tokens) = claim.known();
         let rates =
-            [(&self.requests, 1, limits.requests_per_minute), (&self.tokens, claim.tokens.0, limits.tokens_per_minute)];
+            [(&self.requests, 1, limits.requests_per_minute), (&self.tokens, tokens.0, limits.tokens_per_minute)];
         let late = rates.into_iter().filter_map(|(minute, next, limit)| minute.room(next, limit?, now).err()).max();
         let late = late.map(|retry_at| Shortage::Rate { retry_at });
-        let broke = self.overdraft(limits, reserved, claim.cost, now, calendar);
+        let broke = self.overdraft(limits, reserved, cost, now, calendar);
         late.into_iter().chain(broke).max_by_key(Shortage::retry_at)
     }
 

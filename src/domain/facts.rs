@@ -145,6 +145,12 @@ pub struct RequestFacts {
     pub fixed_tokens: Tokens,
     /// Token counts given as such (a prompt of token ids): exact, no estimate.
     pub exact_tokens: Tokens,
+    /// Tokens guessed from the size of what cannot be read: a whole body, a document, data of an unknown kind. Such a
+    /// guess may be wrong a hundredfold, so it excludes no backend and teaches nothing.
+    pub guessed_tokens: Tokens,
+    /// Whether part of the prompt is not in the body: an earlier conversation, a stored prompt or file, or what tools of
+    /// the provider add. What the provider counts then says nothing of the estimate.
+    pub has_unseen_prompt: bool,
 }
 
 impl RequestFacts {
@@ -165,7 +171,8 @@ impl RequestFacts {
 
     /// Its prompt, whose text is estimated at `text`, before any calibration.
     pub const fn prompt_tokens(&self, text: Tokens) -> Tokens {
-        Tokens(text.0.saturating_add(self.fixed_tokens.0).saturating_add(self.exact_tokens.0))
+        let read = text.0.saturating_add(self.fixed_tokens.0).saturating_add(self.exact_tokens.0);
+        Tokens(read.saturating_add(self.guessed_tokens.0))
     }
 }
 

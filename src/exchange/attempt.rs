@@ -4,7 +4,7 @@
 //! What is not understood passes as it is; nothing here refuses a request, or waits for more than is there. It knows
 //! nothing of the router, but for the header by which it tells that one what it did: the two are in different VMs.
 
-use super::intake::{Encoding, is_json, number};
+use super::intake::{Encoding, may_be_json, number};
 use crate::domain::{Api, FallbackAnswers};
 use crate::protocol::{self, Observer};
 
@@ -65,10 +65,10 @@ impl Attempt {
         let (mut api, mut readable, mut routed) = (Api::Other, true, false);
         for (name, value) in headers {
             match name.as_str() {
-                ":path" => api = protocol::api_of(value),
+                ":path" => api = protocol::api_of(&protocol::RequestPath::new(value.clone())),
                 ":method" => readable &= value == b"POST",
                 "upgrade" => readable = false,
-                "content-type" => readable &= is_json(value),
+                "content-type" => readable &= may_be_json(value),
                 "content-encoding" => readable &= Encoding::from_bytes(value) == Encoding::Identity,
                 "content-length" => readable &= number(value).is_some_and(|length| length <= LARGEST as u64),
                 ROUTED => routed = true,
@@ -187,7 +187,8 @@ mod tests {
             (":path", "/", false),
             (":method", "GET", false),
             ("upgrade", "websocket", false),
-            ("content-type", "text/plain", false),
+            ("content-type", "text/plain", true),
+            ("content-type", "multipart/form-data", false),
             ("content-encoding", "gzip", false),
             ("content-encoding", "br", false),
             ("content-length", "4194305", false),

@@ -137,7 +137,9 @@ impl Evidence<'_> {
             let is_backend = self.asked || failure == Failure::Connect;
             return if is_backend { Ending::Failed(failure) } else { Ending::ClientAbort };
         }
-        if !self.sent || self.flags.any(Flags::UPSTREAM_OVERFLOW) {
+        // Where an attempt was too many for Envoy, another may have been made after it: then there is an answer, or none yet.
+        let is_overflow = self.status == Some(503) && self.flags.any(Flags::UPSTREAM_OVERFLOW);
+        if !self.sent || is_overflow {
             return Ending::NotSent;
         }
         // An error inside is what its status would have been.
@@ -340,6 +342,8 @@ mod tests {
             ("503, reset before any answer (UC)", flagged(status(503), 6), Failed(Reset), 1),
             ("503, reset by Envoy (LR)", flagged(status(503), 3), Failed(Reset), 1),
             ("503, too many at once for Envoy (UO)", flagged(status(503), 7), NotSent, 0),
+            ("200, cut off, and an attempt before was too many (UO)", flagged(BROKEN, 7), ClientAbort, 0),
+            ("no answer yet, and an attempt before was too many (UO)", flagged(none, 7), ClientAbort, 0),
             ("401 of another filter", local(status(401)), NotSent, 0),
             ("400, a broken request (DPE)", local(flagged(status(400), 18)), NotSent, 0),
             ("400, a request that broke on its way (DPE)", flagged(status(400), 18), ClientAbort, 0),

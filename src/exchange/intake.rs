@@ -5,7 +5,7 @@ use crate::config::{ClientHints, Strategy};
 use crate::domain::{Api, PerMille, Purpose, Vendor};
 use crate::host::Host;
 use crate::metrics::Method;
-use crate::protocol;
+use crate::protocol::{self, Measure, RequestPath};
 
 /// What the router sets and the hints it reads; nothing by such a name goes through from outside.
 pub(super) fn is_own(header: &str) -> bool {
@@ -52,7 +52,7 @@ pub(super) struct Intake {
     pub(super) purpose: Purpose,
     /// Whose form of its API it has.
     pub(super) vendor: Vendor,
-    pub(super) path: Vec<u8>,
+    pub(super) path: RequestPath,
     pub(super) method: Method,
     pub(super) encoding: Encoding,
     pub(super) wishes: Wishes,
@@ -62,13 +62,13 @@ pub(super) struct Intake {
     pub(super) tenant: Option<Vec<u8>>,
     /// Bytes of the body that Envoy holds so far.
     pub(super) held: usize,
-    /// Whether the body is read once it is there; otherwise only its size counts.
+    /// Whether the body is read once it is there, as its path says; otherwise only if it looks like JSON.
     pub(super) reads: bool,
     /// Bytes of the headers, without those that were removed.
     pub(super) header_bytes: u64,
     content_length: Option<u64>,
-    /// Whether the body may be JSON, as far as the headers tell.
-    json: bool,
+    /// What the body is, as far as the client says.
+    content_type: Vec<u8>,
     /// Whether all of the request is there.
     pub(super) ended: bool,
     /// Whether what follows the headers is no request body.
@@ -134,7 +134,7 @@ pub(super) enum Verdict {
 impl Intake {
     /// Reads the headers in one call and removes those that no client may send.
     pub(super) fn read<H: Host>(cx: &Context<'_, H>, ended: bool) -> Self {
-        let mut intake = Self { json: true, ended, ..Self::default() };
+        let mut intake = Self { ended, ..Self::default() };
         let hints = cx.router.config().client_hints;
         let tenant_header = cx.router.config().cost.tenant_header.as_deref();
         let mut trusted = None;
@@ -146,8 +146,8 @@ impl Intake {
             intake.header_bytes += bytes;
             match name.as_str() {
                 ":path" => {
-                    intake.api = protocol::api_of(&value);
-                    intake.path = value;
+                    intake.path = RequestPath::new(value);
+                    intake.api = protocol::api_of(&intake.path);
                 }
                 ":method" => {
                     if value == b"CONNECT" {
@@ -158,8 +158,8 @@ impl Intake {
                 }
                 "upgrade" if intake.tunnel == Tunnel::None => intake.tunnel = Tunnel::Upgrade,
                 "content-type" => {
-                    intake.json = is_json(&value);
                     intake.interactive |= is_interactive(&value);
+                    intake.content_type = value;
                 }
                 "expect" => intake.interactive = true,
                 "content-length" => intake.content_length = number(&value),
@@ -187,14 +187,16 @@ impl Intake {
 
     /// What these headers would say of a request for `path`, were a client to send it.
     pub(super) fn rehearsed(hints: ClientHints, path: &[u8], headers: &[(String, Vec<u8>)]) -> Self {
-        let api = protocol::api_of(path);
-        let mut intake = Self { api, path: path.to_vec(), ended: true, ..Self::default() };
+        let path = RequestPath::new(path.to_vec());
+        let api = protocol::api_of(&path);
+        let mut intake = Self { api, path, ended: true, method: Method::Post, ..Self::default() };
         let is_anthropic = headers.iter().any(|(name, _)| name == "anthropic-version");
         // What is only ever read is read; of anything else it is asked what happens when it is done.
         intake.know_path(if api == Api::Models { b"GET" } else { b"POST" }, is_anthropic);
         for (name, value) in headers {
             match name.as_str() {
                 "content-encoding" => intake.encoding = Encoding::from_bytes(value),
+                "content-type" => intake.content_type.clone_from(value),
                 name => intake.note_hint(hints, name, value),
             }
         }
@@ -236,14 +238,47 @@ impl Intake {
     /// does not send its body would keep that place from everybody else.
     pub(super) fn verdict(&self, limit: usize) -> Verdict {
         // What costs nothing needs no estimate.
-        let reads = self.json && protocol::is_read(self.api) && self.purpose != Purpose::Free;
+        let is_known = protocol::is_read(self.api) && self.purpose != Purpose::Free;
+        let reads = is_known && (self.content_type.is_empty() || is_json(&self.content_type));
         match self.content_length {
             _ if self.ended || self.tunnel != Tunnel::None => Verdict::PassBody,
             Some(length) if reads && length > limit as u64 => Verdict::TooLarge,
             _ if reads => Verdict::ReadBody,
-            _ if self.interactive || self.purpose == Purpose::Free => Verdict::PassBody,
+            // Nobody speaks gRPC to a chat: there it is one more name for JSON.
+            _ if (self.interactive && !is_known) || self.purpose == Purpose::Free => Verdict::PassBody,
             _ => Verdict::HoldBody,
         }
+    }
+}
+
+/// How much of a body is looked at to see whether it is JSON.
+const BEGINNING: usize = 64;
+
+impl Intake {
+    /// The body, if it is one that is read: where the path does not say so, its first bytes do.
+    pub(super) fn body<H: Host>(&self, host: &H) -> Option<Vec<u8>> {
+        if self.reads {
+            return host.request_body(self.held);
+        }
+        let is_prompt = self.ended && self.held > 0 && self.method == Method::Post && self.purpose != Purpose::Free;
+        let begins = || host.request_body(self.held.min(BEGINNING)).is_some_and(|bytes| protocol::may_be_json(&bytes));
+        let may_be_read = is_prompt
+            && match self.encoding {
+                Encoding::Identity => begins(),
+                Encoding::Compressed => true,
+                Encoding::Unknown => false,
+            };
+        may_be_read.then(|| host.request_body(self.held)).flatten()
+    }
+
+    /// By what its body is measured where it cannot be read. What is sent to a chat is a chat, whatever it is called.
+    pub(super) fn measure(&self) -> Measure {
+        if protocol::is_read(self.api) { Measure::Text } else { Measure::of(&self.content_type) }
+    }
+
+    /// Whether there is a body at all, or may be.
+    pub(super) const fn has_body(&self) -> bool {
+        self.held > 0 || (!self.ended && matches!(self.tunnel, Tunnel::None))
     }
 }
 
@@ -261,9 +296,17 @@ impl Encoding {
 }
 
 /// `application/json`, `application/problem+json`, `text/json; charset=utf-8` …
-pub(super) fn is_json(content_type: &[u8]) -> bool {
+fn is_json(content_type: &[u8]) -> bool {
     let kind = content_type.split(|&b| b == b';').next().unwrap_or_default().trim_ascii_end();
     kind.len().checked_sub(4).and_then(|n| kind.get(n..)).is_some_and(|end| end.eq_ignore_ascii_case(b"json"))
+}
+
+/// Whether a body of that content type may be JSON: servers read one as JSON that is called text, bytes, a form of a web
+/// page, or nothing at all.
+pub(super) fn may_be_json(content_type: &[u8]) -> bool {
+    let begins =
+        |kind: &str| content_type.get(..kind.len()).is_some_and(|start| start.eq_ignore_ascii_case(kind.as_bytes()));
+    !["multipart/", "audio/", "image/", "video/"].into_iter().any(begins)
 }
 
 /// `application/grpc`, `application/grpc+proto`, `application/connect+json` …: requests and answers that are streams, in
@@ -305,19 +348,32 @@ mod tests {
     }
 
     #[test]
+    fn a_body_may_be_json_whatever_it_is_called_but_a_file() {
+        for yes in
+            ["application/json", "", "text/plain", "application/x-www-form-urlencoded", "application/octet-stream"]
+        {
+            assert!(may_be_json(yes.as_bytes()), "{yes}");
+        }
+        for no in ["multipart/form-data; boundary=json", "Audio/mpeg", "image/png", "VIDEO/mp4"] {
+            assert!(!may_be_json(no.as_bytes()), "{no}");
+        }
+    }
+
+    #[test]
     fn a_body_is_read_only_where_reading_it_helps() {
-        let chat = || Intake { api: Api::ChatCompletions, json: true, ..Intake::default() };
+        let chat = || Intake { api: Api::ChatCompletions, ..Intake::default() };
+        let form = || Intake { content_type: b"multipart/form-data".to_vec(), ..chat() };
         let verdict = |intake: Intake| intake.verdict(1_000);
         assert_eq!(verdict(chat()), Verdict::ReadBody);
         assert_eq!(verdict(Intake { content_length: Some(1_000), ..chat() }), Verdict::ReadBody);
         assert_eq!(verdict(Intake { content_length: Some(1_001), ..chat() }), Verdict::TooLarge);
         assert_eq!(verdict(Intake { ended: true, ..chat() }), Verdict::PassBody);
         assert_eq!(verdict(Intake { tunnel: Tunnel::Upgrade, ..chat() }), Verdict::PassBody);
-        assert_eq!(verdict(Intake { json: false, content_length: Some(9_999), ..chat() }), Verdict::HoldBody);
+        assert_eq!(verdict(Intake { content_length: Some(9_999), ..form() }), Verdict::HoldBody);
         assert_eq!(verdict(Intake { api: Api::Other, content_length: Some(9_999), ..chat() }), Verdict::HoldBody);
         assert_eq!(verdict(Intake { api: Api::Other, ..chat() }), Verdict::HoldBody);
         assert_eq!(verdict(Intake { api: Api::Other, tunnel: Tunnel::Upgrade, ..chat() }), Verdict::PassBody);
-        assert_eq!(verdict(Intake { json: false, interactive: true, ..chat() }), Verdict::PassBody);
+        assert_eq!(verdict(Intake { api: Api::Other, interactive: true, ..form() }), Verdict::PassBody);
     }
 
     #[test]

@@ -247,7 +247,7 @@ impl Exchange {
     }
 
     fn route<H: Host>(&mut self, cx: &mut Context<'_, H>, intake: Intake) -> Flow {
-        let body = if intake.reads { cx.host.request_body(intake.held) } else { None };
+        let body = intake.body(cx.host);
         let began = cx.router.times_this_one().then(|| cx.host.now());
         match request::decide(cx, intake, body) {
             Decided::Refused(refusal) => self.refuse(cx, refusal),

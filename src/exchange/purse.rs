@@ -16,7 +16,7 @@ use crate::domain::{Api, Backend, BackendIndex, Ending, Failure, Limits, PicoUsd
 use crate::host::Host;
 use crate::metrics::Metric;
 use crate::protocol::{AnswerFacts, StreamEnd};
-use crate::routing::{Ask, Exclusion, Nobody, admits};
+use crate::routing::{Ask, Exclusion, Nobody, admits, most_of_guess};
 use crate::state::{AccountKey, Line, Record, Reservation, Spent, StoreError};
 use crate::tokens;
 
@@ -52,9 +52,12 @@ impl Router {
         customer: Customer,
         binding: Binding,
     ) -> Vec<Line> {
-        let most = if customer.pays { ask.most(backend, record) } else { PicoUsd(0) };
-        let tokens = || ask.estimate(backend, record).tokens();
-        let claim = Claim { cost: most, tokens: if customer.pays { tokens() } else { Tokens(0) } };
+        let claim = if customer.pays {
+            let (cost, tokens) = (ask.most(backend, record), ask.estimate(backend, record).tokens());
+            Claim { cost, tokens, guessed: (most_of_guess(backend, ask.facts), ask.facts.guessed_tokens) }
+        } else {
+            Claim::default()
+        };
         let bound = |limits: &Limits| match binding {
             Binding::All => *limits,
             Binding::Backend => Limits { hourly_budget: None, daily_budget: None, ..*limits },

@@ -127,6 +127,14 @@ impl Refusal {
         Self::new(RefusalCode::InvalidRequest, what.to_string())
     }
 
+    /// The gateway is told to send on nothing that it cannot read.
+    pub(super) fn unreadable(why: &impl std::fmt::Display) -> Self {
+        let message = format!(
+            "this gateway sends on only what it can read, so that budgets hold, and this request it cannot: {why}"
+        );
+        Self::new(RefusalCode::InvalidRequest, message)
+    }
+
     /// No backend speaks `api`; together they speak these.
     pub(super) fn api_not_supported(api: Api, spoken: ApiSet) -> Self {
         let (api, spoken) = (api.name(), spoken.names().join(", "));

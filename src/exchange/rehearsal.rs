@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use super::decision::{Finding, findings};
 use super::intake::Intake;
 use super::purse::{Binding, Customer};
-use super::request::{Petition, Read, read};
+use super::request::{Petition, Read, Unread, read};
 use super::router::refuse;
 use super::turns::{SharedTurns, Turnstile};
 use super::{Context, Refusal, Router};
@@ -66,18 +66,22 @@ impl<H: Host> Context<'_, H> {
     ) -> Result<Rehearsal, Refusal> {
         let config = self.router.config();
         let intake = Intake::rehearsed(config.client_hints, path, headers);
-        let Read { facts, text, understood, fault } = read(&intake, Some(body), config.body_limit_bytes)?;
-        if let Some(fault) = fault {
+        let measure = intake.measure();
+        let Read { facts, text, unread } = read(&intake, Some(body), config)?;
+        if let Some(Unread::Fault(fault)) = unread {
             return Err(Refusal::invalid(&fault));
         }
+        let understood = unread.is_none();
         let trusted = config.cost.tenant_header.as_deref();
         let trusted = headers.iter().rev().find(|(name, _)| trusted == Some(name)).map(|(_, value)| value.as_slice());
         let petition = Petition {
             request_id: Vec::new(),
             facts,
+            api: intake.api,
             vendor: intake.vendor,
             text,
             understood,
+            measure,
             whole: true,
             uploads: false,
             sent: 0,

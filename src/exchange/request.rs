@@ -5,10 +5,11 @@ use super::intake::{ATTEMPT_COUNT, ATTEMPT_TIMEOUT, ESTIMATED_TOKENS, Encoding, 
 use super::purse::Customer;
 use super::router::Route;
 use super::{Context, Refusal, Router};
+use crate::config::{Config, OnUnreadable};
 use crate::domain::{Api, PerMille, Purpose, RequestFacts, Timestamp, Tokens, Vendor};
 use crate::host::Host;
 use crate::metrics::Method;
-use crate::protocol::{self, InflateError, Unreadable};
+use crate::protocol::{self, InflateError, Measure, Unreadable};
 use crate::routing::{Ask, Attempts, Peers};
 use crate::state::{Backends, Lane};
 use crate::tokens;
@@ -19,14 +20,32 @@ const SLOTS: [&str; 4] = ["x-llm-try-0", "x-llm-try-1", "x-llm-try-2", "x-llm-tr
 /// Reads the body, decides, and writes the headers by which Envoy routes.
 pub(super) fn decide<H: Host>(cx: &mut Context<'_, H>, intake: Intake, body: Option<Vec<u8>>) -> Decided {
     let (whole, uploads, sent) = (intake.ended, !intake.ended && intake.tunnel == Tunnel::None, intake.held as u64);
-    let read = match read(&intake, body, cx.router.config().body_limit_bytes) {
+    let read = match read(&intake, body, cx.router.config()) {
         Ok(read) => read,
         Err(refusal) => return Decided::Refused(refusal.in_form_of(intake.api)),
     };
-    let Read { facts, text, understood, .. } = read;
-    let Intake { request_id, vendor, wishes, method, tenant, tunnel, .. } = intake;
-    let petition =
-        Petition { request_id, facts, vendor, text, understood, whole, uploads, sent, wishes, method, tenant, tunnel };
+    if let Some(why) = read.unread.as_ref().filter(|_| refuses(&intake, cx.router.config())) {
+        return Decided::Refused(Refusal::unreadable(why).in_form_of(intake.api));
+    }
+    let Read { facts, text, unread } = read;
+    let measure = intake.measure();
+    let Intake { api, request_id, vendor, wishes, method, tenant, tunnel, .. } = intake;
+    let petition = Petition {
+        request_id,
+        facts,
+        api,
+        vendor,
+        text,
+        understood: unread.is_none(),
+        measure,
+        whole,
+        uploads,
+        sent,
+        wishes,
+        method,
+        tenant,
+        tunnel,
+    };
     let now = cx.host.now();
     let reserved = cx.reserved(now);
     petition.decide(cx, reserved, false, now)
@@ -47,12 +66,16 @@ pub(super) enum Decided {
 pub(super) struct Petition {
     pub(super) request_id: Vec<u8>,
     pub(super) facts: RequestFacts,
+    /// The API that its path names, by which it is routed: its body may be of another.
+    pub(super) api: Api,
     /// Whose form of its API it has.
     pub(super) vendor: Vendor,
     /// The estimate of its text.
     pub(super) text: Tokens,
-    /// Whether that comes from the text rather than from its size.
+    /// Whether its body was read, rather than measured.
     pub(super) understood: bool,
+    /// By what it is measured if not.
+    pub(super) measure: Measure,
     /// Whether the client has sent all of it.
     pub(super) whole: bool,
     /// Whether the rest of its body is still to come.
@@ -71,7 +94,7 @@ impl Petition {
     pub(super) fn ask(&self, router: &Router, reserved: Backends) -> Ask<'_> {
         Ask {
             facts: &self.facts,
-            need: router.need(self.facts.api, self.vendor),
+            need: router.need(self.api, self.vendor),
             text: self.text,
             strategy: self.wishes.strategy.unwrap_or(router.strategy()),
             min_quality: self.wishes.min_quality,
@@ -89,7 +112,7 @@ impl Petition {
     const fn refused_as(&self) -> Api {
         match self.vendor {
             Vendor::Anthropic => Api::AnthropicOther,
-            Vendor::Usual | Vendor::Perplexity | Vendor::Gemini => self.facts.api,
+            Vendor::Usual | Vendor::Perplexity | Vendor::Gemini => self.api,
         }
     }
 
@@ -150,6 +173,7 @@ impl Petition {
             confidence,
             text: self.text,
             understood: self.understood,
+            measure: self.measure,
             // Who wants a tunnel says no more until it is granted.
             asked: self.whole || self.tunnel != Tunnel::None,
             whole: self.whole,
@@ -212,51 +236,99 @@ pub(super) struct Read {
     pub(super) facts: RequestFacts,
     /// The estimate of its text.
     pub(super) text: Tokens,
-    /// Whether that comes from the text rather than from its size.
-    pub(super) understood: bool,
-    /// Why it could not be read, where that was tried.
-    pub(super) fault: Option<Unreadable>,
+    /// Why it was not read, if it was not: then only its size counts.
+    pub(super) unread: Option<Unread>,
 }
 
-/// The most tokens that a guess is worth: of a body that is not all there, since its client may announce what it never
-/// sends, and of one that is no prompt, such as a file. What such a request has taken is known at its end.
-pub(super) const GUESS: Tokens = Tokens(16_384);
+/// Why a body was not read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unread {
+    /// There is none.
+    #[error("there is no body")]
+    Absent,
+    /// It does not come in one piece that is no larger than what is read.
+    #[error("its body is larger than {0} bytes, or a stream")]
+    TooLong(usize),
+    /// It is encoded in a way that is not read.
+    #[error("its content-encoding is neither gzip nor deflate")]
+    Encoding,
+    /// It does not look like JSON.
+    #[error("its body is not JSON")]
+    NotJson,
+    /// It is JSON without a prompt.
+    #[error("its body has none of messages, prompt, input, contents and query")]
+    NoPrompt,
+    /// It should be of its API's form, and is not.
+    #[error("{0}")]
+    Fault(Unreadable),
+}
 
-/// What the body says, and the estimate of its text. What cannot be understood counts by its size.
-pub(super) fn read(intake: &Intake, body: Option<Vec<u8>>, limit: usize) -> Result<Read, Refusal> {
-    let is_guess = !intake.ended || intake.purpose != Purpose::Inference;
-    let by_size = |bytes: u64| {
-        let text = tokens::by_size(bytes);
-        Read {
-            facts: RequestFacts { api: intake.api, purpose: intake.purpose, ..RequestFacts::default() },
-            text: if is_guess { text.min(GUESS) } else { text },
-            understood: false,
-            fault: None,
-        }
-    };
+/// What the body says, and the estimate of its text. What cannot be read counts by its size, as far as a guess may go:
+/// what such a request has taken is known at its end.
+pub(super) fn read(intake: &Intake, body: Option<Vec<u8>>, config: &Config) -> Result<Read, Refusal> {
     let Some(mut body) = body else {
-        return Ok(by_size(intake.bytes()));
+        let limit = config.body_limit_bytes;
+        let unread = match intake.encoding {
+            _ if !intake.has_body() => Unread::Absent,
+            _ if !intake.ended => Unread::TooLong(limit),
+            Encoding::Unknown => Unread::Encoding,
+            Encoding::Identity | Encoding::Compressed => Unread::NotJson,
+        };
+        return Ok(guessed(intake, intake.bytes(), unread, config));
     };
+    let (limit, is_known) = (config.body_limit_bytes, protocol::is_read(intake.api));
     match intake.encoding {
         Encoding::Identity => {}
-        Encoding::Unknown => return Ok(by_size(body.len() as u64)),
-        Encoding::Compressed => {
-            body = protocol::inflate(&body, limit).map_err(|error| match error {
-                InflateError::TooLarge(_) => Refusal::too_large(limit),
-                error => Refusal::invalid(&error),
-            })?;
-        }
+        Encoding::Unknown => return Ok(guessed(intake, body.len() as u64, Unread::Encoding, config)),
+        Encoding::Compressed => match protocol::inflate(&body, limit) {
+            Ok(inflated) => body = inflated,
+            Err(InflateError::TooLarge(_)) if is_known => return Err(Refusal::too_large(limit)),
+            Err(error) if is_known => return Err(Refusal::invalid(&error)),
+            Err(_) => return Ok(guessed(intake, body.len() as u64, Unread::NotJson, config)),
+        },
     }
     let mut counter = tokens::Counter::default();
-    match protocol::read_request(intake.api, &intake.path, &body, &mut counter) {
-        Ok(facts) => Ok(Read {
-            facts: RequestFacts { purpose: intake.purpose, ..facts },
-            text: counter.tokens(),
-            understood: true,
-            fault: None,
-        }),
-        Err(fault) => Ok(Read { fault: Some(fault), ..by_size(body.len() as u64) }),
+    let read = if is_known {
+        protocol::read_request(intake.api, &intake.path, &body, &mut counter)
+            .map(|facts| RequestFacts { purpose: intake.purpose, ..facts })
+            .map_err(Unread::Fault)
+    } else {
+        match protocol::read_unknown(&body, &mut counter) {
+            Ok(Some(facts)) if protocol::asks_a_model(intake.api, &intake.path) => Ok(facts),
+            // It is for something else: what that costs is reported or not.
+            Ok(Some(facts)) => Ok(RequestFacts { api: intake.api, purpose: intake.purpose, ..facts }),
+            Ok(None) => Err(Unread::NoPrompt),
+            Err(_) => Err(Unread::NotJson),
+        }
+    };
+    match read {
+        Ok(mut facts) => {
+            facts.guessed_tokens = facts.guessed_tokens.min(config.max_guessed_tokens);
+            Ok(Read { facts, text: counter.tokens(), unread: None })
+        }
+        Err(unread) => Ok(guessed(intake, body.len() as u64, unread, config)),
     }
+}
+
+/// A body of so many bytes that is not read.
+fn guessed(intake: &Intake, bytes: u64, unread: Unread, config: &Config) -> Read {
+    let facts = RequestFacts {
+        api: intake.api,
+        purpose: intake.purpose,
+        guessed_tokens: guess(intake.measure(), bytes).min(config.max_guessed_tokens),
+        ..RequestFacts::default()
+    };
+    Read { facts, text: Tokens(0), unread: Some(unread) }
+}
+
+/// What a body of so many bytes is guessed to be worth.
+pub(super) fn guess(measure: Measure, bytes: u64) -> Tokens {
+    measure.tokens(bytes).unwrap_or_else(|| tokens::by_size(bytes))
+}
+
+/// Whether a request that could not be read is refused. What is no inference (a file, a list) has no prompt to read.
+fn refuses(intake: &Intake, config: &Config) -> bool {
+    config.unreadable == OnUnreadable::Refuse && intake.purpose == Purpose::Inference && intake.has_body()
 }
 
 /// Adds the headers that the route in use needs, and no more: each costs Envoy about a microsecond. What a client sent

@@ -11,7 +11,8 @@ use super::attempt::{UNASKED, USAGE};
 use super::decision::decision_name;
 use super::ending::{Details, Evidence, Flags, is_server_fault, verdict};
 use super::intake::{ESTIMATED_TOKENS, EXPLAIN, Encoding, is_own};
-use super::purse::{Due, answer_tokens};
+use super::purse::answer_tokens;
+use super::request::guess;
 use super::router::{Held, Route};
 use crate::cost::Bill;
 use crate::domain::{
@@ -72,7 +73,8 @@ impl Head {
         let (api, status) = (route.facts.api, self.status.unwrap_or(0));
         let bodiless = matches!(status, 204..=206);
         let is_free = route.facts.purpose == Purpose::Free;
-        let unknown = api == Api::Other || is_free || route.method != Method::Post || bodiless || self.encoded;
+        let is_read = api != Api::Other || route.understood;
+        let unknown = !is_read || is_free || route.method != Method::Post || bodiless || self.encoded;
         let mut observer =
             if unknown { Observer::unread(api) } else { Observer::new(api, status, self.content_type.as_deref()) };
         if self.unasked && observer.hide_usage() {
@@ -336,6 +338,10 @@ impl Answer {
             Ending::Failed(Failure::Timeout) => cx.note_timeout(&self.route, self.attempts),
             _ => {}
         }
+        if !self.route.understood {
+            // It was decided by a guess; now it is known how much there was.
+            self.route.facts.guessed_tokens = guess(self.route.measure, self.route.sent);
+        }
         // Before anything is learned from it: what is told is what was known.
         let bill = self.price(cx, ending, &facts, now);
         self.report(cx, ending, &bill, now.since(self.route.departed));
@@ -410,7 +416,7 @@ impl Answer {
         outcome.at_capacity = held.filter(|_| ending == Ending::Success).and_then(|held| cx.at_capacity(&held, now));
         let answered = ending == Ending::Success && !self.is_tunnel();
         // Of an API that is not known, what looks like usage may be anything.
-        let counts_tokens = answered && facts_of.api != Api::Other;
+        let counts_tokens = answered && (facts_of.api != Api::Other || self.route.understood);
         // How long the attempts before this one took is not known, so its own time is not either.
         if answered && self.attempts == Some(1) {
             outcome.response_time = Some(now.since(self.route.departed));
@@ -431,7 +437,8 @@ impl Answer {
         let reports_prompt = |usage: &Usage| counts_tokens && usage.input > Tokens(0);
         if let Some(Usage { input, .. }) = facts.usage.filter(reports_prompt) {
             let reported = Tokens(input.0.saturating_sub(facts_of.exact_tokens.0));
-            outcome.prompt = self.route.understood.then_some(Counted { estimated: self.estimated(), reported });
+            let teaches = self.route.understood && !facts_of.has_unseen_prompt && facts_of.guessed_tokens.0 == 0;
+            outcome.prompt = teaches.then_some(Counted { estimated: self.estimated(), reported });
         }
         let is_told = facts_of.purpose == Purpose::Inference || facts.usage.is_some();
         let has_length = counts_tokens && is_told && facts_of.api != Api::Embeddings;

@@ -20,6 +20,7 @@ use crate::health::{BreakerPhase, Ended, Pass};
 use crate::host::Host;
 use crate::learning::Pooled;
 use crate::metrics::{Internal, Method, Metric};
+use crate::protocol::Measure;
 use crate::routing::{Ask, Attempts, Fleet, MAX_ATTEMPTS, Nobody, Peers, Strategy, admits, confidence, limits, plan};
 use crate::routing::{Estimate, estimate};
 use crate::state::{
@@ -64,8 +65,10 @@ pub(super) struct Route {
     pub(super) timeout: Option<Duration>,
     /// The estimate of its text, before any backend's calibration.
     pub(super) text: Tokens,
-    /// Whether that comes from its text rather than from its size.
+    /// Whether its body was read, rather than measured.
     pub(super) understood: bool,
+    /// By what it is measured if not.
+    pub(super) measure: Measure,
     /// Whether the client has sent all of it.
     pub(super) asked: bool,
     /// Whether the client had done so when it was decided: otherwise part of the wait is for the client.
@@ -350,7 +353,7 @@ impl<H: Host> Context<'_, H> {
         };
         let (record, none) = (self.view.record(place), OnceCell::new());
         let pooled = ask.peers.cell().unwrap_or(&none);
-        let tokens = Ask { peers: self.peers(pooled, now), ..*ask }.estimate(backend, record).tokens();
+        let tokens = Ask { peers: self.peers(pooled, now), ..*ask }.known_tokens(backend, record);
         if !is_awaited(backend, record, ask.strategy, tokens, now) {
             return Ok(self.count_in(index, place, tokens));
         }
@@ -375,8 +378,8 @@ impl<H: Host> Context<'_, H> {
         let (backend, place) = self.router.backend(index).zip(self.router.place(index))?;
         let pooled = OnceCell::new();
         let peers = self.peers(&pooled, self.host.now());
-        let tokens = estimate(backend, self.view.record(place), facts, text, peers).tokens();
-        self.count_in(index, place, tokens)
+        let Tokens(tokens) = estimate(backend, self.view.record(place), facts, text, peers).tokens();
+        self.count_in(index, place, Tokens(tokens.saturating_sub(facts.guessed_tokens.0)))
     }
 
     /// How sure the first of these attempts is.

@@ -39,6 +39,7 @@ mod trailers;
 mod uploads;
 mod usage;
 mod waiting;
+mod ways;
 
 /// One worker in a world.
 struct Rig {

@@ -16,5 +16,8 @@ mod time;
 pub use answer::{AnswerFacts, Form, InBandError, Observer, StreamEnd};
 pub use gzip::{InflateError, inflate};
 pub use quota::QuotaHeaders;
-pub use request::{Unreadable, api_of, ask_for_usage, is_read, of_anthropic, purpose_of, read_request, vendor_of};
+pub use request::{
+    Measure, RequestPath, Unreadable, api_of, ask_for_usage, asks_a_model, is_read, may_be_json, of_anthropic,
+    purpose_of, read_request, read_unknown, vendor_of,
+};
 pub(crate) use time::decimal;

@@ -135,7 +135,7 @@ pub(crate) fn wellness(
     if let Some(retry_at) = ask.source.and_then(|source| record.breaker.withholds_probe(source, settings, now)) {
         return Err(Exclusion::Breaker { retry_at });
     }
-    let tokens = || ask.estimate(backend, record).tokens();
+    let tokens = || ask.known_tokens(backend, record);
     if !ask.facts.is_evidence(backend) {
         if record.setup.is_out(settings.misconfigured_threshold) {
             return Err(Exclusion::Misconfigured { retry_at: record.setup.retry_at().max(now) });
@@ -189,7 +189,7 @@ fn room(backend: &Backend, record: &Record, ask: &Ask<'_>, now: Timestamp) -> Re
     if !is_bounded && !record.quota.is_known(now) {
         return Ok(1.0);
     }
-    let next = ask.estimate(backend, record).tokens();
+    let next = ask.known_tokens(backend, record);
     let headroom = record.quota.room(&record.demand(next), now);
     let headroom = headroom.map_err(|retry_at| Exclusion::NoHeadroom { retry_at })?;
     let free = record.capacity.room(record.load().tokens, next, now).ok_or(Exclusion::AtCapacity)?;

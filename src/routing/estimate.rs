@@ -69,6 +69,13 @@ pub fn most(backend: &Backend, record: &Record, facts: &RequestFacts, text: Toke
     input_price.max(cached_input).of(input).plus(output_price.of(output))
 }
 
+/// What of [`most`] is only guessed from the size of something unread.
+pub fn most_of_guess(backend: &Backend, facts: &RequestFacts) -> PicoUsd {
+    let Tokens(guess) = facts.guessed_tokens;
+    let Prices { input, cached_input, .. } = backend.prices;
+    input.max(cached_input).of(Tokens(guess.saturating_add(guess.div_ceil(INPUT_MARGIN)).min(MOST_INPUT)))
+}
+
 /// One part in so many that a prompt may be longer than estimated.
 const INPUT_MARGIN: u64 = 4;
 
@@ -79,10 +86,12 @@ const MOST_OUTPUT: Tokens = Tokens(1 << 20);
 /// The longest prompt that anybody takes, whatever length a request announces.
 const MOST_INPUT: u64 = 1 << 24;
 
-/// Prompt tokens as this backend's provider counts them. Tokens that came as ids are not estimated, hence not corrected.
+/// Prompt tokens as this backend's provider counts them. Tokens that came as ids are
+/// not estimated, and a guess is none, hence neither is corrected.
 fn input_tokens(record: &Record, facts: &RequestFacts, text: Tokens) -> Tokens {
     let estimated = Tokens(text.0.saturating_add(facts.fixed_tokens.0));
-    Tokens(record.calibration.apply(estimated).0.saturating_add(facts.exact_tokens.0).min(MOST_INPUT))
+    let uncorrected = facts.exact_tokens.0.saturating_add(facts.guessed_tokens.0);
+    Tokens(record.calibration.apply(estimated).0.saturating_add(uncorrected).min(MOST_INPUT))
 }
 
 #[cfg(test)]

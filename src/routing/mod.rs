@@ -17,7 +17,7 @@ mod why;
 pub use candidates::{Candidate, Exclusion, Terms, candidates};
 pub(crate) use candidates::{admits, assess, limits, panics, wellness};
 pub use confidence::{Lead, confidence};
-pub use estimate::{Estimate, estimate, most};
+pub use estimate::{Estimate, estimate, most, most_of_guess};
 pub use explore::explorations;
 pub use peers::Peers;
 pub use plan::{Attempts, MAX_ATTEMPTS, Nobody, plan};
@@ -79,6 +79,13 @@ impl Ask<'_> {
     /// What it is expected to take at `backend`.
     pub fn estimate(&self, backend: &Backend, record: &Record) -> Estimate {
         estimate(backend, record, self.facts, self.text, self.peers)
+    }
+
+    /// The tokens that it is expected to take at `backend`, without those that are only guessed from its size: what it
+    /// is held against quotas by. A guess that is wrong a hundredfold would shut it out for ever.
+    pub fn known_tokens(&self, backend: &Backend, record: &Record) -> Tokens {
+        let Tokens(all) = self.estimate(backend, record).tokens();
+        Tokens(all.saturating_sub(self.facts.guessed_tokens.0))
     }
 
     /// What it may cost at `backend` at most.

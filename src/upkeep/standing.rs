@@ -19,7 +19,7 @@ fn is_solvent(backend: &Backend, record: &Record, ledger: &Ledger, now: Timestam
         return true;
     }
     let claim =
-        Claim { cost: most(backend, record, &RequestFacts::default(), Tokens(0), Peers::NONE), tokens: Tokens(0) };
+        Claim { cost: most(backend, record, &RequestFacts::default(), Tokens(0), Peers::NONE), ..Claim::default() };
     let line = Line { account: AccountKey::of_backend(&backend.id), limits, claim, paces: false };
     ledger.shortage(&line, now).is_none()
 }

@@ -124,7 +124,12 @@ impl Http2 {
         self.frame(DATA, 0, 0, b"?").await
     }
 
-    async fn frame(&mut self, kind: u8, flags: u8, id: u32, payload: &[u8]) -> io::Result<()> {
+    /// Sends any frame.
+    ///
+    /// # Errors
+    ///
+    /// What the connection says.
+    pub async fn frame(&mut self, kind: u8, flags: u8, id: u32, payload: &[u8]) -> io::Result<()> {
         let [_, a, b, c] = (payload.len() as u32).to_be_bytes();
         let mut frame = vec![a, b, c, kind, flags];
         frame.extend_from_slice(&id.to_be_bytes());

@@ -2,7 +2,7 @@
 //!
 //! Nothing is decoded but the few bytes of a header that hold an image's size.
 
-use crate::domain::Api;
+use crate::domain::{Api, Tokens};
 
 /// An image's size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +35,10 @@ impl Detail {
 pub(super) enum Media<'a> {
     /// An image of that size.
     Image(Pixels),
-    /// Audio, a PDF, or unknown binary data: worth that many tokens.
+    /// Audio of a known duration: worth that many tokens.
     Tokens(u64),
+    /// A document, or data of an unknown kind: guessed from its size to be worth that many tokens.
+    Guess(u64),
     /// Text after all.
     Text(&'a str),
 }
@@ -137,10 +139,11 @@ fn area_tokens(Pixels { width, height }: Pixels) -> u64 {
 const PDF_PAGE_TOKENS: u64 = 2_000;
 const PDF_PAGE_BYTES: u64 = 64 * 1024;
 
-/// Audio is a token for each tenth of a second: 48 kB a second in a WAV of 24 kHz and 16 bit, 16 kB in an MP3, which is
-/// also the measure for data of an unknown kind.
-const WAV_TOKEN_BYTES: u64 = 4_800;
-const MP3_TOKEN_BYTES: u64 = 1_600;
+/// Audio is a token for each tenth of a second, as `OpenAI` counts it.
+const AUDIO_TOKENS_PER_SECOND: u64 = 10;
+
+/// Data of an unknown kind is measured as MP3 of 128 kbit/s: 16 kB a second.
+const UNKNOWN_TOKEN_BYTES: u64 = 1_600;
 
 /// What an image's URL says: its size if it is a data URI, else the assumption.
 pub(super) fn read_url(url: &str) -> Media<'static> {
@@ -162,9 +165,55 @@ pub(super) fn read_data(data: &str) -> Media<'_> {
     }
     let bytes = base64.len();
     if base64.starts_with(b"%PDF") {
-        return Media::Tokens(bytes.div_ceil(PDF_PAGE_BYTES).max(1).saturating_mul(PDF_PAGE_TOKENS));
+        return Media::Guess(bytes.div_ceil(PDF_PAGE_BYTES).max(1).saturating_mul(PDF_PAGE_TOKENS));
     }
-    Media::Tokens(bytes.div_ceil(if base64.starts_with(b"RIFF") { WAV_TOKEN_BYTES } else { MP3_TOKEN_BYTES }))
+    match base64.audio_tenths() {
+        Some(tenths) => Media::Tokens(tenths.max(1)),
+        None => Media::Guess(bytes.div_ceil(UNKNOWN_TOKEN_BYTES)),
+    }
+}
+
+/// By what the tokens of a body are guessed that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Measure {
+    /// As text: a token for every four bytes.
+    #[default]
+    Text,
+    /// As an image.
+    Image,
+    /// As sound: a file, or a form with files in it.
+    Sound,
+}
+
+impl Measure {
+    /// That of a content type.
+    pub fn of(content_type: &[u8]) -> Self {
+        let begins = |kind: &str| {
+            content_type.get(..kind.len()).is_some_and(|start| start.eq_ignore_ascii_case(kind.as_bytes()))
+        };
+        let files =
+            ["audio/", "video/", "multipart/", "application/octet-stream", "application/pdf", "application/zip"];
+        if begins("image/") {
+            Self::Image
+        } else if files.into_iter().any(begins) {
+            Self::Sound
+        } else {
+            Self::Text
+        }
+    }
+
+    /// The guess for so many bytes; none of what may be text.
+    pub fn tokens(self, bytes: u64) -> Option<Tokens> {
+        match self {
+            Self::Text => None,
+            Self::Image => {
+                let mut images = Images::default();
+                images.add(Pixels::ASSUMED, Detail::High);
+                Some(Tokens(images.tokens(Api::Other, "")))
+            }
+            Self::Sound => Some(Tokens(bytes.div_ceil(UNKNOWN_TOKEN_BYTES))),
+        }
+    }
 }
 
 /// The base64 in a data URI.
@@ -212,6 +261,43 @@ impl Base64<'_> {
     /// Whether its first 64 characters are all of the alphabet: no text has so long a word.
     fn looks_like_it(&self) -> bool {
         self.0.get(..64).is_some_and(|head| head.iter().all(|&byte| sextet(byte).is_some()))
+    }
+
+    /// How many tenths of a second of sound it is, where its header tells: of a WAV, an MP3 without a change of its bit
+    /// rate, or a FLAC.
+    fn audio_tenths(&self) -> Option<u64> {
+        if self.starts_with(b"fLaC") {
+            // STREAMINFO: 20 bits of the sample rate, 8 of others, 36 of the number of samples.
+            let bits = u64::from_be_bytes(self.slice(18)?);
+            let (rate, samples) = (bits >> 44, bits & 0xF_FFFF_FFFF);
+            return tenths(samples, rate).filter(|_| samples > 0);
+        }
+        if self.starts_with(b"RIFF") && self.slice::<8>(8)? == *b"WAVEfmt " {
+            return tenths(self.len(), u32::from_le_bytes(self.slice(28)?).into());
+        }
+        tenths(self.len(), self.mp3_rate()?)
+    }
+
+    /// Bytes a second, by the header of the first frame of an MP3, behind its ID3 tag if it has one.
+    fn mp3_rate(&self) -> Option<u64> {
+        /// Of layer III, in kbit/s: of MPEG 1, and of MPEG 2 and 2.5.
+        const RATES: [[u64; 14]; 2] = [
+            [32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320],
+            [8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160],
+        ];
+        let start = if self.starts_with(b"ID3") {
+            let size = self.slice::<4>(6)?;
+            10 + size.iter().fold(0_usize, |size, &byte| size << 7 | usize::from(byte & 0x7F))
+        } else {
+            0
+        };
+        let [sync, version, rate] = self.slice(start)?;
+        // The layer is the third.
+        if sync != 0xFF || version & 0xE6 != 0xE2 {
+            return None;
+        }
+        let rates = RATES.get(usize::from(version & 0x18 != 0x18))?;
+        rates.get(usize::from(rate >> 4).checked_sub(1)?).map(|kilobits| kilobits * 125)
     }
 
     /// The size in the header of a PNG, GIF, WebP or JPEG; none for another format, a broken header, or no pixels.
@@ -276,6 +362,13 @@ impl Base64<'_> {
     fn u16_be(&self, at: usize) -> Option<u32> {
         self.slice(at).map(|bytes| u32::from(u16::from_be_bytes(bytes)))
     }
+}
+
+/// How many tenths of a second an amount is at so much a second; none at a rate that no sound has.
+fn tenths(amount: u64, per_second: u64) -> Option<u64> {
+    /// Below a telephone's, above a studio's.
+    const RATES: std::ops::RangeInclusive<u64> = 500..=4_000_000;
+    RATES.contains(&per_second).then(|| amount.saturating_mul(AUDIO_TOKENS_PER_SECOND).div_ceil(per_second))
 }
 
 /// The six bits of a character, in either alphabet (RFC 4648).

@@ -82,13 +82,11 @@ fn anthropic_counts_the_area_as_its_guide_does() {
 #[test]
 fn data_is_told_by_its_beginning() {
     let pdf = encode(&[b"%PDF-1.7".as_slice(), &vec![7; 200_000]].concat());
-    assert_eq!(read_data(&pdf), Media::Tokens(8_000));
+    assert_eq!(read_data(&pdf), Media::Guess(8_000));
     let uri = format!("data:application/pdf;base64,{pdf}");
-    assert_eq!(read_data(&uri), Media::Tokens(8_000));
-    let wav = encode(&[b"RIFF\0\0\0\0WAVE".as_slice(), &vec![0; 47_988]].concat());
-    assert_eq!(read_data(&wav), Media::Tokens(10));
-    let mp3 = encode(&[b"ID3".as_slice(), &vec![0; 15_997]].concat());
-    assert_eq!(read_data(&mp3), Media::Tokens(10));
+    assert_eq!(read_data(&uri), Media::Guess(8_000));
+    let unknown = encode(&[b"OggS".as_slice(), &vec![0; 15_996]].concat());
+    assert_eq!(read_data(&unknown), Media::Guess(10));
     let code = "// A comment, which in base64 would be FF FF; long enough to be looked at closely";
     assert_eq!(read_data(code), Media::Text(code));
 }
@@ -100,4 +98,45 @@ fn an_image_by_url_is_assumed_to_be_of_middling_size() {
     assert_eq!(read_url("data:"), Media::Image(Pixels::ASSUMED));
     let umlauts = format!("data:{}", "ä".repeat(300));
     assert_eq!(read_url(&umlauts), Media::Image(Pixels::ASSUMED));
+}
+
+#[test]
+fn sound_is_worth_its_duration_where_its_header_tells_it() {
+    // A second of 8 kHz and 8 bit, and one of 48 kHz, 16 bit and two channels.
+    for rate in [8_000_u32, 192_000] {
+        let header = [b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0".as_slice(), &[0; 4], &rate.to_le_bytes()].concat();
+        let wav = encode(&[header.clone(), vec![0; rate as usize - header.len()]].concat());
+        assert_eq!(read_data(&wav), Media::Tokens(10), "{rate}");
+    }
+    // MPEG 1, layer III, 64 kbit/s; behind a tag of 300 bytes, too. MPEG 2, 32 kbit/s.
+    let frame = |version: u8, rate: u8, bytes: usize| [vec![0xFF, version, rate << 4], vec![0; bytes - 3]].concat();
+    assert_eq!(read_data(&encode(&frame(0xFB, 5, 80_000))), Media::Tokens(100));
+    let tagged = [b"ID3\x04\0\0\0\0\x02\x2C".to_vec(), vec![0; 300], frame(0xFB, 5, 79_690)].concat();
+    assert_eq!(read_data(&encode(&tagged)), Media::Tokens(100));
+    assert_eq!(read_data(&encode(&frame(0xF3, 4, 40_000))), Media::Tokens(100));
+    // FLAC: 44.1 kHz, three seconds.
+    let info = 44_100_u64 << 44 | 132_300;
+    let flac = [b"fLaC\0\0\0\x22".as_slice(), &[0; 10], &info.to_be_bytes(), &[7; 60_000]].concat();
+    assert_eq!(read_data(&encode(&flac)), Media::Tokens(30));
+    // Rates that no sound has, and headers that are cut off, are guessed.
+    let header = [b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0".as_slice(), &[0; 4], &[0; 4], &[0; 64]].concat();
+    for odd in [header, frame(0xFB, 0, 100), frame(0xFB, 15, 100), b"OggS".repeat(13)] {
+        assert!(matches!(read_data(&encode(&odd)), Media::Guess(1..=2)), "{odd:?}");
+    }
+}
+
+#[test]
+fn a_body_that_cannot_be_read_is_measured_by_what_it_is() {
+    for (kind, tokens) in [
+        ("audio/mpeg", Some(313)),
+        ("Video/mp4", Some(313)),
+        ("multipart/form-data; boundary=b", Some(313)),
+        ("application/octet-stream", Some(313)),
+        ("image/heic", Some(765)),
+        ("text/plain", None),
+        ("application/json", None),
+        ("", None),
+    ] {
+        assert_eq!(Measure::of(kind.as_bytes()).tokens(500_000), tokens.map(Tokens), "{kind}");
+    }
 }

@@ -1,15 +1,18 @@
 //! What a request asks for, read in one pass over its bytes.
 
 mod media;
+mod path;
 mod paths;
 mod place;
 mod reader;
 mod usage;
 
-pub use paths::{api_of, of_anthropic, purpose_of, vendor_of};
+pub use media::Measure;
+pub use path::RequestPath;
+pub use paths::{api_of, asks_a_model, of_anthropic, purpose_of, vendor_of};
 
 use crate::domain::{Api, Model, RequestFacts, TextSink};
-use paths::{has, without_query};
+use paths::has;
 use place::Place;
 use reader::Reader;
 
@@ -40,27 +43,52 @@ const MAX_DEPTH: u32 = 96;
 /// # Errors
 ///
 /// [`Unreadable`], with the reason, for a body that is not a JSON object. The sink has then seen the text before the fault.
-pub fn read_request(api: Api, path: &[u8], body: &[u8], sink: &mut impl TextSink) -> Result<RequestFacts, Unreadable> {
+pub fn read_request(
+    api: Api,
+    path: &RequestPath,
+    body: &[u8],
+    sink: &mut impl TextSink,
+) -> Result<RequestFacts, Unreadable> {
     let Some(root) = root(api) else { return Ok(RequestFacts { api, ..RequestFacts::default() }) };
     let mut reader = Reader::new(sink);
     reader.read(root, body)?;
     let asked = reader.stream;
     let mut facts = reader.facts(api);
-    let path = without_query(path);
     match api {
         // LightRAG's two paths decide: `/query` never streams, `/query/stream` does unless told not to.
-        Api::LightRagQuery => facts.stream = path.ends_with(b"/stream") && asked != Some(false),
+        Api::LightRagQuery => facts.stream = path.folded().ends_with(b"/stream") && asked != Some(false),
         // Ollama streams unless told not to.
         Api::OllamaChat | Api::OllamaGenerate => facts.stream = asked != Some(false),
         // Google's paths say it, and which model it is.
         Api::GenerateContent | Api::VertexMessages => {
-            facts.stream = has(path, b":stream");
-            facts.model = facts.model.or_else(|| model_in(path));
+            facts.stream = has(path.folded(), b":stream");
+            facts.model = facts.model.or_else(|| model_in(path.text()));
         }
         _ => {}
     }
     Ok(facts)
 }
+
+/// Reads the body of a request whose path says nothing of its form: by the members that any of the APIs has. None where
+/// it is JSON without a prompt.
+///
+/// # Errors
+///
+/// [`Unreadable`], as for [`read_request`].
+pub fn read_unknown(body: &[u8], sink: &mut impl TextSink) -> Result<Option<RequestFacts>, Unreadable> {
+    let mut reader = Reader::new(sink);
+    reader.read(Place::Any, body)?;
+    Ok(reader.has_prompt.then(|| reader.facts(Api::Other)))
+}
+
+/// Whether a body may be a JSON object, by its first bytes; where these are all space, so may what follows.
+pub fn may_be_json(beginning: &[u8]) -> bool {
+    let beginning = beginning.strip_prefix(BYTE_ORDER_MARK).unwrap_or(beginning).trim_ascii_start();
+    matches!(beginning.first(), None | Some(b'{'))
+}
+
+/// What some programs write before a text in UTF-8, and servers skip.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Where the body of an API begins; none where it is not read.
 const fn root(api: Api) -> Option<Place> {
@@ -90,9 +118,13 @@ pub const fn is_read(api: Api) -> bool {
     root(api).is_some()
 }
 
-/// The model in a path of Google's: `…/models/{model}:method`.
+/// The model in a path of Google's: `…/models/{model}:method`, where the name may have a slash.
 fn model_in(path: &[u8]) -> Option<Model> {
-    let last = path.rsplit(|&byte| byte == b'/').next()?;
+    const MODELS: &[u8] = b"/models/";
+    let last = match memchr::memmem::rfind(path, MODELS) {
+        Some(at) => path.get(at + MODELS.len()..)?,
+        None => path.rsplit(|&byte| byte == b'/').next()?,
+    };
     let end = last.iter().rposition(|&byte| byte == b':')?;
     let name = std::str::from_utf8(last.get(..end)?).ok()?;
     (!name.is_empty()).then(|| reader::model(name))

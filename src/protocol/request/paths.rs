@@ -5,11 +5,12 @@
 //! `responses`, `embeddings`) count behind a version, or where at most one segment is before them: `/rooms/7/messages`
 //! is nobody's API.
 
+use super::path::RequestPath;
 use crate::domain::{Api, Purpose, Vendor};
 
-/// What a path is, without its query string. What the request is for is in [`purpose_of`].
-pub fn api_of(path: &[u8]) -> Api {
-    let path = without_query(path);
+/// What a path is. What the request is for is in [`purpose_of`].
+pub fn api_of(path: &RequestPath) -> Api {
+    let path = path.folded();
     let mut back = path.rsplit(|&byte| byte == b'/');
     let mut segment = || back.next().unwrap_or_default();
     let (last, second, third) = (segment(), segment(), segment());
@@ -69,13 +70,13 @@ const OPENAI: [&[u8]; 22] = [
 const GEMINI: [&[u8]; 9] = [
     b"models",
     b"files",
-    b"cachedContents",
-    b"tunedModels",
+    b"cachedcontents",
+    b"tunedmodels",
     b"corpora",
     b"operations",
     b"batches",
     b"interactions",
-    b"fileSearchStores",
+    b"filesearchstores",
 ];
 
 /// What follows `/graph/` in LightRAG.
@@ -103,19 +104,19 @@ fn is_preview(segment: &[u8]) -> bool {
 /// Google's custom methods, behind a colon.
 fn by_method(method: &[u8], path: &[u8]) -> Api {
     match method {
-        b"generateContent" | b"streamGenerateContent" => Api::GenerateContent,
-        b"rawPredict" | b"streamRawPredict" if has(path, b"/publishers/anthropic/") => Api::VertexMessages,
-        b"rawPredict"
-        | b"streamRawPredict"
-        | b"countTokens"
-        | b"computeTokens"
-        | b"embedContent"
-        | b"batchEmbedContents"
-        | b"asyncBatchEmbedContent"
-        | b"batchGenerateContent"
+        b"generatecontent" | b"streamgeneratecontent" => Api::GenerateContent,
+        b"rawpredict" | b"streamrawpredict" if has(path, b"/publishers/anthropic/") => Api::VertexMessages,
+        b"rawpredict"
+        | b"streamrawpredict"
+        | b"counttokens"
+        | b"computetokens"
+        | b"embedcontent"
+        | b"batchembedcontents"
+        | b"asyncbatchembedcontent"
+        | b"batchgeneratecontent"
         | b"predict"
-        | b"predictLongRunning"
-        | b"fetchPredictOperation" => Api::GeminiOther,
+        | b"predictlongrunning"
+        | b"fetchpredictoperation" => Api::GeminiOther,
         // A model's name may have a colon: `/v1/models/ft:gpt-4o:acme`.
         _ => by_resource(path),
     }
@@ -159,8 +160,8 @@ fn by_resource(path: &[u8]) -> Api {
 
 /// Whose form of an API it is, where several have one; `anthropic` is whether the request says which version of
 /// Anthropic's it is written for.
-pub fn vendor_of(api: Api, path: &[u8], anthropic: bool) -> Vendor {
-    let path = without_query(path);
+pub fn vendor_of(api: Api, path: &RequestPath, anthropic: bool) -> Vendor {
+    let path = path.folded();
     match api {
         Api::ChatCompletions | Api::Completions | Api::Embeddings | Api::Models | Api::OpenAiOther
             if has(path, b"/v1beta/openai/") =>
@@ -190,8 +191,8 @@ fn is_versioned(path: &[u8], suffix: &[u8]) -> bool {
 }
 
 /// What a request with that method is for.
-pub fn purpose_of(api: Api, method: &[u8], path: &[u8]) -> Purpose {
-    let path = without_query(path);
+pub fn purpose_of(api: Api, method: &[u8], path: &RequestPath) -> Purpose {
+    let path = path.folded();
     let ends = |suffix: &[u8]| path.ends_with(suffix);
     let reads = method == b"GET";
     match api {
@@ -200,7 +201,7 @@ pub fn purpose_of(api: Api, method: &[u8], path: &[u8]) -> Purpose {
         Api::CountTokens => Purpose::Free,
         Api::Models if reads => Purpose::Free,
         Api::VertexMessages if has(path, b"/count-tokens:") => Purpose::Free,
-        Api::GeminiOther if reads || ends(b":countTokens") || ends(b":computeTokens") => Purpose::Free,
+        Api::GeminiOther if reads || ends(b":counttokens") || ends(b":computetokens") => Purpose::Free,
         Api::OpenAiOther
             if ends(b"/moderations") || ends(b"/input_tokens") || ends(b"/tokenize") || ends(b"/detokenize") =>
         {
@@ -233,18 +234,20 @@ pub fn purpose_of(api: Api, method: &[u8], path: &[u8]) -> Purpose {
     }
 }
 
-pub(super) fn has(path: &[u8], infix: &[u8]) -> bool {
-    memchr::memmem::find(path, infix).is_some()
+/// Whether a request whose path names no API of which bodies are read asks a model nevertheless, since its body has a
+/// prompt: servers have other names for their endpoints, and read what is behind a path in ways of their own. Other
+/// known paths (files, images, threads) stay what they are.
+pub fn asks_a_model(api: Api, path: &RequestPath) -> bool {
+    let is_below = |word: &[u8]| has(path.folded(), word);
+    match api {
+        Api::Other => true,
+        Api::OpenAiOther => is_below(b"/chat/") || is_below(b"/responses/"),
+        _ => false,
+    }
 }
 
-/// A longer path is none of an API: the longest that there are, with the names of a project and a model, have some 300
-/// bytes. It is looked at from many sides, and a client may send one of 60 kB.
-const MAX_PATH: usize = 2_048;
-
-pub(super) fn without_query(path: &[u8]) -> &[u8] {
-    let path = path.split(|&byte| byte == b'?' || byte == b'#').next().unwrap_or_default();
-    let path = if path.len() > MAX_PATH { b"" } else { path };
-    path.strip_suffix(b"/").unwrap_or(path)
+pub(super) fn has(path: &[u8], infix: &[u8]) -> bool {
+    memchr::memmem::find(path, infix).is_some()
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ pub(super) enum Place {
     OllamaChat,
     OllamaGenerate,
     Gemini,
+    /// A whole body of an API that is not known: it has any of the others' members.
+    Any,
     /// Settings of an answer in an object of their own: Ollama's `options`, Gemini's `generationConfig`.
     Settings,
     /// The name of the model.
@@ -36,6 +38,10 @@ pub(super) enum Place {
     Prompt,
     /// One element of such a list.
     PromptItem,
+    /// `input` where nothing tells which form it has: a prompt or a conversation.
+    Input,
+    /// One element of such a list.
+    InputItem,
     /// Token ids.
     Ids,
     /// A conversation: a list of messages, or one text in place of it.
@@ -48,6 +54,8 @@ pub(super) enum Place {
     Image,
     /// That URL.
     ImageUrl,
+    /// Ollama's images: a list of their data.
+    Images,
     /// How closely the model looks at it.
     Detail,
     /// An object with data in it: Anthropic's `source`, `OpenAI`'s `file` and `input_audio`.
@@ -68,8 +76,26 @@ pub(super) enum Place {
     Enum,
     /// One of those that follow the first.
     EnumItem,
+    /// What kind of tool it is: the provider's own add to the prompt what is not in the body.
+    ToolKind,
     /// Anthropic's list of tools: the model sees them as JSON.
     JsonTools,
+    /// One of them.
+    JsonTool,
+    /// What kind it is.
+    JsonToolKind,
+    /// Gemini's list of tools, which the model sees as JSON, too.
+    GeminiTools,
+    /// One of them: functions, or one of the provider's own.
+    GeminiTool,
+    /// Such a tool of the provider's own.
+    GeminiOwnTool,
+    /// What kind of item or part it is.
+    ItemKind,
+    /// Says that part of the prompt, or of what is asked, is not in the body.
+    Elsewhere,
+    /// A stored prompt, and what is put into it.
+    StoredPrompt,
     /// Anything that the model sees as JSON.
     Json,
     /// What surrounds a schema that the answer must follow.
@@ -82,13 +108,17 @@ impl Place {
         match self {
             Self::Text => Self::Text,
             Self::Prompt => Self::PromptItem,
-            Self::PromptItem | Self::Ids => Self::Ids,
+            Self::PromptItem | Self::InputItem | Self::Ids => Self::Ids,
+            Self::Input => Self::InputItem,
+            Self::Images => Self::Images,
+            Self::GeminiTools => Self::GeminiTool,
+            Self::JsonTools => Self::JsonTool,
             Self::Conversation => Self::Message,
             Self::Said => Self::Said,
             Self::Tools => Self::Tool,
             Self::Schema => Self::Schema,
             Self::Enum | Self::EnumItem => Self::EnumItem,
-            Self::JsonTools | Self::Json => Self::Json,
+            Self::Json | Self::GeminiOwnTool => Self::Json,
             _ => Self::Skip,
         }
     }
@@ -106,15 +136,23 @@ impl Place {
             Self::OllamaChat => ollama_chat(key),
             Self::OllamaGenerate => ollama_generate(key),
             Self::Gemini => gemini(key),
+            Self::Any => any(key),
             Self::Settings => settings(key),
-            Self::Message | Self::Said => said(key),
+            Self::Message | Self::Said | Self::InputItem => said(key),
+            Self::Input => match said(key) {
+                Self::Skip => beside(key),
+                place => place,
+            },
             Self::Image => image(key),
             Self::Source => source(key),
-            Self::Stored if key == "url" => Self::Stored,
+            Self::Stored if matches!(key, "url" | "fileUri" | "file_uri") => Self::Stored,
+            Self::StoredPrompt if key == "variables" => Self::Json,
+            Self::JsonTool if key == "type" => Self::JsonToolKind,
+            Self::GeminiTool if !matches!(key, "functionDeclarations" | "function_declarations") => Self::GeminiOwnTool,
             Self::Tool => tool(key),
             Self::Schema => schema(key),
             Self::Properties => Self::Schema,
-            Self::Json => Self::Json,
+            Self::Json | Self::JsonTool | Self::GeminiTool | Self::GeminiOwnTool => Self::Json,
             Self::Format => format(key),
             _ => Self::Skip,
         }
@@ -130,7 +168,7 @@ fn chat(key: &str) -> Place {
         "messages" => Place::Conversation,
         "tools" | "functions" => Place::Tools,
         "response_format" => Place::Format,
-        _ => Place::Skip,
+        _ => beside(key),
     }
 }
 
@@ -140,10 +178,11 @@ fn responses(key: &str) -> Place {
         "stream" => Place::Stream,
         "max_output_tokens" => Place::MaxTokens,
         "input" => Place::Conversation,
+        "prompt" => Place::StoredPrompt,
         "instructions" => Place::Said,
         "tools" => Place::Tools,
         "text" => Place::Format,
-        _ => Place::Skip,
+        _ => beside(key),
     }
 }
 
@@ -155,7 +194,7 @@ fn completions(key: &str) -> Place {
         "n" | "best_of" => Place::Answers,
         "prompt" => Place::Prompt,
         "suffix" => Place::Text,
-        _ => Place::Skip,
+        _ => beside(key),
     }
 }
 
@@ -163,7 +202,7 @@ fn embeddings(key: &str) -> Place {
     match key {
         "model" => Place::Model,
         "input" => Place::Prompt,
-        _ => Place::Skip,
+        _ => beside(key),
     }
 }
 
@@ -176,7 +215,7 @@ fn messages(key: &str) -> Place {
         "messages" => Place::Conversation,
         "tools" => Place::JsonTools,
         "output_format" | "output_config" => Place::Format,
-        _ => Place::Skip,
+        _ => beside(key),
     }
 }
 
@@ -185,7 +224,7 @@ fn light_rag(key: &str) -> Place {
         "stream" => Place::Stream,
         "query" | "user_prompt" | "hl_keywords" | "ll_keywords" => Place::Text,
         "conversation_history" => Place::Conversation,
-        _ => Place::Skip,
+        _ => beside(key),
     }
 }
 
@@ -197,7 +236,7 @@ fn ollama_chat(key: &str) -> Place {
         "tools" => Place::Tools,
         "options" => Place::Settings,
         "format" => Place::Json,
-        _ => Place::Skip,
+        _ => beside(key),
     }
 }
 
@@ -206,9 +245,11 @@ fn ollama_generate(key: &str) -> Place {
         "model" => Place::Model,
         "stream" => Place::Stream,
         "prompt" | "system" | "suffix" => Place::Text,
+        "images" => Place::Images,
+        "context" => Place::Ids,
         "options" => Place::Settings,
         "format" => Place::Json,
-        _ => Place::Skip,
+        _ => beside(key),
     }
 }
 
@@ -217,15 +258,74 @@ fn gemini(key: &str) -> Place {
     match key {
         "contents" => Place::Conversation,
         "systemInstruction" | "system_instruction" => Place::Said,
-        "tools" => Place::Json,
+        "tools" => Place::GeminiTools,
         "generationConfig" | "generation_config" => Place::Settings,
+        _ => beside(key),
+    }
+}
+
+/// All members of all of them that tell how much is asked.
+fn any(key: &str) -> Place {
+    match key {
+        "model" => Place::Model,
+        "stream" => Place::Stream,
+        "max_tokens"
+        | "max_completion_tokens"
+        | "max_output_tokens"
+        | "max_new_tokens"
+        | "max_tokens_to_sample"
+        | "n_predict" => Place::MaxTokens,
+        "n" | "best_of" => Place::Answers,
+        "conversation_history" | "chat_history" => Place::Conversation,
+        "suffix" | "user_prompt" | "hl_keywords" | "ll_keywords" => Place::Text,
+        "system" | "instructions" | "systemInstruction" | "system_instruction" | "message" | "documents" | "texts" => {
+            Place::Said
+        }
+        "tools" | "functions" => Place::Json,
+        "response_format" | "output_format" | "output_config" => Place::Format,
+        "options" | "parameters" | "generationConfig" | "generation_config" | "inferenceConfig" => Place::Settings,
+        "request" => Place::Any,
+        _ => beside(key),
+    }
+}
+
+/// A member that its API does not have, or that is none of the body's own: where a server reads a prompt under another
+/// name than its API's, that is read, too; and what says that there is more of the prompt elsewhere is noted.
+fn beside(key: &str) -> Place {
+    match key {
+        "messages" | "contents" => Place::Conversation,
+        "prompt" => Place::Prompt,
+        "input" | "inputs" => Place::Input,
+        "query" => Place::Text,
+        "previous_response_id"
+        | "conversation"
+        | "thread_id"
+        | "thread"
+        | "assistant_id"
+        | "agent_id"
+        | "prompt_id"
+        | "cachedContent"
+        | "cached_content"
+        | "container"
+        | "mcp_servers"
+        | "context_management"
+        | "web_search_options"
+        | "search_parameters"
+        | "search_settings"
+        | "search_domain_filter"
+        | "search_recency_filter"
+        | "search_mode"
+        | "enable_search"
+        | "data_sources"
+        | "plugins"
+        | "documents" => Place::Elsewhere,
         _ => Place::Skip,
     }
 }
 
 fn settings(key: &str) -> Place {
     match key {
-        "num_predict" | "maxOutputTokens" | "max_output_tokens" => Place::MaxTokens,
+        "num_predict" | "maxOutputTokens" | "max_output_tokens" | "max_new_tokens" | "maxTokens" => Place::MaxTokens,
         "candidateCount" | "candidate_count" => Place::Answers,
         "responseSchema" | "response_schema" | "responseJsonSchema" => Place::Json,
         _ => Place::Skip,
@@ -243,7 +343,11 @@ fn said(key: &str) -> Place {
         "detail" => Place::Detail,
         "source" | "file" | "input_audio" | "inlineData" | "inline_data" => Place::Source,
         "file_data" => Place::Data,
-        "file_id" | "file_url" | "pdf_url" | "video_url" | "fileData" => Place::Stored,
+        "images" => Place::Images,
+        "file_id" | "file_url" | "pdf_url" | "audio_url" | "video_url" | "fileData" => Place::Stored,
+        "type" => Place::ItemKind,
+        // Of an answer that was spoken only its id comes back, of hidden thoughts what nobody else can read.
+        "audio" | "encrypted_content" => Place::Elsewhere,
         _ => Place::Skip,
     }
 }
@@ -270,6 +374,7 @@ fn tool(key: &str) -> Place {
         "name" | "description" => Place::Text,
         "function" | "custom" => Place::Tool,
         "parameters" => Place::Schema,
+        "type" => Place::ToolKind,
         _ => Place::Skip,
     }
 }

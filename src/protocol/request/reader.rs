@@ -6,7 +6,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 
 use super::media::{Detail, Images, Media, Pixels, read_data, read_url};
 use super::place::Place;
-use super::{MAX_DEPTH, Unreadable};
+use super::{BYTE_ORDER_MARK, MAX_DEPTH, Unreadable};
 use crate::domain::{Api, Model, Purpose, RequestFacts, TextSink, Tokens};
 
 /// Tokens around each message (start, role, end), and those that open the answer: `OpenAI`'s cookbook, "How to count
@@ -44,6 +44,12 @@ pub(super) struct Reader<'s, S> {
     conversation: bool,
     fixed: u64,
     exact: u64,
+    /// Guessed from the size of what cannot be read.
+    guessed: u64,
+    /// Whether part of the prompt is elsewhere.
+    unseen: bool,
+    /// Whether there is a prompt in a body of no known form.
+    pub(super) has_prompt: bool,
     images: Images,
     /// The image of the content part under way; its `detail` may come after it.
     image: Option<Pixels>,
@@ -64,6 +70,9 @@ impl<'s, S: TextSink> Reader<'s, S> {
             conversation: false,
             fixed: 0,
             exact: 0,
+            guessed: 0,
+            unseen: false,
+            has_prompt: false,
             images: Images::default(),
             image: None,
             detail: Detail::High,
@@ -73,6 +82,7 @@ impl<'s, S: TextSink> Reader<'s, S> {
     }
 
     pub(super) fn read(&mut self, root: Place, body: &[u8]) -> Result<(), Unreadable> {
+        let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
         let mut json = serde_json::Deserializer::from_slice(body);
         let read = json.deserialize_any(At { place: root, reader: self }).and_then(|()| json.end());
         match (self.fault.take(), read) {
@@ -87,6 +97,8 @@ impl<'s, S: TextSink> Reader<'s, S> {
             self.fixed = self.fixed.saturating_add(PRIMING_TOKENS);
         }
         let images = self.images.tokens(api, self.model.as_deref().unwrap_or_default());
+        // OpenRouter searches the web for models that are asked for in this way.
+        let searches = self.model.as_deref().is_some_and(|model| model.ends_with(":online"));
         let answers = self.answers.max(1).saturating_mul(self.prompts.max(1));
         RequestFacts {
             api,
@@ -100,6 +112,8 @@ impl<'s, S: TextSink> Reader<'s, S> {
             },
             fixed_tokens: Tokens(self.fixed.saturating_add(images)),
             exact_tokens: Tokens(self.exact),
+            guessed_tokens: Tokens(self.guessed),
+            has_unseen_prompt: self.unseen || searches,
         }
     }
 
@@ -109,14 +123,14 @@ impl<'s, S: TextSink> Reader<'s, S> {
 
     fn string(&mut self, place: Place, text: &str) {
         match place {
-            Place::Text | Place::Said | Place::Json | Place::Schema | Place::Enum => {
+            Place::Text | Place::Said | Place::Json | Place::GeminiOwnTool | Place::Schema | Place::Enum => {
                 self.sink.push(text);
             }
             Place::EnumItem => {
                 self.fixed(ENUM_ITEM_TOKENS);
                 self.sink.push(text);
             }
-            Place::Prompt | Place::PromptItem => {
+            Place::Prompt | Place::PromptItem | Place::Input | Place::InputItem => {
                 self.prompts = self.prompts.saturating_add(1);
                 self.sink.push(text);
             }
@@ -126,12 +140,32 @@ impl<'s, S: TextSink> Reader<'s, S> {
                 self.sink.push(text);
             }
             Place::Model => self.model = Some(model(text)),
-            Place::Image | Place::ImageUrl => self.media(read_url(text)),
+            Place::Image | Place::ImageUrl => {
+                // How large an image elsewhere is, nobody knows here.
+                self.unseen |= !text.starts_with("data:");
+                self.media(read_url(text));
+            }
+            Place::Images => match read_data(text) {
+                Media::Image(pixels) => self.images.add(pixels, Detail::High),
+                Media::Text(_) => self.images.add(Pixels::ASSUMED, Detail::High),
+                media => self.media(media),
+            },
             Place::Data => match read_data(text) {
                 Media::Text(text) => self.sink.push(text),
                 media => self.media(media),
             },
-            Place::Stored => self.image = Some(Pixels::ASSUMED),
+            Place::Stored if text.starts_with("data:") => self.media(read_data(text)),
+            Place::Stored => {
+                self.unseen = true;
+                self.image = Some(Pixels::ASSUMED);
+            }
+            Place::Elsewhere => self.unseen |= !text.is_empty(),
+            Place::ItemKind => self.unseen |= text == "item_reference",
+            Place::ToolKind => self.unseen |= !is_own_tool(text),
+            Place::JsonToolKind => {
+                self.unseen |= !is_own_tool(text);
+                self.sink.push(text);
+            }
             Place::Detail => self.detail = Detail::named(text),
             _ => {}
         }
@@ -141,6 +175,7 @@ impl<'s, S: TextSink> Reader<'s, S> {
         match media {
             Media::Image(pixels) => self.image = Some(pixels),
             Media::Tokens(tokens) => self.fixed(tokens),
+            Media::Guess(tokens) => self.guessed = self.guessed.saturating_add(tokens),
             Media::Text(_) => {}
         }
     }
@@ -151,11 +186,17 @@ impl<'s, S: TextSink> Reader<'s, S> {
             // "no answer": it is as good as unsaid.
             Place::MaxTokens if number > 0 => self.max_tokens = self.max_tokens.max(Some(number)),
             Place::Answers => self.answers = self.answers.max(number),
-            Place::PromptItem | Place::Ids => self.exact = self.exact.saturating_add(1),
-            Place::Json => self.fixed(1),
+            Place::PromptItem | Place::InputItem | Place::Ids => self.exact = self.exact.saturating_add(1),
+            Place::Json | Place::GeminiOwnTool => self.fixed(1),
             Place::EnumItem => self.fixed(1 + ENUM_ITEM_TOKENS),
+            Place::Elsewhere => self.unseen = true,
             _ => {}
         }
+    }
+
+    /// A member of a body of no known form.
+    fn note_prompt(&mut self, key: &str) {
+        self.has_prompt |= matches!(key, "messages" | "contents" | "prompt" | "input" | "inputs" | "query" | "message");
     }
 
     fn enter<E: serde::de::Error>(&mut self) -> Result<(), E> {
@@ -210,7 +251,7 @@ impl<'de, S: TextSink> Visitor<'de> for At<'_, '_, S> {
 
     fn visit_unit<E: serde::de::Error>(self) -> Result<(), E> {
         self.scalar(|reader, place| {
-            if place == Place::Json {
+            if matches!(place, Place::Json | Place::GeminiOwnTool) {
                 reader.fixed(1);
             }
         })
@@ -219,7 +260,8 @@ impl<'de, S: TextSink> Visitor<'de> for At<'_, '_, S> {
     fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<(), E> {
         self.scalar(|reader, place| match place {
             Place::Stream => reader.stream = Some(value),
-            Place::Json => reader.fixed(1),
+            Place::Json | Place::GeminiOwnTool => reader.fixed(1),
+            Place::Elsewhere => reader.unseen |= value,
             _ => {}
         })
     }
@@ -250,7 +292,8 @@ impl<'de, S: TextSink> Visitor<'de> for At<'_, '_, S> {
         reader.enter()?;
         match place {
             Place::Conversation => reader.conversation = true,
-            Place::PromptItem => reader.prompts = reader.prompts.saturating_add(1),
+            Place::PromptItem | Place::InputItem => reader.prompts = reader.prompts.saturating_add(1),
+            Place::GeminiOwnTool => reader.unseen = true,
             _ => {}
         }
         // The first value of an enum costs less than the others.
@@ -261,7 +304,10 @@ impl<'de, S: TextSink> Visitor<'de> for At<'_, '_, S> {
             count += 1;
         }
         match place {
-            Place::Json => reader.fixed(count.saturating_mul(ELEMENT_TOKENS)),
+            Place::Json | Place::GeminiTools | Place::GeminiOwnTool => {
+                reader.fixed(count.saturating_mul(ELEMENT_TOKENS));
+            }
+            Place::Elsewhere => reader.unseen |= count > 0,
             Place::Tools if count > 0 => reader.fixed(TOOLS_TOKENS.saturating_add(TOOL_TOKENS.saturating_mul(count))),
             Place::JsonTools if count > 0 => reader.fixed(TOOL_PROMPT_TOKENS),
             _ => {}
@@ -274,7 +320,7 @@ impl<'de, S: TextSink> Visitor<'de> for At<'_, '_, S> {
         let Self { place, reader } = self;
         reader.enter()?;
         // A part of its own has an image of its own; parts nest where a tool's result has parts.
-        let outer = matches!(place, Place::Message | Place::Said)
+        let outer = matches!(place, Place::Message | Place::InputItem | Place::Said)
             .then(|| (reader.image.take(), std::mem::replace(&mut reader.detail, Detail::High)));
         let mut count = 0_u64;
         while let Some(field) = map.next_key_seed(Key { place, reader: &mut *reader })? {
@@ -282,8 +328,14 @@ impl<'de, S: TextSink> Visitor<'de> for At<'_, '_, S> {
             count += 1;
         }
         match place {
-            Place::Message => reader.fixed(MESSAGE_TOKENS),
-            Place::Json => reader.fixed(count.saturating_mul(MEMBER_TOKENS)),
+            Place::Message | Place::InputItem => reader.fixed(MESSAGE_TOKENS),
+            Place::Elsewhere | Place::StoredPrompt | Place::GeminiOwnTool => reader.unseen = true,
+            _ => {}
+        }
+        match place {
+            Place::Json | Place::JsonTool | Place::GeminiTool | Place::GeminiOwnTool => {
+                reader.fixed(count.saturating_mul(MEMBER_TOKENS))
+            }
             Place::Properties if count > 0 => {
                 reader.fixed(PROPERTIES_TOKENS.saturating_add(PROPERTY_TOKENS.saturating_mul(count)));
             }
@@ -322,11 +374,21 @@ impl<S: TextSink> Visitor<'_> for Key<'_, '_, S> {
     }
 
     fn visit_str<E: serde::de::Error>(self, key: &str) -> Result<Place, E> {
-        if matches!(self.place, Place::Json | Place::Properties) {
-            self.reader.sink.push(key);
+        match self.place {
+            Place::Json | Place::JsonTool | Place::GeminiTool | Place::GeminiOwnTool | Place::Properties => {
+                self.reader.sink.push(key);
+            }
+            Place::Any => self.reader.note_prompt(key),
+            _ => {}
         }
         Ok(self.place.field(key))
     }
+}
+
+/// Whether a tool of that kind is described in the body, and run by the client. What else there is (searches, code, MCP
+/// servers) the provider describes to the model itself, and adds to the prompt what it found.
+fn is_own_tool(kind: &str) -> bool {
+    matches!(kind, "function" | "custom")
 }
 
 /// A model's name, cut where it is too long.

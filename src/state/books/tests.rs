@@ -17,7 +17,12 @@ fn limits() -> Limits {
 }
 
 fn line(account: AccountKey, cost: u64) -> Line {
-    Line { account, limits: limits(), claim: Claim { cost: PicoUsd(cost), tokens: Tokens(1) }, paces: false }
+    Line {
+        account,
+        limits: limits(),
+        claim: Claim { cost: PicoUsd(cost), tokens: Tokens(1), ..Claim::default() },
+        paces: false,
+    }
 }
 
 fn views(store: &impl Store, number: u64) -> Vec<View> {
@@ -129,7 +134,7 @@ fn tokens_are_corrected_where_they_were_counted_after_a_failover_too() {
     let [all, a, b] = [AccountKey::ALL, AccountKey::of_backend("a"), AccountKey::of_backend("b")];
     let line = |account, tokens| Line {
         limits: Limits { tokens_per_minute: Some(1_000), ..Limits::default() },
-        claim: Claim { cost: PicoUsd(1), tokens: Tokens(tokens) },
+        claim: Claim { cost: PicoUsd(1), tokens: Tokens(tokens), ..Claim::default() },
         ..line(account, 1)
     };
     let first = view.reserve(&store, &[line(all, 100), line(a, 100)], at(0)).unwrap().unwrap();

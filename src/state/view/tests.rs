@@ -193,7 +193,7 @@ fn eight_under_way(store: &MemoryStore) -> (Vec<View>, Vec<(usize, Reservation)>
 
 fn claim(cost: u64) -> Line {
     let limits = Limits { daily_budget: Some(PicoUsd(1_000)), ..Limits::default() };
-    let claim = Claim { cost: PicoUsd(cost), tokens: Tokens(1) };
+    let claim = Claim { cost: PicoUsd(cost), tokens: Tokens(1), ..Claim::default() };
     Line { account: AccountKey::ALL, limits, claim, paces: false }
 }
 

@@ -44,8 +44,8 @@ impl Turns for OwnTurns {
 
 fn read() -> (RequestFacts, Tokens) {
     let mut counter = Counter::default();
-    let path = b"/v1/chat/completions?x=1";
-    let facts = protocol::read_request(protocol::api_of(path), path, BODY.as_bytes(), &mut counter).unwrap();
+    let path = protocol::RequestPath::new(b"/v1/chat/completions?x=1".to_vec());
+    let facts = protocol::read_request(protocol::api_of(&path), &path, BODY.as_bytes(), &mut counter).unwrap();
     (facts, counter.tokens())
 }
 

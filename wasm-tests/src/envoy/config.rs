@@ -152,6 +152,9 @@ fn listener_of(name: &str, mut filters: Vec<Value>, virtual_host: &Value) -> Val
             "typed_config": {
                 "@type": format!("{TYPE}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"),
                 "stat_prefix": name,
+                "normalize_path": true,
+                "merge_slashes": true,
+                "path_with_escaped_slashes_action": "UNESCAPE_AND_FORWARD",
                 "generate_request_id": true,
                 "route_config": {"virtual_hosts": [virtual_host]},
                 "http_filters": filters,

@@ -2,6 +2,10 @@
 
 use super::*;
 
+fn sent(path: &str) -> RequestPath {
+    RequestPath::new(path.into())
+}
+
 /// Paths of every API, as their providers document them, and as gateways mount them.
 const PATHS: &[(Api, &[&str])] = &[
     (
@@ -163,10 +167,10 @@ const PATHS: &[(Api, &[&str])] = &[
 fn every_provider_s_paths_are_its_apis() {
     for &(api, paths) in PATHS {
         for path in paths {
-            assert_eq!(api_of(path.as_bytes()), api, "{path}");
+            assert_eq!(api_of(&sent(path)), api, "{path}");
         }
     }
-    assert_eq!(api_of(b"/\xFF\xFE/v1/messages"), Api::Messages);
+    assert_eq!(api_of(&RequestPath::new(b"/\xFF\xFE/v1/messages".to_vec())), Api::Messages);
 }
 
 #[test]
@@ -185,10 +189,10 @@ fn whose_form_it_is_is_told_by_a_version_a_header_or_the_mount() {
         ("/models", false, Vendor::Perplexity),
         ("/v1/messages", true, Vendor::Usual),
     ] {
-        assert_eq!(vendor_of(api_of(path.as_bytes()), path.as_bytes(), anthropic), vendor, "{path} {anthropic}");
+        assert_eq!(vendor_of(api_of(&sent(path)), &sent(path), anthropic), vendor, "{path} {anthropic}");
     }
-    assert_eq!(of_anthropic(api_of(b"/v1/files")), Api::AnthropicOther);
-    assert_eq!(of_anthropic(api_of(b"/v1/messages")), Api::Messages);
+    assert_eq!(of_anthropic(api_of(&sent("/v1/files"))), Api::AnthropicOther);
+    assert_eq!(of_anthropic(api_of(&sent("/v1/messages"))), Api::Messages);
 }
 
 #[test]
@@ -232,15 +236,15 @@ fn a_request_is_for_inference_for_free_or_for_something_else() {
         ("GET", "/vectors", Other),
         ("", "", Other),
     ] {
-        let api = api_of(path.as_bytes());
-        assert_eq!(purpose_of(api, method.as_bytes(), path.as_bytes()), purpose, "{method} {path}");
+        let api = api_of(&sent(path));
+        assert_eq!(purpose_of(api, method.as_bytes(), &sent(path)), purpose, "{method} {path}");
     }
 }
 
 #[test]
 fn a_path_that_is_longer_than_any_belongs_to_no_api() {
     let path = |prefix: usize| format!("/{}/v1/chat/completions?{}", "p".repeat(prefix), "q".repeat(9_000));
-    assert_eq!(api_of(path(1_000).as_bytes()), Api::ChatCompletions);
-    assert_eq!(api_of(path(2_048).as_bytes()), Api::Other);
-    assert_eq!(api_of("/v1".repeat(20_000).as_bytes()), Api::Other);
+    assert_eq!(api_of(&sent(&path(1_000))), Api::ChatCompletions);
+    assert_eq!(api_of(&sent(&path(2_048))), Api::Other);
+    assert_eq!(api_of(&sent(&"/v1".repeat(20_000))), Api::Other);
 }
