@@ -59,6 +59,9 @@ pub trait Host: Store {
     /// Removes every copy of a trailer of the answer.
     fn remove_response_trailer(&self, name: &str);
 
+    /// Adds a trailer that the answer does not have. Only with the last piece of its body, or in the trailers' callback.
+    fn add_response_trailer(&self, name: &str, value: &[u8]);
+
     /// Something that Envoy knows of this exchange; see [`Property`].
     fn property(&self, property: Property) -> Option<Vec<u8>>;
 
@@ -117,6 +120,8 @@ pub enum Property {
     CodeDetails,
     /// The cluster that the last attempt went to.
     ClusterName,
+    /// How the client speaks: `HTTP/1.1`, `HTTP/2` …
+    Protocol,
     /// Bytes of the request so far, of its headers and its body.
     RequestBytes,
     /// The address that the request came from.
@@ -133,6 +138,7 @@ impl Property {
             Self::ResponseFlags => &["response", "flags"],
             Self::CodeDetails => &["response", "code_details"],
             Self::ClusterName => &["xds", "cluster_name"],
+            Self::Protocol => &["request", "protocol"],
             Self::RequestBytes => &["request", "total_size"],
             Self::SourceAddress => &["source", "address"],
             Self::DestinationAddress => &["destination", "address"],

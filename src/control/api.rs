@@ -33,6 +33,7 @@ pub(super) fn answer<H: Host>(cx: &mut Context<'_, H>, call: &Call, body: Vec<u8
         Endpoint::Alerts => alerts::alerts(cx.host).map_or_else(|_| Reply::unavailable(UNREAD), Reply::ok),
         Endpoint::Explain => explain::explain(cx, call, body, now),
         Endpoint::Decisions => decisions::decisions(cx, call),
+        Endpoint::Decision(id) => decisions::decision(cx, id),
         Endpoint::TestBreaker => rehearse::breaker(cx, &body, now),
         Endpoint::TestFailover => rehearse::failover(cx, &body, now),
         Endpoint::Breaker { id, turn } => turn_breaker(cx, id, *turn, &body, now),

@@ -80,8 +80,8 @@ fn window(
     o.set("limit_usd", limit.map(usd)).set("spent_usd", usd(spent));
     o.set("remaining_usd", limit.map(|limit| usd(limit.minus(spent).minus(reserved))));
     // More than all of it, where a budget was exceeded.
-    let used = |limit: PicoUsd| (u128::from(spent.0) * 1_000 + u128::from(limit.0 / 2)) / u128::from(limit.0.max(1));
-    o.set("used", limit.map(|limit| Thousandths(u64::try_from(used(limit)).unwrap_or(u64::MAX))));
+    let share = |limit: PicoUsd| (u128::from(spent.0) * 1_000 + u128::from(limit.0 / 2)) / u128::from(limit.0.max(1));
+    o.set("used", limit.map(|limit| Thousandths(u64::try_from(share(limit)).unwrap_or(u64::MAX))));
     let passed = date.since(spending.starts_at(span)).as_secs().max(1);
     let an_hour = u128::from(spent.micro_usd()) * u128::from(Span::Hour.length().as_secs()) / u128::from(passed);
     o.set("burn_usd_per_hour", Millionths(u64::try_from(an_hour).unwrap_or(u64::MAX)));

@@ -25,6 +25,7 @@ pub(super) enum Endpoint {
     Alerts,
     Explain,
     Decisions,
+    Decision(Box<str>),
     TestBreaker,
     TestFailover,
     Breaker { id: Box<str>, turn: Turn },
@@ -71,6 +72,7 @@ impl Endpoint {
             ("alerts", None, ..) => Self::Alerts,
             ("explain", None, ..) => Self::Explain,
             ("decisions", None, ..) => Self::Decisions,
+            ("decisions", Some(id), None, _) if !id.is_empty() => Self::Decision(id.into()),
             ("circuit-breaker", Some("test"), None, _) => Self::TestBreaker,
             ("failover", Some("test"), None, _) => Self::TestFailover,
             ("circuit-breaker", Some(id), Some("open"), None) => Self::Breaker { id: id.into(), turn: Turn::Open },
@@ -99,7 +101,8 @@ impl Endpoint {
             | Self::Backends
             | Self::Alerts
             | Self::Budget
-            | Self::Decisions => "GET",
+            | Self::Decisions
+            | Self::Decision(_) => "GET",
             Self::SetStrategy | Self::SetBackend(_) | Self::Weights => "PUT",
             Self::RemoveBackend(_) => "DELETE",
             Self::Explain | Self::TestBreaker | Self::TestFailover | Self::Breaker { .. } | Self::Drain { .. } => {

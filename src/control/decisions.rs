@@ -1,10 +1,11 @@
-//! `GET /decisions`: the last decisions of all workers, the newest first.
+//! `GET /decisions`: the last decisions of all workers, the newest first; and `GET /decisions/{id}`: one of them.
 
 use super::Reply;
 use super::call::Call;
 use super::json::object;
 use crate::exchange::{Context, Decision, Detail, Upshot};
 use crate::host::Host;
+use crate::state::Wanted;
 
 /// How many are shown where the call does not say.
 const USUAL: usize = 50;
@@ -36,6 +37,28 @@ pub(super) fn decisions<H: Host>(cx: &Context<'_, H>, call: &Call) -> Reply {
         o.list("decisions", &decisions, |o, (decision, upshot)| decision.show(o, upshot.as_ref(), Detail::All));
         o.set("skipped", skipped);
     }))
+}
+
+/// Shows the decision with this id, or the last one of a request with it.
+pub(super) fn decision<H: Host>(cx: &Context<'_, H>, id: &str) -> Reply {
+    let Ok((pages, _)) = cx.view.journals(cx.host) else {
+        return Reply::unavailable("shared data could not be read");
+    };
+    let decisions = pages.iter().filter_map(|page| Some((Decision::decode(&page.decision)?, page)));
+    let found = decisions.filter(|(decision, _)| decision.is_called(id)).max_by_key(|(decision, _)| decision.at);
+    if let Some((decision, page)) = found {
+        let upshot = Upshot::decode(&page.outcome);
+        return Reply::ok(object(|o| decision.show(o, upshot.as_ref(), Detail::All)));
+    }
+    // Of the others there is what became of them.
+    let decision = Some(id).filter(|id| id.len() == 16).and_then(|id| u64::from_str_radix(id, 16).ok());
+    let Ok(outcome) = cx.view.receipt(cx.host, Wanted::of(decision, id.as_bytes())) else {
+        return Reply::unavailable("shared data could not be read");
+    };
+    match outcome.as_deref().and_then(Upshot::decode) {
+        Some(upshot) => Reply::ok(upshot.alone(decision.map(|_| id))),
+        None => Reply::not_found("no such decision is known: it has not ended, or others came after it"),
+    }
 }
 
 fn limit(text: &[u8]) -> Option<usize> {

@@ -36,6 +36,7 @@ pub(super) fn explain<H: Host>(cx: &Context<'_, H>, call: &Call, body: Vec<u8>, 
                 o.object("decision", |o| {
                     o.set("attempts", &ids[..]).set("panic", attempts.is_forced());
                     o.set("explores", attempts.explores().is_some());
+                    o.set("confidence", cx.confidence(attempts, *strategy, now));
                 });
             }
             Fate::Waits { depth, queue } => {

@@ -85,6 +85,12 @@ impl PerMille {
         self.0
     }
 
+    /// As a decimal fraction, `0.920`: a header's value without an allocation.
+    pub fn decimal(self) -> [u8; 5] {
+        let digit = |place: u16| b'0' + (self.0 / place % 10) as u8;
+        [digit(1000), b'.', digit(100), digit(10), digit(1)]
+    }
+
     /// As a share of one, for scores.
     pub fn ratio(self) -> f64 {
         f64::from(self.0) / 1000.0
@@ -169,6 +175,9 @@ mod tests {
         assert_eq!(PerMille::from_ratio(7.0), PerMille::ONE);
         assert_eq!(PerMille::from_ratio(f64::NAN).get(), 0);
         assert_eq!(PerMille::new(1001), PerMille::ONE);
+        for (thousandths, decimal) in [(0, "0.000"), (7, "0.007"), (920, "0.920"), (1000, "1.000")] {
+            assert_eq!(PerMille::new(thousandths).decimal(), decimal.as_bytes());
+        }
     }
 
     #[test]

@@ -168,6 +168,10 @@ impl Host for EnvoyHost {
         self.checked(hostcalls::remove_map_value(MapType::HttpResponseTrailers, name));
     }
 
+    fn add_response_trailer(&self, name: &str, value: &[u8]) {
+        self.checked(hostcalls::add_map_value_bytes(MapType::HttpResponseTrailers, name, value));
+    }
+
     fn property(&self, property: Property) -> Option<Vec<u8>> {
         // Absent ones are answered by an error status as well as by none.
         hostcalls::get_property(property.path().to_vec()).ok().flatten()

@@ -196,6 +196,7 @@ impl Exchange {
         intake::each_own(&cx.host.response_trailers(), |name| cx.host.remove_response_trailer(name));
         if let Phase::Answering(answer) = &mut self.phase {
             answer.complete();
+            answer.tell_cost(cx);
         }
     }
 

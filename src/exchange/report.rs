@@ -27,6 +27,12 @@ impl Router {
 impl Answer {
     /// Tells whoever wants to know how it ended, and what it cost: the bill that is paid, and no other.
     pub(super) fn report<H: Host>(&self, cx: &mut Context<'_, H>, ending: Ending, bill: &Bill, duration: Duration) {
+        // Whoever was told its id may ask what became of it.
+        if cx.router.config().response_headers && cx.view.receipts().has_room() {
+            let bill = Some(*bill).filter(|bill| bill.usage != Usage::default());
+            let upshot = self.upshot(cx.router, ending, bill, duration).encode();
+            cx.view.receipts().add(self.route.trace.id, &self.route.trace.request_id, upshot);
+        }
         let logs = cx.router.logs(self.route.trace.id);
         let leaves_words = cx.router.config().logging.filter_state;
         if logs || leaves_words || self.route.trace.is_noted {
@@ -62,15 +68,22 @@ impl Answer {
             }
         }
         if self.route.trace.is_noted {
-            let upshot = Upshot {
-                status: self.status.unwrap_or(0),
-                response_time: duration,
-                attempts_made: self.attempts.unwrap_or(0),
-                answered_by: Cow::Owned(if self.attempts.is_some() { name } else { String::new() }),
-                ending: Cow::Borrowed(ending.name()),
-                bill,
-            };
-            cx.view.journal().end(self.route.trace.id, upshot.encode());
+            let upshot = self.upshot(cx.router, ending, bill, duration).encode();
+            cx.view.journal().end(self.route.trace.id, upshot);
+        }
+    }
+
+    /// What became of it.
+    fn upshot(&self, router: &Router, ending: Ending, bill: Option<Bill>, duration: Duration) -> Upshot {
+        let has_answered = self.attempts.is_some() && !self.is_stray;
+        let name = router.backend(self.backend).filter(|_| has_answered).map_or("", |backend| &backend.id);
+        Upshot {
+            status: self.status.unwrap_or(0),
+            response_time: duration,
+            attempts_made: self.attempts.unwrap_or(0),
+            answered_by: Cow::Owned(name.to_owned()),
+            ending: Cow::Borrowed(ending.name()),
+            bill,
         }
     }
 

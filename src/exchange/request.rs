@@ -126,7 +126,12 @@ impl Petition {
             return Decided::Waits(Self { request_id, ..self });
         }
         let attempts = decided.as_ref().ok().map(|(attempts, ..)| attempts);
-        let trace = cx.trace((request_id, self.wishes.explain), &ask, attempts, found, now);
+        // Shown in a header and in what is noted; else nobody asks.
+        let is_shown = found.is_some() || cx.router.config().response_headers;
+        let sure = attempts.filter(|_| is_shown).map(|attempts| cx.confidence(attempts, ask.strategy, now));
+        let confidence = sure.unwrap_or_default();
+        let chosen = (attempts, confidence);
+        let trace = cx.trace((request_id, self.wishes.explain), &ask, chosen, found, now);
         let (api, strategy) = (self.refused_as(), ask.strategy);
         let (attempts, held, reservation) = match decided {
             Ok(decided) => decided,
@@ -140,6 +145,7 @@ impl Petition {
             departed_after: cx.ended(&attempts),
             timeout: cx.router.timeout(&attempts),
             attempts,
+            confidence,
             text: self.text,
             understood: self.understood,
             // Who wants a tunnel says no more until it is granted.
@@ -166,7 +172,7 @@ impl Petition {
         let ask = self.ask(cx.router, cx.reserved(now));
         let listens = cx.view.journal().has_room() || self.wishes.explain;
         let found = listens.then(|| cx.findings(&ask, self.customer(cx.router), now));
-        let trace = cx.trace((request_id, self.wishes.explain), &ask, None, found, now);
+        let trace = cx.trace((request_id, self.wishes.explain), &ask, (None, PerMille::default()), found, now);
         let told = (self.refused_as(), ask.strategy);
         cx.host.record(refusal.metric(), 1);
         cx.report_refusal(trace, told, refusal)
@@ -181,7 +187,7 @@ impl<H: Host> Context<'_, H> {
         &mut self,
         (request_id, explains): (Vec<u8>, bool),
         ask: &Ask<'_>,
-        attempts: Option<&Attempts>,
+        (attempts, confidence): (Option<&Attempts>, PerMille),
         found: Option<Vec<Finding>>,
         now: Timestamp,
     ) -> Trace {
@@ -189,7 +195,7 @@ impl<H: Host> Context<'_, H> {
         let (id, is_noted) = (journal.number(), journal.takes_one());
         let mut trace = Trace { id, request_id, is_noted, explanation: None };
         if let Some(findings) = found {
-            let decision = Decision::new(&trace, now, ask, attempts, findings);
+            let decision = Decision::new(&trace, now, ask, attempts, confidence, findings);
             if is_noted {
                 self.view.journal().note(id, decision.encode());
             }

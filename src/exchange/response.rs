@@ -1,12 +1,14 @@
 //! From the answer's headers to the end: observe, and learn.
 
 mod counts;
+mod price;
 mod waits;
 
 use std::time::Duration;
 
 use super::Context;
 use super::attempt::{UNASKED, USAGE};
+use super::decision::decision_name;
 use super::ending::{Details, Evidence, Flags, is_server_fault, verdict};
 use super::intake::{ESTIMATED_TOKENS, EXPLAIN, Encoding, is_own};
 use super::purse::{Due, answer_tokens};
@@ -21,7 +23,6 @@ use crate::learning::Length;
 use crate::metrics::{Method, Metric};
 use crate::protocol::{AnswerFacts, InBandError, Observer, QuotaHeaders};
 use crate::state::{Counted, Outcome, Signal};
-use crate::tokens;
 
 /// The answer's headers: what they say.
 #[derive(Debug, Default)]
@@ -100,6 +101,8 @@ pub(super) struct Answer {
     /// Bytes of its body so far.
     passed: u64,
     complete: bool,
+    /// What it said and what it costs, once both are known.
+    priced: Option<(AnswerFacts, Bill)>,
     /// Whether it comes from a cluster that is no backend's.
     pub(super) is_stray: bool,
 }
@@ -144,6 +147,7 @@ impl Answer {
             first_token: None,
             passed: 0,
             complete: false,
+            priced: None,
             is_stray: false,
         };
         let Some(made) = attempts else { return answer };
@@ -265,6 +269,8 @@ impl Answer {
         cx.host.add_response_header("x-llm-strategy", self.route.strategy.name().as_bytes());
         cx.host.add_response_header("x-llm-attempts", attempts.to_string().as_bytes());
         cx.host.add_response_header(ESTIMATED_TOKENS, estimate.0.to_string().as_bytes());
+        cx.host.add_response_header("x-llm-decision-id", decision_name(self.route.trace.id).as_bytes());
+        cx.host.add_response_header("x-llm-confidence", &self.route.confidence.decimal());
     }
 
     /// A chunk passes by.
@@ -288,6 +294,9 @@ impl Answer {
         }
         self.passed = self.passed.saturating_add(len as u64);
         self.complete |= end_of_stream;
+        if end_of_stream {
+            self.tell_cost(cx);
+        }
     }
 
     /// The first content is there, or a tunnel: to those who wait to see whether the backend is well, that is an answer.
@@ -317,7 +326,6 @@ impl Answer {
         let by_status = || Observer::unread(Api::Other).finish(self.complete);
         let is_inference = self.route.facts.purpose == Purpose::Inference;
         let ending = self.ending(cx, &if is_inference { facts } else { by_status() });
-        let (status, sent, passed, complete) = (self.status, self.attempts.is_some(), self.passed, self.complete);
         if self.is_stray {
             let nothing = Bill::default();
             self.report(cx, ending, &nothing, now.since(self.route.departed));
@@ -328,13 +336,8 @@ impl Answer {
             Ending::Failed(Failure::Timeout) => cx.note_timeout(&self.route, self.attempts),
             _ => {}
         }
-        let due = Due { ending, status, facts: &facts, sent, passed, complete };
-        if !self.route.whole {
-            // It was decided by a guess; now it is known how much there was.
-            self.route.text = tokens::by_size(self.route.sent);
-        }
         // Before anything is learned from it: what is told is what was known.
-        let bill = cx.bill(&self.route, self.backend, &due, now);
+        let bill = self.price(cx, ending, &facts, now);
         self.report(cx, ending, &bill, now.since(self.route.departed));
         self.count(cx, ending, &facts, now);
         self.learn(cx, ending, &facts, now);
@@ -343,6 +346,9 @@ impl Answer {
 
     /// What the answer said. A sentence that stands in for one is an error, unless the backend's operator takes it for good.
     fn facts<H: Host>(&mut self, cx: &Context<'_, H>) -> AnswerFacts {
+        if let Some((facts, _)) = self.priced {
+            return facts;
+        }
         let mut facts = self.observer.finish(self.complete);
         let backend = cx.router.backend(self.backend);
         if facts.fallback && backend.is_some_and(|backend| backend.fallback_answers == FallbackAnswers::Fail) {

@@ -20,7 +20,7 @@ use crate::health::{BreakerPhase, Ended, Pass};
 use crate::host::Host;
 use crate::learning::Pooled;
 use crate::metrics::{Internal, Method, Metric};
-use crate::routing::{Ask, Attempts, Fleet, MAX_ATTEMPTS, Nobody, Peers, Strategy, admits, limits, plan};
+use crate::routing::{Ask, Attempts, Fleet, MAX_ATTEMPTS, Nobody, Peers, Strategy, admits, confidence, limits, plan};
 use crate::routing::{Estimate, estimate};
 use crate::state::{
     Backends, Cursor, Place, Record, Reservation, Smooth, Store, StoreError, UploadId, View, WaitingList,
@@ -58,6 +58,8 @@ pub(super) struct Route {
     pub(super) method: Method,
     pub(super) strategy: Strategy,
     pub(super) attempts: Attempts,
+    /// How sure the choice of the first is, where that is shown.
+    pub(super) confidence: PerMille,
     /// How long Envoy lets each attempt wait for its answer to begin, where that is configured.
     pub(super) timeout: Option<Duration>,
     /// The estimate of its text, before any backend's calibration.
@@ -374,6 +376,12 @@ impl<H: Host> Context<'_, H> {
         let peers = self.peers(&pooled, self.host.now());
         let tokens = estimate(backend, self.view.record(place), facts, text, peers).tokens();
         self.count_in(index, place, tokens)
+    }
+
+    /// How sure the first of these attempts is.
+    #[inline(never)]
+    pub(crate) fn confidence(&self, attempts: &Attempts, strategy: Strategy, now: Timestamp) -> PerMille {
+        confidence(&self.fleet(), attempts, strategy, now)
     }
 
     /// Whom a backend borrows from that has not measured a request; the cell is that request's.

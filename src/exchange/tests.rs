@@ -35,6 +35,7 @@ mod priced;
 mod quota;
 mod routing;
 mod timeouts;
+mod trailers;
 mod uploads;
 mod usage;
 mod waiting;

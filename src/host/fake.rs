@@ -249,6 +249,10 @@ impl Host for World {
         self.response_trailers.borrow_mut().retain(|(n, _)| n != name);
     }
 
+    fn add_response_trailer(&self, name: &str, value: &[u8]) {
+        add(&self.response_trailers, name, value);
+    }
+
     fn response_body(&self, len: usize) -> Option<Vec<u8>> {
         Some(at_most(len, &self.chunk))
     }

@@ -4,6 +4,7 @@
 //! [`strategy`] ranks the eligible ones; [`plan()`] puts them in the order in which they are tried.
 
 mod candidates;
+mod confidence;
 mod estimate;
 mod explore;
 mod peers;
@@ -15,6 +16,7 @@ mod why;
 
 pub use candidates::{Candidate, Exclusion, Terms, candidates};
 pub(crate) use candidates::{admits, assess, limits, panics, wellness};
+pub use confidence::{Lead, confidence};
 pub use estimate::{Estimate, estimate, most};
 pub use explore::explorations;
 pub use peers::Peers;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::candidates::{Candidate, Exclusion, candidates, panics};
+use super::confidence::Lead;
 use super::explore::explore;
 use super::strategy::Ranking;
 use super::{Ask, Fleet, Turns};
@@ -27,12 +28,19 @@ pub struct Attempts {
     forced: bool,
     /// How many requests the first attempt stands for, if it is one that explores; else 0.
     explores: u16,
+    /// How far the first is ahead, if it is the best.
+    lead: Lead,
 }
 
 impl Attempts {
     /// One attempt.
     pub const fn only(backend: BackendIndex) -> Self {
-        Self { slots: [backend; MAX_ATTEMPTS], len: 1, forced: false, explores: 0 }
+        Self { slots: [backend; MAX_ATTEMPTS], len: 1, forced: false, explores: 0, lead: Lead::NONE }
+    }
+
+    /// How far the first is ahead of the others, if it is there for being the best.
+    pub(super) const fn lead(&self) -> Lead {
+        self.lead
     }
 
     /// The first to be tried.
@@ -170,7 +178,11 @@ pub fn plan(
                 draft.attempts = Some(Attempts { explores, ..Attempts::only(explored) });
             }
             if let Some(best) = best {
-                draft.add(best);
+                if draft.attempts.is_none() {
+                    draft.attempts = Some(Attempts { lead: ranking.lead(), ..Attempts::only(best) });
+                } else {
+                    draft.add(best);
+                }
             }
         }
         ranking.spare_probes();

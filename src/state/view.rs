@@ -13,6 +13,7 @@ use super::journal::{self, Journal, Page};
 use super::members::{Members, STANDSTILL};
 use super::notice::{Notice, Signal};
 use super::outcome::Outcome;
+use super::receipts::{self, Receipts, Wanted};
 use super::record::{Load, Record};
 use super::store::{Store, StoreError, update};
 use super::waiting::WaitingList;
@@ -68,6 +69,7 @@ pub struct View {
     configurations: u64,
     books: Books,
     journal: Journal,
+    receipts: Receipts,
     auditor: Auditor,
     sightings: Sightings,
     /// Which of them watches for alerts.
@@ -88,6 +90,7 @@ impl View {
             transitions: Vec::new(),
             configurations: 0,
             journal: Journal::new(name),
+            receipts: Receipts::default(),
             auditor: Auditor::default(),
             sightings: Sightings::default(),
             watch: Keeper::default(),
@@ -172,7 +175,24 @@ impl View {
 
     /// Shows others this VM's last decisions. To be called at every tick.
     pub fn write_journal(&mut self, store: &impl Store) -> Result<(), StoreError> {
+        self.receipts.tick(store, self.members.seat())?;
         self.journal.tick(store, self.members.seat())
+    }
+
+    /// The outcomes of this VM's last requests.
+    pub const fn receipts(&mut self) -> &mut Receipts {
+        &mut self.receipts
+    }
+
+    /// The outcome of a request of any VM, if it is one of the last.
+    pub fn receipt(&self, store: &impl Store, wanted: Wanted) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut found = self.receipts.find(wanted);
+        for seat in 0..Members::seats(store)? {
+            if found.is_none() {
+                found = receipts::written(store, seat, wanted)?;
+            }
+        }
+        Ok(found)
     }
 
     /// The last decisions of all VMs, and how many are not among them: this VM's as they are now, the others' as they

@@ -43,6 +43,10 @@ impl Rig {
     }
 }
 
+fn ids_of(document: &Value) -> usize {
+    document["decisions"].as_array().unwrap().len()
+}
+
 fn ids(document: &Value) -> Vec<&str> {
     let decisions = document["decisions"].as_array().unwrap().iter();
     decisions.map(|decision| decision["request_id"].as_str().unwrap()).collect()
@@ -76,6 +80,70 @@ fn decisions_of_all_workers_are_told_by_each_the_newest_first() {
     }
     rig.world.unreadable.set(true);
     assert_eq!(code(&rig.call(0, "GET", "/decisions", &[], b"")).0, 503);
+}
+
+#[test]
+fn one_decision_is_found_by_its_id_or_its_request_s_by_each_worker() {
+    let mut rig = Rig::three("cost_optimized");
+    for (worker, id) in [(0, "1-a"), (1, "2"), (0, "3"), (1, "1-a")] {
+        rig.world.pass_millis(1);
+        rig.serve(worker, id);
+    }
+    rig.tick();
+    let all = rig.get(0, "/decisions");
+    for worker in [0, 1] {
+        for decision in all["decisions"].as_array().unwrap() {
+            let id = decision["decision_id"].as_str().unwrap();
+            assert_eq!(&rig.get(worker, &format!("/decisions/{id}")), decision);
+        }
+        for (id, place) in [("1-a", 0), ("3", 1), ("2", 2)] {
+            assert_eq!(rig.get(worker, &format!("/decisions/{id}?a=b")), all["decisions"][place], "{id}");
+        }
+        for wrong in ["4", "0123456789abcdef", "1-A", "%31-a", "1-a/x"] {
+            let reply = rig.call(worker, "GET", &format!("/decisions/{wrong}"), &[], b"");
+            assert_eq!(code(&reply), (404, "not_found".to_owned()), "{wrong}");
+        }
+    }
+    assert_eq!(rig.call(0, "POST", "/decisions/3", &[], b"").status, 405);
+    rig.world.unreadable.set(true);
+    assert_eq!(code(&rig.call(0, "GET", "/decisions/3", &[], b"")).0, 503);
+}
+
+#[test]
+fn what_became_of_a_decision_that_was_not_taken_down_is_known_by_its_id() {
+    let mut rig = Rig::three("cost_optimized");
+    let mut served = Vec::new();
+    for n in 0..300 {
+        rig.world.pass_millis(1);
+        rig.serve(n % 2, &format!("request-{n}"));
+        served.push((
+            rig.world.response_header("x-llm-decision-id").unwrap(),
+            rig.world.response_header("x-llm-backend"),
+        ));
+        if n % 60 == 59 {
+            rig.tick();
+        }
+    }
+    assert_eq!(rig.get(0, "/decisions?limit=200")["decisions"].as_array().unwrap().len(), 40);
+    for worker in [0, 1] {
+        for (n, (id, backend)) in served.iter().enumerate() {
+            let decision = rig.get(worker, &format!("/decisions/{id}"));
+            assert_eq!((&decision["decision_id"], &decision["outcome"]["status"]), (&json!(id), &json!(200)));
+            assert_eq!(decision["outcome"]["answered_by"].as_str(), backend.as_deref(), "{decision}");
+            let same = rig.get(worker, &format!("/decisions/request-{n}"));
+            assert_eq!(same["outcome"], decision["outcome"]);
+        }
+    }
+    rig.world.set_broken(true);
+    assert_eq!(code(&rig.call(0, "GET", "/decisions/request-1", &[], b"")).0, 503);
+}
+
+#[test]
+fn a_decision_without_a_request_s_id_is_not_found_by_none() {
+    let mut rig = Rig::three("round_robin");
+    rig.serve(0, "");
+    assert_eq!(code(&rig.call(0, "GET", "/decisions/", &[], b"")), (404, "not_found".to_owned()));
+    assert_eq!(ids_of(&rig.get(0, "/decisions")), 1);
 }
 
 #[test]

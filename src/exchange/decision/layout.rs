@@ -10,7 +10,7 @@ use crate::routing::Estimate;
 use crate::state::Load;
 
 /// Of this layout; another one is not read.
-const VERSION: u64 = 3;
+const VERSION: u64 = 4;
 
 impl Decision {
     pub(crate) fn encode(&self) -> Vec<u8> {
@@ -20,6 +20,7 @@ impl Decision {
         out.number(self.input.0)
             .number(self.panics.into())
             .number(self.explores.into())
+            .number(self.confidence.get().into())
             .number(self.attempts.len() as u64);
         for &attempt in &self.attempts {
             out.number(attempt.into());
@@ -40,6 +41,7 @@ impl Decision {
         let (id, at) = (from.number()?, Timestamp::from_micros(from.number()?));
         let (request_id, strategy, api) = (text(from)?, text(from)?, text(from)?);
         let (input, panics, explores) = (Tokens(from.number()?), from.number()? == 1, from.number()? == 1);
+        let confidence = share(from.number()?);
         let (mut attempts, mut findings) = (Vec::new(), Vec::new());
         for _ in 0..from.number()? {
             attempts.push(u16::try_from(from.number()?).ok()?);
@@ -47,7 +49,7 @@ impl Decision {
         for _ in 0..from.number()? {
             findings.push(Finding::decode(from)?);
         }
-        Some(Self { id, at, request_id, strategy, api, input, panics, explores, attempts, findings })
+        Some(Self { id, at, request_id, strategy, api, input, panics, explores, confidence, attempts, findings })
     }
 }
 

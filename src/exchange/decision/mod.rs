@@ -53,6 +53,8 @@ pub(crate) struct Decision {
     panics: bool,
     /// Whether the first is tried to see how it is, not for being the best.
     explores: bool,
+    /// How sure the choice of the first is.
+    confidence: PerMille,
     /// Positions in `findings`, in the order in which they are tried; none where nobody may serve the request.
     attempts: Vec<u16>,
     findings: Vec<Finding>,
@@ -117,6 +119,7 @@ impl Decision {
         at: Timestamp,
         ask: &Ask<'_>,
         attempts: Option<&Attempts>,
+        confidence: PerMille,
         findings: Vec<Finding>,
     ) -> Self {
         let first = attempts.and_then(|attempts| findings.get(attempts.first().get()));
@@ -129,6 +132,7 @@ impl Decision {
             input: first.map_or(ask.text, |finding| finding.estimate.input),
             panics: attempts.is_some_and(Attempts::is_forced),
             explores: attempts.is_some_and(|attempts| attempts.explores().is_some()),
+            confidence,
             attempts: attempts.map_or_else(Vec::new, |attempts| attempts.as_slice().iter().map(|n| n.0).collect()),
             findings,
         }

@@ -40,7 +40,8 @@ impl Decision {
         o.set("estimated_input_tokens", self.input.0).set("backend", tried.first().copied());
         o.set("attempts", &tried[..]).set("panic", self.panics);
         o.set("exploration", Rounded(self.findings.iter().map(Finding::exploration).sum()))
-            .set("explores", self.explores);
+            .set("explores", self.explores)
+            .set("confidence", self.confidence);
         match upshot {
             Some(upshot) => _ = o.object("outcome", |o| upshot.show(o)),
             None => _ = o.set("outcome", None::<u64>),
@@ -64,6 +65,11 @@ impl Decision {
                 }
             },
         );
+    }
+
+    /// Whether that is its id, or that of its request.
+    pub(crate) fn is_called(&self, id: &str) -> bool {
+        id == decision_name(self.id) || (!id.is_empty() && id == self.request_id)
     }
 
     /// One line of ASCII for a header, as detailed as there is room.
@@ -130,6 +136,13 @@ impl Finding {
 }
 
 impl Upshot {
+    /// Where nothing else is known of the decision.
+    pub(crate) fn alone(&self, id: Option<&str>) -> String {
+        object(|o| {
+            o.set("decision_id", id).object("outcome", |o| self.show(o)).set("left_out", "all but the outcome");
+        })
+    }
+
     fn show(&self, o: &mut Object<'_>) {
         o.set("status", Some(u32::from(self.status)).filter(|&status| status > 0));
         o.set("response_time_ms", Thousandths(self.response_time.as_micros() as u64));

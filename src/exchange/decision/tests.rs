@@ -52,13 +52,14 @@ prop_compose! {
 
 prop_compose! {
     fn decision(most: usize)(
-        (id, at, input) in (any::<u64>(), moment(), any::<u64>()), (panics, explores) in any::<(bool, bool)>(),
+        (id, at, input) in (any::<u64>(), moment(), any::<u64>()), (panics, explores) in any::<(bool, bool)>(), confidence in 0..=1_000_u16,
         (request_id, strategy, api) in (text(), text(), text()), findings in vec(finding(), 0..most),
         attempts in vec(any::<u16>(), 0..5),
     ) -> Decision {
         let attempts = attempts.into_iter().filter(|_| !findings.is_empty()).map(|n| n % findings.len() as u16);
         let attempts = attempts.collect();
-        Decision { id, at, request_id, strategy, api, input: Tokens(input), panics, explores, attempts, findings }
+        let confidence = PerMille::new(confidence);
+        Decision { id, at, request_id, strategy, api, input: Tokens(input), panics, explores, confidence, attempts, findings }
     }
 }
 

@@ -254,3 +254,29 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_header_and_the_journal_are_equally_sure() {
+    let mut rig = Rig::new(&config(&json!({})));
+    let mut seen = Vec::new();
+    for n in 0..24 {
+        let mut exchange = Exchange::default();
+        rig.send(&mut exchange, &[("x-llm-explain", "1")], CHAT);
+        rig.view.write_journal(&rig.world).expect("written");
+        rig.answer(&mut exchange, 200, 1 + n % 2, Some(ANSWER), 0);
+        let header = rig.world.response_header("x-llm-confidence").expect("told");
+        let sure: f64 = header.parse().expect("a number");
+        let (told, _) = journal(&rig);
+        let told = &told.last().expect("noted")["confidence"];
+        assert!((told.as_f64().expect("a number") - sure).abs() < 1e-9, "{told} {sure}");
+        assert_eq!(&explanation(&rig).expect("told")["confidence"], told);
+        seen.push(sure);
+    }
+    let (first, last) = (seen[0], seen[23]);
+    assert!(first == 0.0 && last > 0.1 && seen.iter().all(|sure| (0.0..=1.0).contains(sure)), "{seen:?}");
+    let mut rig = Rig::new(&config(&json!({ "response_headers": false })));
+    let mut exchange = Exchange::default();
+    rig.send(&mut exchange, &[], CHAT);
+    rig.answer(&mut exchange, 200, 1, Some(ANSWER), 0);
+    assert_eq!(rig.world.response_header("x-llm-confidence"), None);
+}

@@ -27,8 +27,8 @@ fn last(rig: &Rig) -> (Value, Value) {
     let decision = Decision::decode(&page.decision).expect("a decision");
     let upshot = Upshot::decode(&page.outcome);
     let shown: Value = serde_json::from_str(&object(|o| decision.show(o, upshot.as_ref(), Detail::All))).expect("JSON");
-    let lines = rig.world.lines().into_iter().map(|line| serde_json::from_str::<Value>(&line).expect("JSON"));
-    let line = lines.filter(|line| line["event"] == "decision").last().expect("a line");
+    let mut lines = rig.world.lines().into_iter().map(|line| serde_json::from_str::<Value>(&line).expect("JSON"));
+    let line = lines.rfind(|line| line["event"] == "decision").expect("a line");
     (shown["outcome"].clone(), line)
 }
 

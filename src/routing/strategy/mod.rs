@@ -21,7 +21,7 @@ mod working;
 pub use crate::config::Strategy;
 pub use working::Term;
 
-use super::{Ask, Candidate, Terms, Turns};
+use super::{Ask, Candidate, Lead, Terms, Turns};
 use crate::domain::{BackendIndex, Rng, Timestamp};
 use working::{Unshown, Working};
 
@@ -103,6 +103,8 @@ pub(super) struct Ranking {
     left: Vec<Ranked>,
     /// Of round robin: what is left of the number of the turn, from which all places of the order come.
     turn: Option<u64>,
+    /// How far the first one was ahead of the others.
+    lead: Lead,
 }
 
 impl Ranking {
@@ -116,7 +118,7 @@ impl Ranking {
         // What they have beside each other: where all are held back, somebody has to serve even so.
         let most = tier.clone().fold(0.0, |most, candidate| candidate.terms.part.max(most));
         let left = tier.map(|candidate| Ranked::new(candidate, most, ask, now, rng)).collect();
-        Self { strategy, left, turn: None }
+        Self { strategy, left, turn: None, lead: Lead::default() }
     }
 
     /// Takes the one that is tried first: strategies of shares take a turn for it.
@@ -134,7 +136,30 @@ impl Ranking {
                 | Strategy::QualityBased => pick::lowest(&self.left, rng)?,
             }
         };
-        self.take(position)
+        let first = self.take(position)?;
+        self.lead = self.lead_of(&first);
+        Some(first.index)
+    }
+
+    /// How far the one that was taken first is ahead of the others.
+    pub(super) const fn lead(&self) -> Lead {
+        self.lead
+    }
+
+    /// How far one is ahead of those that are left, and sit nothing out.
+    fn lead_of(&self, first: &Ranked) -> Lead {
+        let figure = |ranked: &Ranked| match self.strategy {
+            Strategy::RoundRobin | Strategy::Weighted | Strategy::WeightedRoundRobin | Strategy::HealthAware => {
+                -(ranked.share as f64)
+            }
+            Strategy::LeastConnections
+            | Strategy::CostOptimized
+            | Strategy::PerformanceBased
+            | Strategy::QualityBased => ranked.score,
+        };
+        let rivals = self.left.iter().filter(|ranked| !ranked.benched).map(|ranked| (ranked.index, figure(ranked)));
+        let next = rivals.reduce(|next, other| if other.1 < next.1 { other } else { next });
+        next.map_or(Lead::ALONE, |(index, next)| Lead::over(index, figure(first), next))
     }
 
     /// Takes the one that is tried next. No turn is taken for it, since most requests never get there: round robin has it
@@ -150,7 +175,7 @@ impl Ranking {
             | Strategy::PerformanceBased
             | Strategy::QualityBased => pick::lowest(&self.left, rng)?,
         };
-        self.take(position)
+        self.take(position).map(|ranked| ranked.index)
     }
 
     /// Takes this one out of its turn.
@@ -164,12 +189,12 @@ impl Ranking {
     }
 
     /// Removes one; those behind it come first from there on, so that round robin goes on with its neighbour.
-    fn take(&mut self, position: usize) -> Option<BackendIndex> {
+    fn take(&mut self, position: usize) -> Option<Ranked> {
         if position >= self.left.len() {
             return None;
         }
         self.left.rotate_left(position);
-        Some(self.left.remove(0).index)
+        Some(self.left.remove(0))
     }
 }
 
