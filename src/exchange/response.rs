@@ -11,7 +11,7 @@ use super::attempt::{UNASKED, USAGE};
 use super::decision::decision_name;
 use super::ending::{Details, Evidence, Flags, is_server_fault, verdict};
 use super::intake::{ESTIMATED_TOKENS, EXPLAIN, Encoding, is_own};
-use super::purse::{Due, answer_tokens};
+use super::purse::answer_tokens;
 use super::router::{Held, Route};
 use crate::cost::Bill;
 use crate::domain::{
