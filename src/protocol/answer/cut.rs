@@ -38,6 +38,7 @@ enum Way {
 
 /// What stands between a stream and its client.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "what was seen, each by itself")]
 pub(super) struct Cut {
     way: Way,
     /// Whether a line is under way.
@@ -275,6 +276,7 @@ mod tests {
     fn an_event_whose_choices_carry_nothing_is_taken_out_too() {
         for choices in [
             r#"[{"index":0,"delta":{}}]"#,
+            r#"[{"index":0}]"#,
             r#"[{"delta":{},"index":1,"finish_reason":null,"logprobs":null}]"#,
             r#"[{"index":0,"text":"","finish_reason":null,"logprobs":null}]"#,
             r#"[{"index":0,"delta":{"content":"","tool_calls":[],"role":null,"function_call":null}}]"#,

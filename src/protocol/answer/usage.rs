@@ -26,7 +26,7 @@ const PLAUSIBLE: u64 = 10_000_000;
 /// or again and again, growing (Perplexity): for each the latest that is not zero holds. A zero says as much as nothing.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    counts: [u32; Member::NUMBER],
+    members: [u32; Member::NUMBER],
     /// Usage objects so far; in which of them the total was said last, and in which one any other count changed last.
     objects: u32,
     totalled: u32,
@@ -54,7 +54,7 @@ impl Counts {
     /// Takes in a count as it is written, be it in quotes or not; what cannot be one changes nothing.
     pub(super) fn count(&mut self, member: Member, text: &[u8]) {
         let Some(count) = parse(text) else { return };
-        let Some(old) = self.counts.get_mut(member as usize) else { return };
+        let Some(old) = self.members.get_mut(member as usize) else { return };
         if member == Member::Total {
             self.totalled = self.objects;
         } else if *old != count {
@@ -64,7 +64,7 @@ impl Counts {
     }
 
     fn get(&self, member: Member) -> u64 {
-        self.counts.get(member as usize).copied().unwrap_or(0).into()
+        self.members.get(member as usize).copied().unwrap_or(0).into()
     }
 
     /// The first of these that was said.

@@ -119,7 +119,7 @@ fn frames(answer: &Answer, id: &str, object: &str, choice: impl Fn(Part<'_>) -> 
         UsageEvent::Alone => tail.push(with_choices(json!([]))),
         UsageEvent::EmptyChoice => tail.push(with_choices(json!([{"index": 0, "delta": {}, "finish_reason": null}]))),
         UsageEvent::LastChoice => {
-            tail = choice(Part::Tail).map(|last| with_choices(json!([last]))).into_iter().collect()
+            tail = choice(Part::Tail).map(|last| with_choices(json!([last]))).into_iter().collect();
         }
     }
     tail.push(Bytes::from_static(b"data: [DONE]\n\n"));
