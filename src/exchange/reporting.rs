@@ -102,6 +102,11 @@ impl<H: Host> Context<'_, H> {
         if !asks {
             return None;
         }
+        self.client(tenant)
+    }
+
+    /// Who a request is from.
+    pub(super) fn client(&self, tenant: Option<&[u8]>) -> Option<Source> {
         // A name that clients give themselves would be another source with each request.
         let tenant = tenant.filter(|_| !self.router.config().client_hints.tenant);
         let by_address = || self.host.property(Property::SourceAddress).map(|address| Source::of_address(&address));
