@@ -26,9 +26,9 @@ fn learned(
     now: Timestamp,
 ) {
     o.object("tokens", |o| {
-        let calibration = record.calibration;
-        o.set("calibration_ratio", Thousandths((u64::from(calibration.ratio_ppm()) + 500) / 1_000));
-        o.set("calibration_samples", u32::from(calibration.samples()));
+        let (ratio, samples) = record.calibration.overall();
+        o.set("calibration_ratio", Thousandths((u64::from(ratio) + 500) / 1_000));
+        o.set("calibration_samples", samples);
         o.set("expected_output_tokens", record.lengths.median());
         o.set("output_samples", record.lengths.samples()).set("models", record.lengths.models() as u64);
         o.set("cached_input_share", record.lengths.cached());

@@ -5,7 +5,8 @@
 //! tokenizer, a hidden prompt, cached tokens counted twice. So the median of the last answers is held against what is
 //! usual. A median, since single prompts are far off; and no less than a fifth, or twice the distances that
 //! are usual, since texts differ. What has fallen out of the last answers becomes part of what is usual, but not while
-//! there is a jump: it is to be seen until somebody has had the time to look.
+//! there is a jump: it is to be seen until somebody has had the time to look. Where several clients ask, one of them has
+//! no more than a quarter of the last answers, and what it says beyond teaches nothing that is far from the others', so that no client alone makes a jump, whatever it sends.
 
 use std::time::Duration;
 
@@ -13,6 +14,13 @@ use crate::domain::{Decoder, Encoder, Timestamp};
 
 /// Answers that the median is of.
 const RECENT: usize = 32;
+
+/// Of those the most that one client may have while others have at least half of them: so few do not decide the median,
+/// also where some of the others' are far off.
+const MOST_OF_ONE: usize = RECENT / 4;
+
+/// So many times as far as is usual is an outlier.
+const OUTLIER: u32 = 6;
 
 /// Answers that what is usual was learned from before anything is held against it.
 const ENOUGH: u16 = 100;
@@ -38,9 +46,8 @@ pub const ACCEPTED_AFTER: Duration = Duration::from_secs(86_400);
 /// What was reported for each token that was estimated, lately and before.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Drift {
-    /// Of the last answers, the oldest at `next` once there are enough; in millionths.
-    recent: Vec<u32>,
-    next: u8,
+    /// Of the last answers, the oldest first; in millionths, each with the group of its client.
+    recent: Vec<(u32, u8)>,
     usual: u32,
     /// How far answers usually are from that, in millionths of it.
     spread: u32,
@@ -51,24 +58,30 @@ pub struct Drift {
 }
 
 impl Drift {
-    /// Takes note of an answer.
+    /// Takes note of an answer to a client, which is given by a hash.
     #[inline(never)]
-    pub fn observe(&mut self, estimated: u64, reported: u64, now: Timestamp) {
+    pub fn observe(&mut self, client: u32, estimated: u64, reported: u64, now: Timestamp) {
         let ratio = reported.min(MOST_TOKENS) * u64::from(ONE) / estimated.max(1);
         let ratio = u32::try_from(ratio).unwrap_or(MOST).min(MOST);
+        let group = (client ^ client >> 8 ^ client >> 16 ^ client >> 24) as u8;
         if self.recent.len() < RECENT {
-            self.recent.push(ratio);
+            self.recent.push((ratio, group));
             if self.recent.len() == RECENT {
                 self.accept(RECENT as u16);
             }
             return;
         }
-        if let Some(place) = self.recent.get_mut(usize::from(self.next)) {
-            let oldest = std::mem::replace(place, ratio);
-            self.next = (self.next + 1) % RECENT as u8;
-            if !self.has_jumped() {
-                self.learn(oldest);
-            }
+        let is_its = |(_, other): &(u32, u8)| *other == group;
+        let its = self.recent.iter().filter(|answer| is_its(answer)).count();
+        // It has had its say. Where there is hardly anybody else, it goes on to be heard.
+        let is_enough = its >= MOST_OF_ONE && self.recent.len() - its >= RECENT / 2;
+        let gives_way = if is_enough { self.recent.iter().position(is_its).unwrap_or(0) } else { 0 };
+        let (oldest, _) = self.recent.remove(gives_way);
+        self.recent.push((ratio, group));
+        // What is far from all others it has said often enough, too.
+        let is_outlier = distance(oldest, self.usual) > OUTLIER * self.spread.max(LEAST_JUMP / 4);
+        if !self.has_jumped() && !(is_enough && is_outlier) {
+            self.learn(oldest);
         }
         self.judge(now);
     }
@@ -110,7 +123,7 @@ impl Drift {
     /// What is recent is what is usual.
     fn accept(&mut self, known: u16) {
         self.usual = self.recent();
-        let far = |&ratio: &u32| u64::from(distance(ratio, self.usual).min(ONE));
+        let far = |&(ratio, _): &(u32, u8)| u64::from(distance(ratio, self.usual).min(ONE));
         let sum: u64 = self.recent.iter().map(far).sum();
         self.spread = (sum / RECENT as u64) as u32;
         (self.known, self.since) = (known, Timestamp::default());
@@ -129,8 +142,9 @@ impl Drift {
     #[inline(never)]
     pub fn recent(&self) -> u32 {
         // To sort them takes as much code as all of this file.
-        let smaller = |ratio: u32| self.recent.iter().filter(|&&other| other < ratio).count();
-        let upper = self.recent.iter().copied().filter(|&ratio| smaller(ratio) <= self.recent.len() / 2);
+        let smaller = |ratio: u32| self.recent.iter().filter(|&&(other, _)| other < ratio).count();
+        let ratios = self.recent.iter().map(|&(ratio, _)| ratio);
+        let upper = ratios.filter(|&ratio| smaller(ratio) <= self.recent.len() / 2);
         upper.max().unwrap_or(0)
     }
 
@@ -142,10 +156,10 @@ impl Drift {
     /// Appends it.
     pub(crate) fn encode(&self, out: &mut Encoder) {
         out.u8(self.recent.len() as u8);
-        for &ratio in &self.recent {
-            out.u32(ratio);
+        for &(ratio, group) in &self.recent {
+            out.u32(ratio).u8(group);
         }
-        out.u8(self.next).u32(self.usual).u32(self.spread).u16(self.known).time(self.since);
+        out.u32(self.usual).u32(self.spread).u16(self.known).time(self.since);
     }
 
     /// Reads it.
@@ -153,11 +167,10 @@ impl Drift {
     pub(crate) fn decode(from: &mut Decoder<'_>) -> Option<Self> {
         let mut recent = Vec::new();
         for _ in 0..from.u8().filter(|&len| usize::from(len) <= RECENT)? {
-            recent.push(from.u32()?.min(MOST));
+            recent.push((from.u32()?.min(MOST), from.u8()?));
         }
-        let next = from.u8()? % RECENT as u8;
         let (usual, spread) = (from.u32()?.min(MOST), from.u32()?.min(ONE));
-        Some(Self { recent, next, usual, spread, known: from.u16()?, since: from.time()? })
+        Some(Self { recent, usual, spread, known: from.u16()?, since: from.time()? })
     }
 }
 
@@ -197,11 +210,12 @@ mod tests {
         noise: f64,
         drift: Drift,
         answers: u64,
+        client: u32,
     }
 
     impl Traffic {
         fn new(seed: u64, noise: f64) -> Self {
-            Self { rng: SplitMix64::new(seed), noise: noise / 100.0, drift: Drift::default(), answers: 0 }
+            Self { rng: SplitMix64::new(seed), noise: noise / 100.0, drift: Drift::default(), answers: 0, client: 0 }
         }
 
         /// One answer of a provider that counts `ratio` tokens for each that is estimated; whether there is a jump then.
@@ -215,7 +229,7 @@ mod tests {
             let estimated = 20 + self.rng.below(4_000) as u64;
             self.answers += 1;
             let now = at(self.answers);
-            self.drift.observe(estimated, (estimated as f64 * counted) as u64, now);
+            self.drift.observe(self.client, estimated, (estimated as f64 * counted) as u64, now);
             self.drift.jumped_at(now).is_some()
         }
 
@@ -282,6 +296,38 @@ mod tests {
     }
 
     #[test]
+    fn several_clients_whose_prompts_differ_widely_are_no_jump() {
+        for noise in [2.0, 25.0, 60.0] {
+            let mut traffic = Traffic::new(5, noise);
+            let jumps = (0..30_000_u32).filter(|n| {
+                traffic.client = n % 4;
+                traffic.answer(1.13)
+            });
+            assert_eq!(jumps.count(), 0, "{noise} %");
+        }
+    }
+
+    #[test]
+    fn one_client_of_several_makes_no_jump_whatever_it_sends_and_what_all_get_is_one() {
+        for factor in [80.0, 1.5, 0.1] {
+            let mut traffic = Traffic::new(4, 5.0);
+            let others = |traffic: &mut Traffic, number: usize, ratio: f64| {
+                let jumps = (0..number).filter(|n| {
+                    traffic.client = (n % 3) as u32;
+                    traffic.answer(ratio)
+                });
+                jumps.count()
+            };
+            assert_eq!(others(&mut traffic, 400, 1.0), 0);
+            assert!(traffic.drift.usual().is_some());
+            traffic.client = 7;
+            assert_eq!(traffic.answers(500, factor), 0, "{factor}");
+            assert_eq!(others(&mut traffic, 400, 1.0), 0, "{factor}");
+            assert!(others(&mut traffic, 60, 1.5) > 0, "{factor}");
+        }
+    }
+
+    #[test]
     fn a_few_answers_that_are_far_off_are_no_jump() {
         let mut traffic = Traffic::new(3, 5.0);
         traffic.answers(500, 1.0);
@@ -298,11 +344,11 @@ mod tests {
         ) {
             let mut drift = Drift::default();
             for (estimated, reported, second) in answers {
-                drift.observe(estimated, reported, at(second));
+                drift.observe(estimated as u32, estimated, reported, at(second));
                 let mut out = Encoder::with_capacity(200);
                 drift.encode(&mut out);
                 let bytes = out.finish();
-                prop_assert!(bytes.len() <= 150);
+                prop_assert!(bytes.len() <= 1 + 5 * RECENT + 18);
                 prop_assert_eq!(Drift::decode(&mut Decoder::new(&bytes)), Some(drift.clone()));
             }
             prop_assert_eq!(drift.jumped_at(at(300_000)), None);

@@ -18,12 +18,13 @@ use crate::cost::Bill;
 use crate::domain::{
     Api, BackendIndex, Ending, Failure, FallbackAnswers, Purpose, QuotaReport, Timestamp, Tokens, Usage,
 };
-use crate::health::Verdict;
+use crate::health::{Source, Verdict};
 use crate::host::{Host, Property};
 use crate::learning::Length;
 use crate::metrics::{Method, Metric};
 use crate::protocol::{AnswerFacts, InBandError, Observer, QuotaHeaders};
 use crate::state::{Counted, Outcome, Signal};
+use crate::tokens::Pair;
 
 /// The answer's headers: what they say.
 #[derive(Debug, Default)]
@@ -438,7 +439,11 @@ impl Answer {
         if let Some(Usage { input, .. }) = facts.usage.filter(reports_prompt) {
             let reported = Tokens(input.0.saturating_sub(facts_of.exact_tokens.0));
             let teaches = self.route.understood && !facts_of.has_unseen_prompt && facts_of.guessed_tokens.0 == 0;
-            outcome.prompt = teaches.then_some(Counted { estimated: self.estimated(), reported });
+            outcome.prompt = teaches.then(|| {
+                let client = outcome.source.or_else(|| cx.client(self.route.tenant.as_deref()));
+                let pair = Pair::new(facts_of.api, facts_of.model_tag());
+                Counted { estimated: self.estimated(), reported, pair, client: client.map_or(0, Source::client) }
+            });
         }
         let is_told = facts_of.purpose == Purpose::Inference || facts.usage.is_some();
         let has_length = counts_tokens && is_told && facts_of.api != Api::Embeddings;

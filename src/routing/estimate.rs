@@ -4,6 +4,7 @@ use super::Peers;
 use crate::cost::price_of;
 use crate::domain::{Api, Backend, PicoUsd, Prices, Purpose, RequestFacts, Tokens, Usage};
 use crate::state::Record;
+use crate::tokens::Pair;
 
 /// What a request is expected to take at one backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -91,7 +92,14 @@ const MOST_INPUT: u64 = 1 << 24;
 fn input_tokens(record: &Record, facts: &RequestFacts, text: Tokens) -> Tokens {
     let estimated = Tokens(text.0.saturating_add(facts.fixed_tokens.0));
     let uncorrected = facts.exact_tokens.0.saturating_add(facts.guessed_tokens.0);
-    Tokens(record.calibration.apply(estimated).0.saturating_add(uncorrected).min(MOST_INPUT))
+    Tokens(
+        record
+            .calibration
+            .apply(Pair::new(facts.api, facts.model_tag()), estimated)
+            .0
+            .saturating_add(uncorrected)
+            .min(MOST_INPUT),
+    )
 }
 
 #[cfg(test)]

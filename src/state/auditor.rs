@@ -13,7 +13,7 @@ use crate::cost::{Drift, Purchase, Purchases};
 use crate::domain::{Calendar, Decoder, Encoder, Model, ModelTag, Timestamp};
 
 /// The layout's version.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// The key of what was spent.
 const PURCHASES: &str = "llm-router/1/purchases";
@@ -158,7 +158,8 @@ fn observe(all: &mut Vec<Audited>, sample: &Sample, now: Timestamp) {
     });
     if let Some(audited) = place.and_then(|place| all.get_mut(place)) {
         audited.last = now;
-        audited.drift.observe(sample.counted.estimated.0, sample.counted.reported.0, now);
+        let Counted { client, estimated, reported, .. } = sample.counted;
+        audited.drift.observe(client, estimated.0, reported.0, now);
     }
 }
 
@@ -174,7 +175,7 @@ fn shown(name: &str) -> Box<str> {
 }
 
 fn encode(all: &[Audited]) -> Vec<u8> {
-    let mut out = Encoder::with_capacity(1 + 220 * all.len());
+    let mut out = Encoder::with_capacity(1 + 240 * all.len());
     out.u8(VERSION);
     for Audited { tag, model, last, drift } in all {
         out.u32(tag.bits()).text(model).time(*last);
@@ -212,9 +213,10 @@ mod tests {
     use crate::domain::{PicoUsd, Tokens};
     use crate::routing::testing::at;
     use crate::state::{MemoryStore, View};
+    use crate::tokens::Pair;
 
     fn counted(estimated: u64, reported: u64) -> Counted {
-        Counted { estimated: Tokens(estimated), reported: Tokens(reported) }
+        Counted { estimated: Tokens(estimated), reported: Tokens(reported), pair: Pair::default(), client: 0 }
     }
 
     fn models(store: &MemoryStore) -> Vec<String> {

@@ -6,6 +6,7 @@ use super::record::Record;
 use crate::domain::{Backend, BreakerSettings, Timestamp, Tokens};
 use crate::health::{BreakerPhase, Pass, Source, Unusable, Verdict};
 use crate::learning::{Length, Wait};
+use crate::tokens::Pair;
 
 /// What one attempt at a backend taught, as data: so that several can be written together, and tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +55,10 @@ pub struct Counted {
     pub estimated: Tokens,
     /// As reported, without what needed no estimate.
     pub reported: Tokens,
+    /// To which model, and by which API.
+    pub pair: Pair,
+    /// Whose it was, by the hash of a tenant or an address.
+    pub client: u32,
 }
 
 impl Outcome {
@@ -131,8 +136,8 @@ impl Record {
         if let Some(sample) = outcome.first_token {
             self.first_tokens.observe(millis(sample));
         }
-        if let Some(Counted { estimated, reported }) = outcome.prompt {
-            self.calibration.learn(estimated, reported);
+        if let Some(Counted { estimated, reported, pair, client }) = outcome.prompt {
+            self.calibration.learn(pair, client, estimated, reported, at);
         }
         if let Some(length) = &outcome.length {
             self.lengths.learn_after(pause, length);

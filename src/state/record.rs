@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::domain::{Backend, Decoder, Encoder, PerMille, Timestamp, Tokens};
 use crate::health::{Breaker, Capacity, Demand, Hosts, Probes, Quota, Setup};
 use crate::learning::{Evidence, FastFailures, Lengths, PeakEwma, Sketch, Usual, Window};
-use crate::tokens::Calibration;
+use crate::tokens::Calibrations;
 
 /// The layout's version, its first byte and part of its key: another version of the module never reads it wrongly.
 const VERSION: u8 = 6;
@@ -47,7 +47,7 @@ pub struct Record {
     /// How much is known of it of late.
     pub evidence: Evidence,
     /// How its provider counts prompts, against the estimate.
-    pub calibration: Calibration,
+    pub calibration: Calibrations,
     /// How long its answers are, and how much of their prompts was cached.
     pub lengths: Lengths,
     /// What its provider says is left.
@@ -240,7 +240,7 @@ impl Record {
         out.u128(bits).u8(len).time(self.last_answer).time(self.last_failure);
         let (parts, at) = self.evidence.parts();
         out.u32(parts).time(at);
-        out.u32(self.calibration.ratio_ppm()).u16(self.calibration.samples());
+        self.calibration.encode(&mut out);
         self.lengths.encode(&mut out);
         self.quota.encode(&mut out);
         self.capacity.encode(&mut out);
@@ -273,7 +273,7 @@ impl Record {
             last_answer: from.time()?,
             last_failure: from.time()?,
             evidence: Evidence::from_parts(from.u32()?, from.time()?),
-            calibration: Calibration::from_parts(from.u32()?, from.u16()?),
+            calibration: Calibrations::decode(from)?,
             lengths: Lengths::decode(from)?,
             quota: Quota::decode(from)?,
             capacity: Capacity::decode(from)?,
@@ -297,6 +297,7 @@ mod tests {
     use crate::domain::ModelTag;
     use crate::learning::Length;
     use crate::routing::testing::backend;
+    use crate::tokens::Pair;
 
     fn at(seconds: u64) -> Timestamp {
         Timestamp::from_micros(1_000_000_000 + seconds * 1_000_000)
@@ -312,7 +313,8 @@ mod tests {
         record.response_times.observe(80);
         record.first_tokens.observe(9);
         record.response_time.observe(Duration::from_millis(80), Duration::from_secs(1), at(1));
-        record.calibration = Calibration::from_parts(1_250_000, 9);
+        (0..9)
+            .for_each(|client| record.calibration.learn(Pair::default(), client, Tokens(1_000), Tokens(1_250), at(1)));
         let settings = backend("a").breaker.expect("a breaker");
         record.breaker.open_by_hand(&settings, at(9));
         assert_eq!(Record::decode(&record.encode()), Ok(record.clone()));

@@ -60,10 +60,25 @@ impl Calibration {
         Tokens(u64::try_from(scaled).unwrap_or(u64::MAX))
     }
 
+    /// Whether an answer says anything: very short prompts, and reports of nothing, do not.
+    pub(super) const fn teaches(estimated: Tokens, reported: Tokens) -> bool {
+        estimated.0 >= TOO_SHORT && reported.0 > 0
+    }
+
+    /// Of two the one that corrects less.
+    pub(super) fn closer_to_one(self, other: Self) -> Self {
+        // Of ratios a and 1/a neither is closer.
+        let corrects = |ratio: Self| {
+            let (ratio, one) = (u64::from(ratio.ratio_ppm), u64::from(ONE));
+            ratio.max(one) * one / ratio.min(one).max(1)
+        };
+        if corrects(other) < corrects(self) { other } else { self }
+    }
+
     /// Learns from an answer: what was estimated (before [`Self::apply`]), and what the provider reported for the whole
     /// prompt. Very short prompts, and answers that report nothing, teach nothing.
     pub fn learn(&mut self, estimated: Tokens, reported: Tokens) {
-        if estimated.0 < TOO_SHORT || reported.0 == 0 {
+        if !Self::teaches(estimated, reported) {
             return;
         }
         let seen = u128::from(reported.0) * u128::from(ONE) / u128::from(estimated.0);

@@ -7,10 +7,11 @@
 //! `examples/fit_tokens.rs`. The estimate is a sum over bytes; on texts of 500 bytes and more it is within 1 to 5 % in
 //! the mean for most kinds of text. `docs/tokens.md` has the model, the figures, and how to fit it again.
 //!
-//! What is left, a provider's own bias, is learned from its answers: [`Calibration`].
+//! What is left, a provider's own bias, is learned from its answers: [`Calibrations`].
 
 mod automaton;
 mod calibration;
+mod calibrations;
 mod counter;
 mod model;
 
@@ -18,6 +19,7 @@ mod model;
 mod tests;
 
 pub use calibration::Calibration;
+pub use calibrations::{Calibrations, Pair};
 pub use counter::Counter;
 
 use crate::domain::Tokens;

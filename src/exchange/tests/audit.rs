@@ -68,6 +68,70 @@ fn cached_tokens_that_are_suddenly_counted_twice_are_a_jump() {
     }
 }
 
+/// An answer that took so many tokens of input.
+fn took(tokens: u64) -> String {
+    format!(
+        r#"{{"choices":[{{"message":{{"content":"Fine."}}}}],"usage":{{"prompt_tokens":{tokens},"completion_tokens":3}}}}"#
+    )
+}
+
+#[test]
+fn answers_to_prompts_that_are_not_in_the_body_teach_neither_calibration_nor_the_audit() {
+    let mut rig = Rig::new(&serde_json::json!({"backend_instances": {"a": {"apis": ["openai", "anthropic"]}}}));
+    let text = "hello ".repeat(100);
+    let mut ask = |path: &str, extra: &str, tokens: u64| {
+        let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"{text}"}}],"input":[]{extra}}}"#);
+        let mut exchange = Exchange::default();
+        let headers = [(":path", path), (":method", "POST"), ("content-type", "application/json")];
+        rig.world.request.replace(fake::headers(&headers));
+        rig.world.request_body.replace(body.clone().into());
+        exchange.request_headers(&mut rig.cx(), false);
+        exchange.request_body(&mut rig.cx(), body.len(), true);
+        rig.answer(&mut exchange, 200, 1, Some(&took(tokens)), 0);
+        rig.write();
+        (rig.record("a").calibration.overall().1, audited(&rig.world, "a").len())
+    };
+    for (path, extra) in [
+        ("/v1/responses", r#","previous_response_id":"resp_1""#),
+        ("/v1/responses", r#","prompt":{"id":"pmpt_1"}"#),
+        ("/v1/responses", r#","tools":[{"type":"file_search"}]"#),
+        ("/v1/chat/completions", r#","web_search_options":{}"#),
+        ("/v1/messages", r#","container":"container_1""#),
+    ] {
+        for _ in 0..20 {
+            assert_eq!(ask(path, extra, 10_000), (0, 0), "{path} {extra}");
+        }
+    }
+    let taught = [(); 3].map(|()| ask("/v1/chat/completions", "", 110));
+    assert_eq!(taught.last(), Some(&(3, 1)));
+}
+
+#[test]
+fn two_hundred_prompts_of_one_client_move_the_estimate_of_no_other() {
+    for by_tenant in [true, false] {
+        let config = if by_tenant { serde_json::json!({"tenant_header": "x-user"}) } else { serde_json::json!({}) };
+        let mut rig = Rig::new(&serde_json::json!({"backend_instances": {"a": {}}, "cost": config}));
+        let mut ask = |client: &str, tokens: u64| {
+            let mut exchange = Exchange::default();
+            rig.world.properties.borrow_mut().insert(Property::SourceAddress, format!("{client}:1234").into());
+            let body = CHAT.replace("How are you?", &"hello ".repeat(20));
+            let headers: &[(&str, &str)] = if by_tenant { &[("x-user", client)] } else { &[] };
+            assert_eq!(rig.send(&mut exchange, headers, &body), Flow::Continue);
+            rig.answer(&mut exchange, 200, 1, Some(&took(tokens)), 0);
+            rig.view.refresh(&rig.world, rig.world.now()).expect("refreshed");
+            rig.world.response_header("x-llm-estimated-tokens").and_then(|tokens| tokens.parse().ok()).unwrap_or(0_u64)
+        };
+        let first = ask("10.0.0.1", 27);
+        for client in ["10.0.0.1", "10.0.0.2", "10.0.0.3"] {
+            (0..5).for_each(|_| _ = ask(client, 27));
+        }
+        let before = ask("10.0.0.1", 27);
+        (0..200).for_each(|_| _ = ask("10.6.6.6", 27 * 80));
+        let after = ask("10.0.0.2", 27);
+        assert!(after.abs_diff(before) <= 1, "{by_tenant}: {first}, {before}, then {after}");
+    }
+}
+
 #[test]
 fn a_prompt_that_was_not_understood_says_nothing_of_how_a_provider_counts() {
     let mut rig = Rig::new(&serde_json::json!({"backend_instances": {"a": {"apis": ["openai", "anthropic"]}}}));

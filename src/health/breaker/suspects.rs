@@ -71,6 +71,11 @@ impl Source {
         Self { client: hash(host.unwrap_or(address)), connection: hash(address) }
     }
 
+    /// The hash of the tenant or the address.
+    pub const fn client(self) -> u32 {
+        self.client
+    }
+
     /// Whether both are of one tenant, or of one address.
     pub const fn is_same_client(self, other: Self) -> bool {
         self.client == other.client

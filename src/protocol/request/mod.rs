@@ -132,3 +132,6 @@ fn model_in(path: &[u8]) -> Option<Model> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+#[path = "unseen_tests.rs"]
+mod unseen;

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::{Model, Price, Rng, SplitMix64};
+use crate::domain::{Model, Price, Rng, SplitMix64, Timestamp};
 use crate::learning::Length;
 use crate::routing::testing::backend;
 
@@ -167,7 +167,7 @@ fn after_five_hundred_requests_the_estimated_cost_is_within_a_quarter_of_the_act
                 unbounded += 1;
                 exceeded += usize::from(most(&backend, &record, &facts, text, Peers::NONE) < paid);
             }
-            record.calibration.learn(text, usage.input);
+            record.calibration.learn(Pair::default(), 0, text, usage.input, Timestamp::default());
             record.lengths.learn(&Length::new(&facts, text, usage.output, Some(&usage)));
             said += usage.output.0;
         }

@@ -7,6 +7,7 @@ use crate::domain::{BackendIndex, Limits, PicoUsd, Span, Tokens};
 use crate::host::fake::Call;
 use crate::metrics::{Metric, TenantIndex};
 use crate::state::{AccountKey, Counted, Line, Spent};
+use crate::tokens::Pair;
 
 /// Backends a and b, and a webhook.
 fn alerting() -> Value {
@@ -402,7 +403,12 @@ fn a_provider_that_begins_to_count_otherwise_is_an_alert_until_it_stops_or_for_a
     let answers = |rig: &mut Rig, number: u64, reported: u64| {
         let [a, b] = ["a", "b"].map(|id| rig.vm.view.place(&rig.world, id).expect("placed"));
         for n in 0..number {
-            let counted = Counted { estimated: Tokens(1_000), reported: Tokens(reported + n % 100) };
+            let counted = Counted {
+                estimated: Tokens(1_000),
+                reported: Tokens(reported + n % 100),
+                pair: Pair::default(),
+                client: 0,
+            };
             rig.vm.view.auditor().count(a, Some("gpt\n4".into()), counted);
             rig.vm.view.auditor().count(b, None, Counted { reported: Tokens(900), ..counted });
             rig.run(250, Some(0));

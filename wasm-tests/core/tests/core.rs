@@ -9,7 +9,7 @@ use llm_router::protocol::{self, Observer, StreamEnd};
 use llm_router::routing::estimate;
 use llm_router::routing::{Ask, Fleet, Peers, Strategy, Turns, plan};
 use llm_router::state::{Backends, Load, MemoryStore, Record, View};
-use llm_router::tokens::{Calibration, Counter};
+use llm_router::tokens::{Counter, Pair};
 use wasm_bindgen_test::wasm_bindgen_test;
 
 const CONFIG: &str = r#"{
@@ -149,7 +149,9 @@ fn a_stream_cut_anywhere_is_understood() {
 #[wasm_bindgen_test(unsupported = test)]
 fn a_record_is_the_same_bytes_everywhere() {
     let mut record = Record::default();
-    record.calibration = Calibration::from_parts(1_100_000, 7);
+    (0..7).for_each(|client| {
+        record.calibration.learn(Pair::default(), client, Tokens(1_000), Tokens(1_100), Timestamp::default());
+    });
     record.observe_answer(true, now());
     let model = Model::from("gpt-5").tag();
     record.lengths.learn(&Length { model, prompt: Tokens(700), output: Tokens(900), ..Length::default() });

@@ -6,6 +6,7 @@ use super::Strategy;
 use crate::domain::{Backend, Model, Price, Prices, RequestFacts, Tokens};
 use crate::learning::Length;
 use crate::routing::testing::{Rig, at, backend};
+use crate::tokens::Pair;
 
 /// Dollars for a thousand tokens of the prompt, of those that are cached, of the answer.
 fn charging(id: &str, input: f64, cached: f64, output: f64) -> Backend {
@@ -158,7 +159,9 @@ fn what_is_cached_is_a_matter_of_what_is_asked_and_borrowed_too() {
 #[test]
 fn how_a_provider_counts_prompts_is_not_borrowed() {
     let mut rig = Rig::new(vec![costing("counts double", 0.02), costing("new", 0.02)]);
-    rig.change(0, |record| (0..200).for_each(|_| record.calibration.learn(Tokens(1_000), Tokens(2_000))));
+    rig.change(0, |record| {
+        (0..200).for_each(|_| record.calibration.learn(Pair::default(), 0, Tokens(1_000), Tokens(2_000), at(0)))
+    });
     assert_eq!(rig.order(Strategy::CostOptimized, 1), [1]);
     rig.change(1, |record| {
         record.response_time.observe(Duration::from_millis(50), Duration::from_secs(1), at(0));
