@@ -105,6 +105,7 @@ fn decision(strategy: Strategy, backends: usize, answers: usize) -> f64 {
         reserved: Backends::default(),
         peers: Peers::NONE,
         exploration: config.exploration,
+        source: None,
     };
     let (mut rng, mut turns) = (SplitMix64::new(7), OwnTurns::default());
     nanoseconds(|| {

@@ -124,6 +124,7 @@ impl<H: Host> Context<'_, H> {
             reserved: Backends::NONE,
             peers: Peers::NONE,
             exploration: PerMille::new(0),
+            source: None,
         };
         let customer = Customer { tenant: config.cost.tenant(None), pays: true, free: false };
         self.imagined(&ask, customer, now).ok()

@@ -99,9 +99,17 @@ impl<H: Host> Context<'_, H> {
             Verdict::Ill(_) | Verdict::Misfit(_) => true,
             Verdict::Unknown => false,
         };
-        if !asks {
-            return None;
-        }
+        if asks { self.sender(tenant) } else { None }
+    }
+
+    /// Who sends a request, if a breaker that is not closed wants to know.
+    pub(super) fn prober(&self, tenant: Option<&[u8]>) -> Option<Source> {
+        let chooses = self.fleet().iter().any(|(_, _, record)| record.breaker.chooses_probes());
+        if chooses { self.sender(tenant) } else { None }
+    }
+
+    /// Who sends a request.
+    fn sender(&self, tenant: Option<&[u8]>) -> Option<Source> {
         // A name that clients give themselves would be another source with each request.
         let tenant = tenant.filter(|_| !self.router.config().client_hints.tenant);
         let by_address = || self.host.property(Property::SourceAddress).map(|address| Source::of_address(&address));

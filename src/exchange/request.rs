@@ -81,6 +81,7 @@ impl Petition {
             reserved: if self.facts.purpose == Purpose::Free { Backends::NONE } else { reserved },
             peers: Peers::NONE,
             exploration: router.config().exploration,
+            source: None,
         }
     }
 
@@ -119,6 +120,7 @@ impl Petition {
             // It has waited long enough to go where it is served best.
             ask.exploration = PerMille::new(0);
         }
+        ask.source = cx.prober(self.tenant.as_deref());
         let mut found = (cx.view.journal().has_room() || self.wishes.explain).then(Vec::new);
         let customer = self.customer(cx.router);
         let decided = cx.decide(&ask, customer, now, found.as_mut());

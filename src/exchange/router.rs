@@ -119,6 +119,7 @@ impl Route {
             reserved: Backends::NONE,
             peers: Peers::NONE,
             exploration: PerMille::new(0),
+            source: None,
         }
     }
 

@@ -188,6 +188,7 @@ impl<H: Host> Context<'_, H> {
             reserved: Backends::NONE,
             peers: Peers::NONE,
             exploration: PerMille::new(0),
+            source: None,
         };
         let mut shapes: Vec<ApiSet> = Vec::new();
         for backend in &self.router.config().backends {

@@ -132,6 +132,9 @@ pub(crate) fn wellness(
     if let Some(retry_at) = record.setup.out_until(settings.misconfigured_threshold, settings.recovery_timeout, now) {
         return Err(Exclusion::Misconfigured { retry_at });
     }
+    if let Some(retry_at) = ask.source.and_then(|source| record.breaker.withholds_probe(source, settings, now)) {
+        return Err(Exclusion::Breaker { retry_at });
+    }
     let tokens = || ask.estimate(backend, record).tokens();
     if !ask.facts.is_evidence(backend) {
         if record.setup.is_out(settings.misconfigured_threshold) {

@@ -22,6 +22,7 @@ pub use plan::{Attempts, MAX_ATTEMPTS, Nobody, plan};
 pub use strategy::{Merit, Strategy, Term};
 
 use crate::domain::{ApiNeed, Backend, BackendIndex, PerMille, PicoUsd, Purpose, RequestFacts, Tokens};
+use crate::health::Source;
 use crate::state::{Backends, Place, Record, View};
 
 /// The backends of a configuration, each with what is known of it.
@@ -68,6 +69,8 @@ pub struct Ask<'a> {
     pub peers: Peers<'a>,
     /// The share of requests that are first tried at another backend than the best one, to see how it is.
     pub exploration: PerMille,
+    /// Who asks, where that makes a difference to a breaker.
+    pub source: Option<Source>,
 }
 
 impl Ask<'_> {

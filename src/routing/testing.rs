@@ -144,6 +144,7 @@ impl Rig {
             means: &[],
             peers: Peers::new(fleet, now, &pooled),
             exploration: self.exploration,
+            source: None,
         };
         plan(&fleet, &ask, wanted, now, &mut self.rng, &mut Shared(&self.store, self.backends.len()))
     }

@@ -21,8 +21,11 @@ def lightrag_stops(table, router, first, second, headers):
         return answer.headers.get("x-llm-backend"), answer
 
     before = query()[1]
-    with table.check(f"{first.name} answers while both run"):
-        equal(before.headers.get("x-llm-backend"), first.name, "backend")
+    with table.check(f"{first.name} answers while both run") as note:
+        # One in fifty explores the other one.
+        by_first = sum(query()[0] == first.name for _ in range(10))
+        true(by_first >= 8, f"{by_first} of 10")
+        note(f"{by_first} of 10")
     first.stop()
     with table.check(f"{first.name} stopped: ten queries, all answered by {second.name}") as note:
         attempts = []

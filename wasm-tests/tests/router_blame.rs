@@ -361,3 +361,36 @@ async fn one_client_whose_requests_fail_takes_a_backend_from_nobody() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_fails_each_probe_does_not_keep_the_breaker_open_for_the_others() {
+    let alpha = Scripted::start(Script::Poisoned("poison")).await;
+    let breaker = json!({"recovery_timeout_seconds": 1, "half_open_max_requests": 1, "ramp_seconds": 0});
+    let router = json!({"panic_threshold": 0, "backend_instances": {"alpha": {"circuit_breaker": breaker}}});
+    let envoy = rig(&[("alpha", &alpha)], router).start().await;
+    let transitions = |label: (&'static str, &'static str)| {
+        let envoy = &envoy;
+        async move { counted(&envoy.stats().await, "circuit_breaker_transitions_total", &[label]) }
+    };
+    assert_eq!(ask_from(3, &envoy, "hello").await, 200);
+    until("several clients open it", || async {
+        for host in [2, 4, 5] {
+            ask_from(host, &envoy, "poison").await;
+        }
+        transitions(("state", "open")).await > 0
+    })
+    .await;
+    until("a probe fails", || async {
+        ask_from(2, &envoy, "poison").await;
+        transitions(("reason", "failed_probe")).await > 0
+    })
+    .await;
+    // Whoever comes first when probes are let through is the probe, and that is always the same.
+    until("another client's probe closes it", || async {
+        ask_from(2, &envoy, "poison").await;
+        ask_from(3, &envoy, "hello").await;
+        transitions(("reason", "recovered")).await > 0
+    })
+    .await;
+    assert_eq!(ask_from(3, &envoy, "hello").await, 200);
+}

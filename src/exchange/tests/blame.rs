@@ -195,6 +195,27 @@ fn one_source_of_failures_opens_no_breaker_while_others_are_served_and_is_looked
 }
 
 #[test]
+fn a_client_that_crashes_each_probe_does_not_keep_a_breaker_open_for_the_others() {
+    for failing in [500, 502, 504] {
+        let breaker = serde_json::json!({ "circuit_breaker": { "recovery_timeout_seconds": 20 } });
+        let mut rig = two(&serde_json::json!({ "backend_instances": { "a": breaker, "b": {} } }));
+        assert_eq!(share_of_a(&mut rig, 4, "192.0.2.1:1", 200), 2);
+        rig.world.pass_seconds(20);
+        let mut shares = [0; 20];
+        for share in &mut shares {
+            for _ in 0..30 {
+                // It asks more often, and always first; at first it was alone for so long that it opened the breaker.
+                share_of_a(&mut rig, 3, "192.0.2.100:1", failing);
+                *share += share_of_a(&mut rig, 1, "192.0.2.1:1", 200);
+                rig.world.pass_seconds(1);
+            }
+        }
+        assert!(shares[0] < 10, "it was never open: {shares:?}");
+        assert!(shares[5..].iter().all(|&share| share >= 8), "{failing}: {shares:?}");
+    }
+}
+
+#[test]
 fn answers_that_fail_at_once_do_not_make_a_backend_look_idle() {
     for strategy in ["least_connections", "performance_based"] {
         let off = serde_json::json!({ "circuit_breaker": { "enabled": false }, "expected_response_time_ms": 1_000 });

@@ -200,13 +200,21 @@ impl Breaker {
             (BreakerPhase::HalfOpen, _) if !pass.probe => {}
             (BreakerPhase::HalfOpen, Verdict::Well | Verdict::Slow) if pass.begun => {}
             (BreakerPhase::HalfOpen, Verdict::Well) => self.probed(false, settings, now),
-            (BreakerPhase::HalfOpen, Verdict::Slow) => self.probed(true, settings, now),
+            (BreakerPhase::HalfOpen, Verdict::Slow) => {
+                self.probed(true, settings, now);
+                if let (BreakerPhase::Open, Some(source)) = (self.phase, source) {
+                    self.suspects.failed_probe(source);
+                }
+            }
             (BreakerPhase::HalfOpen, Verdict::Ill(failure)) => {
                 let by_others = |source| self.suspects.is_contradicted_since(source, self.since);
                 if failure != Failure::Connect && source.is_some_and(by_others) {
                     return false;
                 }
                 self.open(TripReason::FailedProbe, settings, now);
+                if let Some(source) = source.filter(|_| failure != Failure::Connect) {
+                    self.suspects.failed_probe(source);
+                }
             }
         }
         true
@@ -236,6 +244,19 @@ impl Breaker {
     /// Whether anybody is known to have been served well a moment ago.
     pub fn has_served_anybody(&self, now: Timestamp) -> bool {
         self.suspects.has_served_anybody(now)
+    }
+
+    /// Whether the next probes may be for some clients only: who asks makes a difference.
+    pub fn chooses_probes(&self) -> bool {
+        self.phase != BreakerPhase::Closed && self.suspects.has_failed_probes()
+    }
+
+    /// Until when `source` sends no probe, because one of its probes failed and other clients are likely to come. Else a
+    /// client whose requests crash the backend would keep the breaker open for all the others.
+    pub fn withholds_probe(&self, source: Source, settings: &BreakerSettings, now: Timestamp) -> Option<Timestamp> {
+        let until = self.retry_at.after(settings.recovery_timeout);
+        let withholds = self.chooses_probes() && now < until && until.since(now) <= 3 * self.wait(settings);
+        (withholds && self.suspects.has_failed_probe(source) && self.suspects.expects_others(now)).then_some(until)
     }
 
     /// The pass of an attempt that was not asked about: a retry that Envoy sent here by itself.
@@ -425,6 +446,7 @@ impl Breaker {
     }
 
     fn change(&mut self, phase: BreakerPhase, reason: TripReason, now: Timestamp) {
+        let suspects = self.suspects.forgotten();
         *self = Self {
             phase,
             reason,
@@ -433,7 +455,7 @@ impl Breaker {
             retry_at: self.retry_at,
             openings: self.openings,
             strain: self.strain,
-            suspects: self.suspects.forgotten(),
+            suspects: if phase == BreakerPhase::Closed { suspects.absolved() } else { suspects },
             ..Self::default()
         };
     }

@@ -15,6 +15,10 @@
 //! but a connection that was served well itself within that time is contradicted by no other one from its address:
 //! that is a pool whose backend has just begun to fail.
 //!
+//! A breaker that is open already is kept open by one failed probe, and a client that asks more often than the others
+//! gets most of the probes. So the clients whose probes failed since the breaker was last closed are remembered, and
+//! for a while after it may be probed again the probes are for the others, where there are others.
+//!
 //! It is bounded: four sources of failures, the least of them making room for a new one, and four that were served. What
 //! it costs is one look at the address for a failure and, of good answers, for one in a second, or for each as long as a
 //! failure is not contradicted.
@@ -28,6 +32,9 @@ const MOST: usize = 4;
 
 /// How long a good answer contradicts failures of others.
 const CONTRADICTS: Duration = Duration::from_secs(10);
+
+/// How long a client that was served is believed to come again.
+const RETURNS: Duration = Duration::from_secs(3_600);
 
 /// How long a source is known to have been served.
 const KNOWN: Duration = Duration::from_secs(60);
@@ -124,6 +131,8 @@ pub(super) struct Counted {
 pub(super) struct Suspects {
     failing: [Option<Suspect>; MOST],
     served: [Option<Witness>; MOST],
+    /// Clients whose probes failed since the breaker was last closed.
+    reopened: [Option<u32>; MOST],
     /// Answers since the shares were halved.
     answers: u8,
 }
@@ -201,6 +210,37 @@ impl Suspects {
         Self { failing: [None; MOST], answers: 0, ..self }
     }
 
+    /// The breaker closed: whose probes failed is forgotten, too.
+    pub(super) const fn absolved(self) -> Self {
+        Self { reopened: [None; MOST], ..self }
+    }
+
+    /// A probe of `source` failed. Of more clients than are remembered the first are forgotten.
+    pub(super) fn failed_probe(&mut self, source: Source) {
+        if self.has_failed_probe(source) {
+            return;
+        }
+        self.reopened.rotate_right(1);
+        if let Some(place) = self.reopened.first_mut() {
+            *place = Some(source.client);
+        }
+    }
+
+    /// Whether a probe of the client of `source` failed.
+    pub(super) fn has_failed_probe(&self, source: Source) -> bool {
+        self.reopened.contains(&Some(source.client))
+    }
+
+    /// Whether a probe of anybody failed.
+    pub(super) fn has_failed_probes(&self) -> bool {
+        self.reopened.iter().any(Option::is_some)
+    }
+
+    /// Whether a client is likely to come whose probe has not failed.
+    pub(super) fn expects_others(&self, now: Timestamp) -> bool {
+        self.served_within(RETURNS, now).any(|source| !self.has_failed_probe(source))
+    }
+
     /// `source` was served well.
     pub(super) fn testify(&mut self, source: Source, now: Timestamp) {
         let of_client = |witness: &&Witness| witness.source.client == source.client;
@@ -249,6 +289,10 @@ impl Suspects {
         for Witness { source, at } in self.served.into_iter().flatten() {
             out.u32(source.client).u32(source.connection).time(at);
         }
+        out.u8(self.reopened.iter().flatten().count() as u8);
+        for client in self.reopened.into_iter().flatten() {
+            out.u32(client);
+        }
     }
 
     pub(super) fn decode(from: &mut Decoder<'_>) -> Option<Self> {
@@ -261,6 +305,9 @@ impl Suspects {
         for n in 0..usize::from(from.u8()?) {
             let witness = Witness { source: source(from)?, at: from.time()? };
             *read.served.get_mut(n)? = Some(witness);
+        }
+        for n in 0..usize::from(from.u8()?) {
+            *read.reopened.get_mut(n)? = Some(from.u32()?);
         }
         Some(read)
     }

@@ -43,6 +43,7 @@ fn shown_with(rig: &Rig, strategy: Strategy, means: &[Result<f64, Exclusion>]) -
         means,
         peers: Peers::new(fleet, rig.now, &pooled),
         exploration: rig.exploration,
+        source: None,
     };
     explorations(&fleet, &ask, rig.now)
 }

@@ -151,6 +151,7 @@ fn explained(rig: &Rig, strategy: Strategy) -> Vec<(Merit, Vec<(Term, f64)>)> {
         peers: Peers::NONE,
         exploration: PerMille::new(0),
         reserved: Backends::NONE,
+        source: None,
     };
     let eligible = candidates(&fleet, &ask, at(0)).filter_map(Result::ok);
     eligible.map(|candidate| Merit::explained(&candidate, &ask, at(0))).collect()

@@ -74,6 +74,7 @@ fn a_decision_follows_from_the_configuration_the_request_and_what_is_known() {
         peers: Peers::NONE,
         exploration: config.exploration,
         reserved: Backends::default(),
+        source: None,
     };
     let order = |view: &View| {
         let fleet = Fleet { backends: &config.backends, places: &places, view };
@@ -112,6 +113,7 @@ fn each_strategy_plans_the_same_as_on_any_machine() {
                 peers: Peers::NONE,
                 exploration: config.exploration,
                 reserved: Backends::default(),
+                source: None,
             };
             plan(&fleet, &ask, 1, now(), &mut SplitMix64::new(9), &mut OwnTurns(0)).unwrap().first().get()
         })

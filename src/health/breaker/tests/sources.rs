@@ -94,6 +94,63 @@ fn a_client_that_fails_alone_does_not_open_a_half_open_breaker_again_that_others
     assert_eq!(of(&mut breaker, client(2), ILL, at(11)), BreakerPhase::Open, "nobody found it well");
 }
 
+/// A breaker that the probes of this many clients opened again, one after the other, and when it may be probed next.
+fn reopened_by(clients: std::ops::Range<u8>, served_before: &[u8]) -> (Breaker, Timestamp) {
+    let mut breaker = Breaker::default();
+    for &n in served_before {
+        of(&mut breaker, client(n), Verdict::Well, at(0));
+    }
+    breaker.open_by_hand(&SETTINGS, at(1));
+    for n in clients {
+        let now = breaker.retry_at;
+        assert_eq!(of(&mut breaker, client(n), ILL, now), BreakerPhase::Open);
+    }
+    (breaker, breaker.retry_at)
+}
+
+#[test]
+fn a_client_whose_probe_failed_leaves_the_next_ones_to_the_others_for_one_recovery_timeout() {
+    for attackers in 1..=4 {
+        let (mut breaker, due) = reopened_by(10..10 + attackers, &[1]);
+        let until = due.after(SETTINGS.recovery_timeout);
+        for n in 10..10 + attackers {
+            assert_eq!(breaker.withholds_probe(client(n), &SETTINGS, due), Some(until), "{attackers}");
+            assert_eq!(breaker.withholds_probe(client(n), &SETTINGS, until), None, "nobody else came");
+        }
+        assert_eq!(breaker.withholds_probe(client(1), &SETTINGS, due), None);
+        assert_eq!(breaker.withholds_probe(client(2), &SETTINGS, due), None, "a new client is not known to do harm");
+        for _ in 0..SETTINGS.half_open_max_requests {
+            of(&mut breaker, client(1), Verdict::Well, due);
+        }
+        assert_eq!(breaker.phase, BreakerPhase::Closed);
+        assert!(!breaker.chooses_probes(), "a breaker that closed knows nothing against anybody");
+        breaker.open_by_hand(&SETTINGS, due);
+        assert!(!breaker.chooses_probes());
+    }
+}
+
+#[test]
+fn where_no_other_client_is_known_the_only_one_probes_at_once() {
+    let (breaker, due) = reopened_by(1..2, &[1]);
+    assert!(breaker.chooses_probes());
+    assert_eq!(breaker.withholds_probe(client(1), &SETTINGS, due), None);
+    let (breaker, due) = reopened_by(1..3, &[1, 2]);
+    assert_eq!(breaker.withholds_probe(client(1), &SETTINGS, due), None, "the probes of all of them failed");
+    let (breaker, due) = reopened_by(2..3, &[1]);
+    let much_later = due.after(Duration::from_secs(3_601));
+    assert_eq!(breaker.withholds_probe(client(2), &SETTINGS, much_later), None);
+}
+
+#[test]
+fn a_refused_connection_of_a_probe_is_nobodys_doing() {
+    let mut breaker = Breaker::default();
+    of(&mut breaker, client(1), Verdict::Well, at(0));
+    breaker.open_by_hand(&SETTINGS, at(1));
+    let now = breaker.retry_at;
+    of(&mut breaker, client(2), Verdict::Ill(Failure::Connect), now);
+    assert!(breaker.phase == BreakerPhase::Open && !breaker.chooses_probes());
+}
+
 #[test]
 fn only_a_failure_and_a_good_answer_now_and_then_are_worth_a_look_at_who_it_was() {
     let mut breaker = Breaker::default();
