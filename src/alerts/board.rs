@@ -19,7 +19,7 @@ use crate::domain::{Decoder, Encoder, Timestamp};
 pub const KEY: &str = "llm-router/1/alerts";
 
 /// Of another version of the layout nothing is kept.
-const VERSION: u8 = 3;
+const VERSION: u8 = 5;
 
 /// Cleared alerts that are kept.
 pub const RECENT: usize = 100;
@@ -38,15 +38,40 @@ pub struct Board {
     told: Vec<(u64, Timestamp)>,
     /// What is to be sent.
     pub outbox: Outbox,
+    /// What is to be sent to the webhook for costs.
+    pub costs: Outbox,
 }
 
 /// What is sent, and how often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
-    /// Whether anything is.
+    /// Whether anything is, but for what goes elsewhere.
     pub is_sent: bool,
+    /// Where alerts of budgets go.
+    pub costs: Costs,
     /// The same alert is not sent again before so much time has passed.
     pub min_interval: Duration,
+}
+
+/// Where alerts of budgets go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Costs {
+    /// Where all others do.
+    #[default]
+    WithTheOthers,
+    /// To a webhook of their own.
+    Apart,
+}
+
+impl Terms {
+    /// Whether an alert of this kind goes to the webhook for costs.
+    fn is_apart(self, kind: AlertKind) -> bool {
+        self.costs == Costs::Apart && kind.is_cost()
+    }
+
+    fn sends(self, kind: AlertKind) -> bool {
+        self.is_sent || self.is_apart(kind)
+    }
 }
 
 /// What a look at the figures changed.
@@ -59,6 +84,11 @@ pub struct Changes {
 }
 
 impl AlertKind {
+    /// Whether it is about what is spent.
+    const fn is_cost(self) -> bool {
+        matches!(self, Self::HourlyBudget | Self::DailyBudget)
+    }
+
     /// How long a figure must be bad before there is an alert. Latency jumps up with one slow answer, and a backend that
     /// is refused for a second is back before anybody can look; the others have been thought over already.
     const fn patience(self) -> Duration {
@@ -129,28 +159,46 @@ impl Board {
     }
 
     /// Puts among what is to be sent what nobody was told of yet and may be told of now, and the end of what was told.
-    fn tell(&mut self, changed: &[Alert], Terms { is_sent, min_interval }: Terms, now: Timestamp) -> u64 {
-        if !is_sent {
-            self.outbox.clear();
+    fn tell(&mut self, changed: &[Alert], terms: Terms, now: Timestamp) -> u64 {
+        let mut lost = self.sort(terms, now);
+        if !terms.is_sent && terms.costs == Costs::WithTheOthers {
             self.told.clear();
-            return 0;
+            return lost;
         }
+        let min_interval = terms.min_interval;
         for (_, at) in &mut self.told {
             // The clock stepped back: nobody waits for longer than the interval.
             *at = now.min(*at);
         }
         self.told.retain(|(_, at)| now.since(*at) < min_interval);
-        let mut lost = 0;
-        for cleared in changed.iter().filter(|alert| alert.told && !alert.is_firing()) {
-            lost += self.outbox.push(cleared.clone(), now);
+        let is_news = |alert: &Alert| terms.sends(alert.kind);
+        for cleared in changed.iter().filter(|alert| alert.told && !alert.is_firing() && is_news(alert)) {
+            let outbox = if terms.is_apart(cleared.kind) { &mut self.costs } else { &mut self.outbox };
+            lost += outbox.push(cleared.clone(), now);
         }
-        for alert in self.current.iter_mut().filter(|alert| !alert.told && alert.is_firing()) {
+        for alert in self.current.iter_mut().filter(|alert| !alert.told && alert.is_firing() && is_news(alert)) {
             let is_early = self.told.iter().any(|(topic, _)| *topic == alert.topic);
             if !is_early {
                 alert.told = true;
                 self.told.push((alert.topic, now));
-                lost += self.outbox.push(alert.clone(), now);
+                let outbox = if terms.is_apart(alert.kind) { &mut self.costs } else { &mut self.outbox };
+                lost += outbox.push(alert.clone(), now);
             }
+        }
+        lost
+    }
+
+    /// Brings what is not sent yet to where it goes now, should that have changed; returns how much is lost by that.
+    fn sort(&mut self, terms: Terms, now: Timestamp) -> u64 {
+        let mut lost = 0;
+        if terms.costs == Costs::WithTheOthers && !self.costs.is_empty() {
+            let costs = self.costs.drain();
+            if terms.is_sent {
+                lost += costs.into_iter().map(|alert| self.outbox.push(alert, now)).sum::<u64>();
+            }
+        }
+        if !terms.is_sent {
+            self.outbox.clear();
         }
         lost
     }
@@ -166,6 +214,7 @@ impl Board {
             out.u64(*topic).time(*at);
         }
         self.outbox.encode(&mut out);
+        self.costs.encode(&mut out);
         out.finish()
     }
 
@@ -185,6 +234,7 @@ impl Board {
             board.told.push((from.u64()?, from.time()?));
         }
         board.outbox = Outbox::decode(from)?;
+        board.costs = Outbox::decode(from)?;
         Some(board)
     }
 }

@@ -18,7 +18,7 @@ mod reading;
 mod tests;
 
 pub use alert::{Alert, AlertKind, Cause, Severity};
-pub use board::{Board, Changes, KEY, RECENT, STEADY, Terms};
+pub use board::{Board, Changes, Costs, KEY, RECENT, STEADY, Terms};
 pub use letter::letter;
 pub use money::{Payer, budgets, drift};
 pub use outbox::{Batch, Delivery, Outbox, Sent, TIMEOUT};

@@ -108,6 +108,12 @@ impl Outbox {
         self.news.clear();
     }
 
+    /// Takes all of it out, to be sent by another.
+    pub(super) fn drain(&mut self) -> Vec<Alert> {
+        self.first += self.news.len() as u64;
+        std::mem::take(&mut self.news)
+    }
+
     /// What is to be sent now, which is the taker's from then on, until it [says](Self::note) what became of it.
     pub fn take(&mut self, now: Timestamp) -> Option<Batch> {
         // Further ahead than anything is ever due: the clock stepped back.

@@ -17,7 +17,7 @@ const THRESHOLDS: Thresholds = Thresholds {
     error_rate: PerMille::new(200),
 };
 
-const MINUTES: Terms = Terms { is_sent: true, min_interval: Duration::from_secs(300) };
+const MINUTES: Terms = Terms { is_sent: true, costs: Costs::WithTheOthers, min_interval: Duration::from_secs(300) };
 
 /// Milliseconds after the beginning.
 fn ms(ms: u64) -> Timestamp {
@@ -350,7 +350,7 @@ proptest! {
         looks in prop::collection::vec((prop::array::uniform4(any_sign()), 0..8_000_u64, 0..12_u8), 1..120),
         minutes in 0..3_u64,
     ) {
-        let terms = Terms { is_sent: true, min_interval: Duration::from_secs(60 * minutes) };
+        let terms = Terms { is_sent: true, costs: Costs::WithTheOthers, min_interval: Duration::from_secs(60 * minutes) };
         let (mut bytes, mut now) = (Board::default().encode(), at(1_000_000));
         let mut raised: HashMap<usize, bool> = HashMap::new();
         let (mut sent, mut lost): (HashMap<usize, bool>, u64) = (HashMap::new(), 0);

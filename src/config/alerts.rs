@@ -15,6 +15,8 @@ use crate::domain::{PerMille, Thresholds};
 pub struct Alerts {
     /// Who is told, besides those who ask the control API.
     pub webhook: Option<Webhook>,
+    /// Who is told of budgets instead.
+    pub cost_webhook: Option<Webhook>,
     /// The same alert is not sent again before so much time has passed.
     pub min_interval: Duration,
     /// What is too much, or too little.
@@ -34,24 +36,28 @@ pub struct Webhook {
 
 /// Reads the section.
 pub(super) fn read(reader: &mut Reader<'_, '_>, admin: Option<&EnvoyAdmin>) -> Alerts {
-    let webhook = webhook(reader, admin);
+    let cost_webhook = webhook(reader, admin, ["cost_webhook_cluster", "cost_webhook_path", "cost_webhook_host"]);
+    let webhook = webhook(reader, admin, ["webhook_cluster", "webhook_path", "webhook_host"]);
     reader.hint(elsewhere::ALERTS);
     let min_interval = milliseconds(reader.number("min_interval_seconds", 0.0..=86_400.0, 300.0));
-    Alerts { webhook, min_interval, thresholds: reader.object("thresholds", thresholds) }
+    Alerts { webhook, cost_webhook, min_interval, thresholds: reader.object("thresholds", thresholds) }
 }
 
 /// None without a cluster: then nobody is told who does not ask.
-fn webhook(reader: &mut Reader<'_, '_>, admin: Option<&EnvoyAdmin>) -> Option<Webhook> {
-    const CLUSTER: &str = "webhook_cluster";
-    let cluster = reader.text(CLUSTER);
-    let path = path(reader, "webhook_path").unwrap_or("/");
-    let host = host(reader, "webhook_host", cluster.unwrap_or_default());
+fn webhook(
+    reader: &mut Reader<'_, '_>,
+    admin: Option<&EnvoyAdmin>,
+    [of_cluster, of_path, of_host]: [&'static str; 3],
+) -> Option<Webhook> {
+    let cluster = reader.text(of_cluster);
+    let path = path(reader, of_path).unwrap_or("/");
+    let host = host(reader, of_host, cluster.unwrap_or_default());
     let cluster = cluster?;
     if !is_cluster(cluster) {
-        reader.problem(CLUSTER, CLUSTER_NAME);
+        reader.problem(of_cluster, CLUSTER_NAME);
     }
     if admin.is_some_and(|admin| *admin.cluster == *cluster) {
-        reader.problem(CLUSTER, "is also envoy_admin.cluster: alerts are nothing for Envoy's admin port");
+        reader.problem(of_cluster, "is also envoy_admin.cluster: alerts are nothing for Envoy's admin port");
     }
     Some(Webhook { cluster: cluster.into(), path: path.into(), host })
 }
@@ -70,10 +76,14 @@ fn thresholds(reader: &mut Reader<'_, '_>) -> Thresholds {
 /// The section as it was understood.
 pub(super) fn shown(alerts: &Alerts) -> Value {
     let (thresholds, webhook) = (alerts.thresholds, alerts.webhook.as_ref());
+    let costs = alerts.cost_webhook.as_ref();
     json!({
         "webhook_cluster": webhook.map(|webhook| &webhook.cluster),
         "webhook_path": webhook.map(|webhook| &webhook.path),
         "webhook_host": webhook.map(|webhook| &webhook.host),
+        "cost_webhook_cluster": costs.map(|webhook| &webhook.cluster),
+        "cost_webhook_path": costs.map(|webhook| &webhook.path),
+        "cost_webhook_host": costs.map(|webhook| &webhook.host),
         "min_interval_seconds": normal::seconds(alerts.min_interval),
         "thresholds": {
             "min_available": thresholds.min_available.ratio(),

@@ -136,7 +136,9 @@ impl Config {
 
     /// Whether it has the router ask others than Envoy itself: backends how they are, or somebody to take an alert.
     pub fn has_calls(&self) -> bool {
-        self.alerts.webhook.is_some() || self.backends.iter().any(|backend| backend.probe.is_some())
+        self.alerts.webhook.is_some()
+            || self.alerts.cost_webhook.is_some()
+            || self.backends.iter().any(|backend| backend.probe.is_some())
     }
 }
 

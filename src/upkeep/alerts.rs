@@ -9,10 +9,10 @@ use std::time::Duration;
 use super::pace::{Pace, UnderWay};
 use super::{Answer, Cx, Lookout, is_available};
 use crate::alerts::{
-    Alert, AlertKind, Batch, Board, Changes, Delivery, KEY, Payer, Reading, Sent, TIMEOUT, Terms, admin, availability,
-    budgets, drift, letter, of_backend,
+    Alert, AlertKind, Batch, Board, Changes, Costs, Delivery, KEY, Outbox, Payer, Reading, Sent, TIMEOUT, Terms, admin,
+    availability, budgets, drift, letter, of_backend,
 };
-use crate::config::{Config, LogLevel, Tenant, Webhook};
+use crate::config::{self, Config, LogLevel, Tenant, Webhook};
 use crate::domain::{Backend, Timestamp};
 use crate::host::Host;
 use crate::metrics::{DeliveryResult, Internal, Metric};
@@ -25,21 +25,62 @@ const INTERVAL: Duration = Duration::from_millis(250);
 #[derive(Debug, Default)]
 pub(super) struct Alarms {
     pace: Pace,
+    /// Who brings alerts to each webhook.
+    couriers: [Courier; 2],
+    /// Whether the counters of alerts are there, at 0 where nothing was raised yet.
+    counts: bool,
+}
+
+/// A webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Which {
+    /// That of all alerts, but for those that have one of their own.
+    General,
+    /// That of budgets.
+    Costs,
+}
+
+impl Which {
+    const ALL: [Self; 2] = [Self::General, Self::Costs];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::General => "general",
+            Self::Costs => "costs",
+        }
+    }
+
+    const fn of(self, alerts: &config::Alerts) -> Option<&Webhook> {
+        match self {
+            Self::General => alerts.webhook.as_ref(),
+            Self::Costs => alerts.cost_webhook.as_ref(),
+        }
+    }
+
+    const fn outbox(self, board: &mut Board) -> &mut Outbox {
+        match self {
+            Self::General => &mut board.outbox,
+            Self::Costs => &mut board.costs,
+        }
+    }
+}
+
+/// What is under way to one webhook: so one that is down holds nothing up that goes to the other.
+#[derive(Debug, Default)]
+struct Courier {
     /// The call to the webhook, and what it brings there.
     under_way: Option<(UnderWay, Sent)>,
     /// What became of it, until that is on the board.
     over: Option<(Sent, Delivery)>,
     /// Whether the last call failed.
     failing: bool,
-    /// Whether the counters of alerts are there, at 0 where nothing was raised yet.
-    counts: bool,
 }
 
 /// What a look at the board led to.
 #[derive(Default)]
 struct Seen {
     changes: Changes,
-    batch: Option<Batch>,
+    batches: [Option<Batch>; 2],
 }
 
 impl Alarms {
@@ -47,11 +88,13 @@ impl Alarms {
         if !self.pace.is_due(INTERVAL, cx.now) {
             return;
         }
-        if let Some((_, sent)) = self.under_way.take_if(|(call, _)| !call.is_expected(TIMEOUT, cx.now)) {
-            self.end(cx, sent, Delivery::Failed, None);
+        for (courier, which) in self.couriers.iter_mut().zip(Which::ALL) {
+            if let Some((_, sent)) = courier.under_way.take_if(|(call, _)| !call.is_expected(TIMEOUT, cx.now)) {
+                courier.end(cx, which, (sent, Delivery::Failed), None);
+            }
         }
         if !cx.view.keeps_watch(cx.number, cx.now) {
-            self.note(cx);
+            self.couriers.iter_mut().zip(Which::ALL).for_each(|(courier, which)| courier.note(cx, which));
             return;
         }
         if !std::mem::replace(&mut self.counts, true) {
@@ -60,7 +103,8 @@ impl Alarms {
         }
         let now = cx.now;
         let alerts = &cx.router.config().alerts;
-        let terms = Terms { is_sent: alerts.webhook.is_some(), min_interval: alerts.min_interval };
+        let costs = if alerts.cost_webhook.is_some() { Costs::Apart } else { Costs::WithTheOthers };
+        let terms = Terms { is_sent: alerts.webhook.is_some(), costs, min_interval: alerts.min_interval };
         let audits: Vec<_> =
             cx.router.places().map(|(_, backend, _)| (backend, audited(cx.host, &backend.id))).collect();
         let mut readings = readings(cx, lookout);
@@ -69,46 +113,60 @@ impl Alarms {
         for (backend, models) in &audits {
             readings.extend(models.iter().filter_map(|model| drift(backend, model, now)));
         }
-        let (over, may_send) = (self.over, self.under_way.is_none());
+        let couriers = self.couriers.each_ref().map(|courier| (courier.over, courier.under_way.is_none()));
         let seen = update(cx.host, KEY, |bytes| {
             // To write where there is nothing always succeeds, whoever else does; so nothing but that is done then.
             let Some(bytes) = bytes else { return (Some(Board::default().encode()), Seen::default()) };
             let mut board = Board::decode(bytes);
-            if let Some((sent, delivery)) = over {
-                board.outbox.note(sent, delivery, now);
+            for ((over, _), which) in couriers.into_iter().zip(Which::ALL) {
+                if let Some((sent, delivery)) = over {
+                    which.outbox(&mut board).note(sent, delivery, now);
+                }
             }
             let changes = board.observe(&readings, terms, now);
-            let batch = if may_send { board.outbox.take(now) } else { None };
+            let [general, costs] = couriers.map(|(_, may_send)| may_send);
+            let batches =
+                [if general { board.outbox.take(now) } else { None }, if costs { board.costs.take(now) } else { None }];
             let after = board.encode();
-            (Some(after).filter(|after| after != bytes), Seen { changes, batch })
+            (Some(after).filter(|after| after != bytes), Seen { changes, batches })
         });
-        let Ok(Seen { changes, batch }) = seen else {
+        let Ok(Seen { changes, batches }) = seen else {
             // The next look finds all of it as it is now.
             cx.host.record(Metric::InternalErrors(Internal::SharedData), 1);
             return;
         };
-        self.over = None;
+        for courier in &mut self.couriers {
+            courier.over = None;
+        }
         for alert in &changes.alerts {
             tell(cx, alert);
         }
         if changes.lost > 0 {
             cx.host.record(Metric::AlertDeliveries(DeliveryResult::Lost), changes.lost);
         }
-        if let Some((batch, webhook)) = batch.zip(alerts.webhook.as_ref()) {
-            self.post(cx, webhook, &batch);
+        for ((courier, which), batch) in self.couriers.iter_mut().zip(Which::ALL).zip(batches) {
+            if let Some((batch, webhook)) = batch.zip(which.of(alerts)) {
+                courier.post(cx, (which, webhook), &batch);
+            }
         }
     }
 
-    /// Whether this was the answer to a call to the webhook.
+    /// Whether this was the answer to a call to a webhook.
     pub(super) fn answered<H: Host>(&mut self, cx: &mut Cx<'_, H>, answer: &Answer) -> bool {
-        let Some((_, sent)) = self.under_way.take_if(|(call, _)| call.id == answer.call) else { return false };
-        let status = answer.status(cx.host);
-        self.end(cx, sent, Delivery::of(status), status);
-        self.note(cx);
-        true
+        for (courier, which) in self.couriers.iter_mut().zip(Which::ALL) {
+            if let Some((_, sent)) = courier.under_way.take_if(|(call, _)| call.id == answer.call) {
+                let status = answer.status(cx.host);
+                courier.end(cx, which, (sent, Delivery::of(status)), status);
+                courier.note(cx, which);
+                return true;
+            }
+        }
+        false
     }
+}
 
-    fn post<H: Host>(&mut self, cx: &Cx<'_, H>, webhook: &Webhook, batch: &Batch) {
+impl Courier {
+    fn post<H: Host>(&mut self, cx: &Cx<'_, H>, (which, webhook): (Which, &Webhook), batch: &Batch) {
         let headers = [
             (":method", "POST"),
             (":path", &*webhook.path),
@@ -119,13 +177,14 @@ impl Alarms {
         let body = letter(&batch.news);
         match cx.host.call_with(&webhook.cluster, &headers, body.as_bytes(), TIMEOUT) {
             Some(id) => self.under_way = Some((UnderWay { id, since: cx.now }, batch.sent())),
-            None => self.end(cx, batch.sent(), Delivery::Failed, None),
+            None => self.end(cx, which, (batch.sent(), Delivery::Failed), None),
         }
     }
 
     /// A call is over.
-    fn end<H: Host>(&mut self, cx: &Cx<'_, H>, sent: Sent, delivery: Delivery, status: Option<u16>) {
-        self.over = Some((sent, delivery));
+    fn end<H: Host>(&mut self, cx: &Cx<'_, H>, which: Which, over: (Sent, Delivery), status: Option<u16>) {
+        self.over = Some(over);
+        let (_, delivery) = over;
         let result = match delivery {
             Delivery::Delivered => DeliveryResult::Delivered,
             Delivery::Failed => DeliveryResult::Failed,
@@ -137,6 +196,7 @@ impl Alarms {
         if fails != self.failing || delivery == Delivery::Refused {
             let level = if delivery == Delivery::Delivered { LogLevel::Info } else { LogLevel::Warn };
             let mut fields = vec![("event", "alert_delivery".to_owned()), ("result", result.name().to_owned())];
+            fields.push(("webhook", which.name().to_owned()));
             if let Some(status) = status {
                 fields.push(("status", status.to_string()));
             }
@@ -146,11 +206,11 @@ impl Alarms {
     }
 
     /// Brings on the board what became of a call; where that fails the next tick does it.
-    fn note<H: Host>(&mut self, cx: &Cx<'_, H>) {
+    fn note<H: Host>(&mut self, cx: &Cx<'_, H>, which: Which) {
         let Some((sent, delivery)) = self.over else { return };
         let noted = update(cx.host, KEY, |bytes| {
             let mut board = bytes.map(Board::decode).unwrap_or_default();
-            board.outbox.note(sent, delivery, cx.now);
+            which.outbox(&mut board).note(sent, delivery, cx.now);
             (Some(board.encode()), ())
         });
         match noted {

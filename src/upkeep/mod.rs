@@ -188,9 +188,10 @@ fn show_spending(config: &Config, ledger: &Ledger, host: &impl Host, date: Times
         for span in Span::ALL {
             let of = |tenant: &Tenant| spent(ledger, AccountKey::of_tenant(&tenant.name), span, date);
             // Those whose names are the same in a metric have one gauge: it shows what they spent together.
-            let shown = match has_points {
-                false => of(tenant),
-                true => tenants.iter().filter(|other| is_same_label(&other.name, &tenant.name)).map(of).sum(),
+            let shown = if has_points {
+                tenants.iter().filter(|other| is_same_label(&other.name, &tenant.name)).map(of).sum()
+            } else {
+                of(tenant)
             };
             host.record(Metric::TenantSpent(index, span), shown);
         }

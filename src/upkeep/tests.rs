@@ -2,6 +2,7 @@
 
 mod alerts;
 mod changes;
+mod cost_webhook;
 mod discovery;
 mod gauges;
 mod lookout;

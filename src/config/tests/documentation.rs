@@ -68,7 +68,7 @@ fn least() -> Value {
         "backend_instances": { "a": { "health_check": { "path": "/health" } } },
         "envoy_admin": { "cluster": "admin" },
         "cost": { "tenants": { "t": {} } },
-        "alerts": { "webhook_cluster": "hooks" },
+        "alerts": { "webhook_cluster": "hooks", "cost_webhook_cluster": "money" },
     })
 }
 
@@ -81,7 +81,7 @@ fn the_documented_defaults_are_the_code_s() {
         assert_eq!(normalised.pointer(&pointer(key)), Some(&documented), "{key}");
         compared += 1;
     }
-    assert_eq!(compared, 69, "keys whose default is a value");
+    assert_eq!(compared, 70, "keys whose default is a value");
 }
 
 #[test]

@@ -198,20 +198,20 @@ prop_compose! {
 
 prop_compose! {
     fn alerts()(
-        webhook in option::of(("[!-+\\--~]{1,200}", "/[!-~]{0,60}", option::of("[!-~]{1,60}"))),
+        webhooks in prop::array::uniform2(option::of(("[!-+\\--~]{1,200}", "/[!-~]{0,60}", option::of("[!-~]{1,60}")))),
         min_interval_ms in 0_u64..=86_400_000,
         (min_available, response_ms, error_rate) in (0_u16..=1_000, 1_u64..=3_600_000, 0_u16..=1_000),
     ) -> Alerts {
-        let webhook = webhook.map(|(cluster, path, host)| {
+        let [webhook, cost_webhook] = webhooks.map(|webhook| webhook.map(|(cluster, path, host)| {
             let host = host.unwrap_or_else(|| cluster.clone()).into();
             Webhook { cluster: cluster.into(), path: path.into(), host }
-        });
+        }));
         let thresholds = Thresholds {
             min_available: PerMille::new(min_available),
             response_time: Duration::from_millis(response_ms),
             error_rate: PerMille::new(error_rate),
         };
-        Alerts { webhook, min_interval: Duration::from_millis(min_interval_ms), thresholds }
+        Alerts { webhook, cost_webhook, min_interval: Duration::from_millis(min_interval_ms), thresholds }
     }
 }
 

@@ -60,7 +60,7 @@ fn a_configuration_with_every_key() {
         },
         "envoy_admin": { "cluster": "admin", "interval_ms": 250 },
         "alerts": {
-            "webhook_cluster": "hooks", "webhook_path": "/services/x", "webhook_host": "hooks.slack.com",
+            "webhook_cluster": "hooks", "webhook_path": "/services/x", "webhook_host": "hooks.slack.com", "cost_webhook_cluster": "money",
             "min_interval_seconds": 60, "thresholds": { "min_available": 0.75, "response_time_ms": 2500, "error_rate": 0.05 },
         },
         "discovery": { "enabled": true, "metadata_namespace": "com.example.llm" },
@@ -105,7 +105,7 @@ fn every_kind_of_error_at_once() {
         },
         "envoy_admin": { "cluster": "dotted.id", "interval_ms": 1 },
         "alerts": {
-            "webhook_cluster": "dotted.id", "webhook_path": "x", "min_interval_seconds": -1,
+            "webhook_cluster": "dotted.id", "webhook_path": "x", "cost_webhook_cluster": "a b", "min_interval_seconds": -1,
             "thresholds": { "min_available": 1.1 },
         },
         "discovery": { "enabled": "yes", "metadata_namespace": "a b" },

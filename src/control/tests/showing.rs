@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::alerts::{AlertKind, Board, Cause, KEY, Reading, Sign, Terms};
+use crate::alerts::{AlertKind, Board, Cause, Costs, KEY, Reading, Sign, Terms};
 use crate::cost::Claim;
 use crate::domain::{Allowance, Limits, PicoUsd, QuotaReport, Tokens};
 use crate::health::{Checkup, Condition, Form, TripReason};
@@ -118,7 +118,7 @@ fn a_budget_that_was_exceeded_is_shown_as_more_than_all_of_it() {
 fn alerts_are_shown_as_the_leader_left_them_by_every_worker() {
     let mut rig = Rig::three("round_robin");
     assert_eq!(rig.get(0, "/alerts"), json!({"active": [], "recent": []}));
-    let terms = Terms { is_sent: false, min_interval: Duration::ZERO };
+    let terms = Terms { is_sent: false, costs: Costs::default(), min_interval: Duration::ZERO };
     let open = |id| Reading {
         cause: Cause::Trip(TripReason::ByHand),
         ..Reading::new(AlertKind::BreakerOpened, Some(id), Sign::Bad, 2_000, 2_000)

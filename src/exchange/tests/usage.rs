@@ -171,7 +171,7 @@ fn half_a_usage_teaches_only_what_it_says() {
             rig.pays_for(&long, "/v1/chat/completions", "text/event-stream", &stream(&usage, &text));
         }
         let record = rig.record("a");
-        (record.calibration.samples(), record.lengths.median())
+        (record.calibration.overall().1, record.lengths.median())
     };
     assert_eq!(learned(json!({"prompt_tokens": 90, "completion_tokens": 400})), (20, 400));
     assert_eq!(learned(json!({"prompt_tokens": 0, "completion_tokens": 400})), (0, 400), "nothing of prompts");

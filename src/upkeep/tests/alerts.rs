@@ -10,11 +10,11 @@ use crate::state::{AccountKey, Counted, Line, Spent};
 use crate::tokens::Pair;
 
 /// Backends a and b, and a webhook.
-fn alerting() -> Value {
+pub(super) fn alerting() -> Value {
     json!({"backend_instances": {"a": {}, "b": {}}, "alerts": {"webhook_cluster": "hooks", "webhook_path": "/in"}})
 }
 
-fn open(rig: &mut Rig, id: &str, is_open: bool) {
+pub(super) fn open(rig: &mut Rig, id: &str, is_open: bool) {
     let now = rig.world.now();
     let (_, backend, place) = rig.vm.router.places().find(|(_, backend, _)| *backend.id == *id).expect("known");
     let settings = backend.breaker.expect("a breaker");
@@ -39,7 +39,7 @@ fn letters(rig: &Rig) -> Vec<String> {
     calls(rig).iter().map(letter).collect()
 }
 
-fn board(world: &World) -> Board {
+pub(super) fn board(world: &World) -> Board {
     Board::decode(&crate::state::Store::get(&world.store, KEY).expect("readable").expect("there").0)
 }
 
@@ -239,7 +239,7 @@ fn budgeted(config: &Value) -> Rig {
 }
 
 /// Somebody pays so many cents.
-fn spend(rig: &mut Rig, accounts: &[AccountKey], cents: u64) {
+pub(super) fn spend(rig: &mut Rig, accounts: &[AccountKey], cents: u64) {
     let now = rig.world.now();
     let line = |&account| Line { account, limits: Limits::default(), claim: Claim::default(), paces: false };
     let lines: Vec<_> = accounts.iter().map(line).collect();
