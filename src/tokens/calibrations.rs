@@ -271,9 +271,9 @@ mod tests {
         for client in [1, 2] {
             teach(&mut calibrations, client, 20, 1_000, at(0));
         }
-        teach(&mut calibrations, 3, 20, 1_500, at(CLIENT_IDLE as u64 - 1));
+        teach(&mut calibrations, 3, 20, 1_500, at(u64::from(CLIENT_IDLE) - 1));
         assert!(of(&calibrations, "m") < 1_010);
-        teach(&mut calibrations, 3, 1, 1_500, at(CLIENT_IDLE as u64));
+        teach(&mut calibrations, 3, 1, 1_500, at(u64::from(CLIENT_IDLE)));
         assert!(of(&calibrations, "m").abs_diff(1_500) < 20);
     }
 
