@@ -80,7 +80,8 @@ impl Drift {
         self.recent.push((ratio, group));
         // What is far from all others it has said often enough, too.
         let is_outlier = distance(oldest, self.usual) > OUTLIER * self.spread.max(LEAST_JUMP / 4);
-        if !self.has_jumped() && !(is_enough && is_outlier) {
+        let says_nothing = is_enough && is_outlier;
+        if !self.has_jumped() && !says_nothing {
             self.learn(oldest);
         }
         self.judge(now);

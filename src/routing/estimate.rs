@@ -4,7 +4,6 @@ use super::Peers;
 use crate::cost::price_of;
 use crate::domain::{Api, Backend, PicoUsd, Prices, Purpose, RequestFacts, Tokens, Usage};
 use crate::state::Record;
-use crate::tokens::Pair;
 
 /// What a request is expected to take at one backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -93,12 +92,7 @@ fn input_tokens(record: &Record, facts: &RequestFacts, text: Tokens) -> Tokens {
     let estimated = Tokens(text.0.saturating_add(facts.fixed_tokens.0));
     let uncorrected = facts.exact_tokens.0.saturating_add(facts.guessed_tokens.0);
     Tokens(
-        record
-            .calibration
-            .apply(Pair::new(facts.api, facts.model_tag()), estimated)
-            .0
-            .saturating_add(uncorrected)
-            .min(MOST_INPUT),
+        record.calibration.apply(facts.api, facts.model_tag(), estimated).0.saturating_add(uncorrected).min(MOST_INPUT),
     )
 }
 

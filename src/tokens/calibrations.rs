@@ -72,10 +72,14 @@ struct Group {
 }
 
 impl Calibrations {
-    /// The estimate of a prompt, as this backend would count it.
+    /// The estimate of a prompt to a model, as this backend would count it.
     #[must_use]
-    pub fn apply(&self, pair: Pair, estimate: Tokens) -> Tokens {
-        self.pairs.iter().find(|(other, _)| *other == pair).map_or(&self.all, |(_, votes)| votes).median.apply(estimate)
+    pub fn apply(&self, api: Api, model: ModelTag, estimate: Tokens) -> Tokens {
+        self.of(Pair::new(api, model)).median.apply(estimate)
+    }
+
+    fn of(&self, pair: Pair) -> &Votes {
+        self.pairs.iter().find(|(other, _)| *other == pair).map_or(&self.all, |(_, votes)| votes)
     }
 
     /// What is known of all prompts together: the ratio in millionths, and from how many answers.
@@ -205,7 +209,7 @@ mod tests {
 
     /// What 1,000 estimated tokens are to a model.
     fn of(calibrations: &Calibrations, model: &str) -> u64 {
-        calibrations.apply(pair(model), ESTIMATE).0
+        calibrations.apply(Api::ChatCompletions, Model::from(model).tag(), ESTIMATE).0
     }
 
     fn teach(calibrations: &mut Calibrations, client: u32, times: usize, reported: u64, at: Timestamp) {
@@ -230,7 +234,7 @@ mod tests {
                 teach(&mut calibrations, client, 3, 1_000, at(0));
             }
             teach(&mut calibrations, 7, 200, 80_000, at(1));
-            assert_eq!(calibrations.apply(pair("m"), Tokens(9)), Tokens(9), "{others} others");
+            assert_eq!(calibrations.of(pair("m")).median.apply(Tokens(9)), Tokens(9), "{others} others");
         }
     }
 
@@ -243,7 +247,7 @@ mod tests {
             calibrations.learn(Pair::new(Api::Messages, Model::from("a").tag()), 1, ESTIMATE, Tokens(1_400), at(0));
         }
         assert!(of(&calibrations, "a").abs_diff(900) < 10 && of(&calibrations, "b").abs_diff(1_800) < 30);
-        let other = calibrations.apply(Pair::new(Api::Messages, Model::from("a").tag()), ESTIMATE);
+        let other = calibrations.apply(Api::Messages, Model::from("a").tag(), ESTIMATE);
         assert!(other.0.abs_diff(1_400) < 20);
         let unknown = of(&calibrations, "c");
         assert!((900..1_800).contains(&unknown), "as all together: {unknown}");
@@ -271,9 +275,9 @@ mod tests {
         for client in [1, 2] {
             teach(&mut calibrations, client, 20, 1_000, at(0));
         }
-        teach(&mut calibrations, 3, 20, 1_500, at(CLIENT_IDLE as u64 - 1));
+        teach(&mut calibrations, 3, 20, 1_500, at(u64::from(CLIENT_IDLE) - 1));
         assert!(of(&calibrations, "m") < 1_010);
-        teach(&mut calibrations, 3, 1, 1_500, at(CLIENT_IDLE as u64));
+        teach(&mut calibrations, 3, 1, 1_500, at(u64::from(CLIENT_IDLE)));
         assert!(of(&calibrations, "m").abs_diff(1_500) < 20);
     }
 

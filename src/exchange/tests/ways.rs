@@ -126,7 +126,8 @@ fn paths_for_something_else_stay_what_they_are_whatever_is_in_the_body() {
 
 #[test]
 fn what_cannot_be_read_is_refused_where_the_operator_wants_it_in_the_form_of_the_clients_api() {
-    let unreadable: [(&[(&str, &str)], &[u8], &str); 7] = [
+    type Unreadable<'a> = (&'a [(&'a str, &'a str)], &'a [u8], &'a str);
+    let unreadable: [Unreadable<'_>; 7] = [
         (&[("content-encoding", "br")], CHAT.as_bytes(), "content-encoding"),
         (&[], b"{\"messages\": NaN}", "not valid JSON"),
         (&[("content-type", "text/plain")], b"messages=hello", "not JSON"),

@@ -115,8 +115,8 @@ fn sound_is_worth_its_duration_where_its_header_tells_it() {
     assert_eq!(read_data(&encode(&tagged)), Media::Tokens(100));
     assert_eq!(read_data(&encode(&frame(0xF3, 4, 40_000))), Media::Tokens(100));
     // FLAC: 44.1 kHz, three seconds.
-    let info = 44_100_u64 << 44 | 132_300;
-    let flac = [b"fLaC\0\0\0\x22".as_slice(), &[0; 10], &info.to_be_bytes(), &[7; 60_000]].concat();
+    let info = (44_100_u64 << 44) + 132_300;
+    let flac = [b"fLaC\0\0\0\x22".as_slice(), &[0; 10], &info.to_be_bytes(), &vec![7; 60_000]].concat();
     assert_eq!(read_data(&encode(&flac)), Media::Tokens(30));
     // Rates that no sound has, and headers that are cut off, are guessed.
     let header = [b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0".as_slice(), &[0; 4], &[0; 4], &[0; 64]].concat();

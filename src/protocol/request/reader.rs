@@ -334,7 +334,7 @@ impl<'de, S: TextSink> Visitor<'de> for At<'_, '_, S> {
         }
         match place {
             Place::Json | Place::JsonTool | Place::GeminiTool | Place::GeminiOwnTool => {
-                reader.fixed(count.saturating_mul(MEMBER_TOKENS))
+                reader.fixed(count.saturating_mul(MEMBER_TOKENS));
             }
             Place::Properties if count > 0 => {
                 reader.fixed(PROPERTIES_TOKENS.saturating_add(PROPERTY_TOKENS.saturating_mul(count)));

@@ -67,7 +67,6 @@ fn chat_completions_with_tools_images_and_audio() {
         exact_tokens: Tokens(0),
         guessed_tokens: Tokens(audio),
         has_unseen_prompt: true,
-        ..RequestFacts::default()
     };
     let texts = [
         "Be brief.",

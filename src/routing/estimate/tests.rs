@@ -4,6 +4,7 @@ use super::*;
 use crate::domain::{Model, Price, Rng, SplitMix64, Timestamp};
 use crate::learning::Length;
 use crate::routing::testing::backend;
+use crate::tokens::Pair;
 
 fn priced(input: f64, output: f64) -> Backend {
     let prices = Prices {

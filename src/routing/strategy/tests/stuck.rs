@@ -160,7 +160,7 @@ fn what_is_cached_is_a_matter_of_what_is_asked_and_borrowed_too() {
 fn how_a_provider_counts_prompts_is_not_borrowed() {
     let mut rig = Rig::new(vec![costing("counts double", 0.02), costing("new", 0.02)]);
     rig.change(0, |record| {
-        (0..200).for_each(|_| record.calibration.learn(Pair::default(), 0, Tokens(1_000), Tokens(2_000), at(0)))
+        (0..200).for_each(|_| record.calibration.learn(Pair::default(), 0, Tokens(1_000), Tokens(2_000), at(0)));
     });
     assert_eq!(rig.order(Strategy::CostOptimized, 1), [1]);
     rig.change(1, |record| {
