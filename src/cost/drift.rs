@@ -141,20 +141,14 @@ impl Drift {
 
     /// Appends it.
     pub(crate) fn encode(&self, out: &mut Encoder) {
-        out.u8(self.recent.len() as u8);
-        for &ratio in &self.recent {
-            out.u32(ratio);
-        }
+        out.list(&self.recent, |out, &ratio| _ = out.u32(ratio));
         out.u8(self.next).u32(self.usual).u32(self.spread).u16(self.known).time(self.since);
     }
 
     /// Reads it.
     #[inline(never)]
     pub(crate) fn decode(from: &mut Decoder<'_>) -> Option<Self> {
-        let mut recent = Vec::new();
-        for _ in 0..from.u8().filter(|&len| usize::from(len) <= RECENT)? {
-            recent.push(from.u32()?.min(MOST));
-        }
+        let recent = from.list(RECENT, |from| Some(from.u32()?.min(MOST)))?;
         let next = from.u8()? % RECENT as u8;
         let (usual, spread) = (from.u32()?.min(MOST), from.u32()?.min(ONE));
         Some(Self { recent, next, usual, spread, known: from.u16()?, since: from.time()? })
@@ -289,6 +283,19 @@ mod tests {
             assert_eq!(traffic.answers(12, 9.0), 0);
             assert_eq!(traffic.answers(40, 1.0), 0);
         }
+    }
+
+    #[test]
+    fn at_its_bound_it_survives_being_bytes_and_beyond_it_is_none() {
+        let mut drift = Drift { recent: vec![ONE; RECENT], ..Drift::default() };
+        let read = |drift: &Drift| {
+            let mut out = Encoder::with_capacity(200);
+            drift.encode(&mut out);
+            Drift::decode(&mut Decoder::new(&out.finish()))
+        };
+        assert_eq!(read(&drift).as_ref(), Some(&drift));
+        drift.recent.push(ONE);
+        assert_eq!(read(&drift), None);
     }
 
     proptest! {

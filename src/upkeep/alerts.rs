@@ -74,10 +74,9 @@ impl Alarms {
             // To write where there is nothing always succeeds, whoever else does; so nothing but that is done then.
             let Some(bytes) = bytes else { return (Some(Board::default().encode()), Seen::default()) };
             let mut board = Board::decode(bytes);
-            if let Some((sent, delivery)) = over {
-                board.outbox.note(sent, delivery, now);
-            }
-            let changes = board.observe(&readings, terms, now);
+            let refused = over.map_or(0, |(sent, delivery)| board.outbox.note(sent, delivery, now));
+            let mut changes = board.observe(&readings, terms, now);
+            changes.lost += refused;
             let batch = if may_send { board.outbox.take(now) } else { None };
             let after = board.encode();
             (Some(after).filter(|after| after != bytes), Seen { changes, batch })
@@ -91,9 +90,7 @@ impl Alarms {
         for alert in &changes.alerts {
             tell(cx, alert);
         }
-        if changes.lost > 0 {
-            cx.host.record(Metric::AlertDeliveries(DeliveryResult::Lost), changes.lost);
-        }
+        tell_of_loss(cx, changes.lost);
         if let Some((batch, webhook)) = batch.zip(alerts.webhook.as_ref()) {
             self.post(cx, webhook, &batch);
         }
@@ -116,7 +113,7 @@ impl Alarms {
             ("content-type", "application/json"),
             ("user-agent", super::USER_AGENT),
         ];
-        let body = letter(&batch.news);
+        let body = letter(&batch.news, cx.view.calendar());
         match cx.host.call_with(&webhook.cluster, &headers, body.as_bytes(), TIMEOUT) {
             Some(id) => self.under_way = Some((UnderWay { id, since: cx.now }, batch.sent())),
             None => self.end(cx, batch.sent(), Delivery::Failed, None),
@@ -150,11 +147,14 @@ impl Alarms {
         let Some((sent, delivery)) = self.over else { return };
         let noted = update(cx.host, KEY, |bytes| {
             let mut board = bytes.map(Board::decode).unwrap_or_default();
-            board.outbox.note(sent, delivery, cx.now);
-            (Some(board.encode()), ())
+            let lost = board.outbox.note(sent, delivery, cx.now);
+            (Some(board.encode()), lost)
         });
         match noted {
-            Ok(()) => self.over = None,
+            Ok(lost) => {
+                self.over = None;
+                tell_of_loss(cx, lost);
+            }
             Err(_) => cx.host.record(Metric::InternalErrors(Internal::SharedData), 1),
         }
     }
@@ -197,6 +197,16 @@ fn readings<'a, H: Host>(cx: &Cx<'a, H>, lookout: Option<&Lookout>) -> Vec<Readi
         admin(sight, holds)
     }));
     readings
+}
+
+/// Counts the news that the webhook will never be told, and says so in the log.
+fn tell_of_loss<H: Host>(cx: &Cx<'_, H>, lost: u64) {
+    if lost > 0 {
+        cx.host.record(Metric::AlertDeliveries(DeliveryResult::Lost), lost);
+        let result = DeliveryResult::Lost.name().to_owned();
+        let fields = [("event", "alert_delivery".to_owned()), ("result", result), ("alerts", lost.to_string())];
+        cx.log(LogLevel::Warn, &fields);
+    }
 }
 
 /// Tells of an alert that was raised or cleared, once: by whoever brought it on the board.
