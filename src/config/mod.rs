@@ -11,6 +11,7 @@ pub(crate) mod commands;
 mod cost;
 mod discovered;
 mod errors;
+mod merge;
 mod names;
 mod normal;
 mod read;
@@ -18,7 +19,7 @@ mod reader;
 mod strategy;
 mod suggest;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tree;
 mod wire;
 

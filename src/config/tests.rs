@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 
 mod documentation;
-mod properties;
+pub(crate) mod properties;
 #[cfg(not(target_family = "wasm"))]
 mod snapshots;
 

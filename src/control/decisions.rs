@@ -2,7 +2,7 @@
 
 use super::Reply;
 use super::call::Call;
-use super::json::object;
+use super::json::object_at;
 use crate::exchange::{Context, Decision, Detail, Upshot};
 use crate::host::Host;
 
@@ -32,7 +32,7 @@ pub(super) fn decisions<H: Host>(cx: &Context<'_, H>, call: &Call) -> Reply {
             decisions.insert(place, (decision, Upshot::decode(&page.outcome)));
         }
     }
-    Reply::ok(object(|o| {
+    Reply::ok(object_at(cx.view.calendar(), |o| {
         o.list("decisions", &decisions, |o, (decision, upshot)| decision.show(o, upshot.as_ref(), Detail::All));
         o.set("skipped", skipped);
     }))

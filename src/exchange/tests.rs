@@ -32,6 +32,7 @@ mod figures;
 mod misrouting;
 mod pacing;
 mod quota;
+mod refusals;
 mod routing;
 mod timeouts;
 mod uploads;

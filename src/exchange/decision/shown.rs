@@ -1,8 +1,8 @@
 //! Decisions as JSON: the same object in `/explain`, in `/decisions` and in `x-llm-explain`.
 
 use super::{Decision, Finding, Standing, Upshot, decision_name};
-use crate::domain::Usage;
-use crate::json::{Object, Rounded, Thousandths, object};
+use crate::domain::{Calendar, Usage};
+use crate::json::{Object, Rounded, Thousandths, object_at};
 
 /// The longest value of `x-llm-explain`, so that the answer's headers stay within what any client takes.
 const HEADER_BYTES: usize = 4_096;
@@ -67,11 +67,11 @@ impl Decision {
     }
 
     /// One line of ASCII for a header, as detailed as there is room.
-    pub(crate) fn header(&self) -> String {
+    pub(crate) fn header(&self, calendar: Calendar) -> String {
         let details = [Detail::All, Detail::NoTerms, Detail::Tried, Detail::Order];
         let mut line = String::new();
         for detail in details {
-            line = object(|o| self.show(o, None, detail));
+            line = object_at(calendar, |o| self.show(o, None, detail));
             if line.len() <= HEADER_BYTES {
                 break;
             }
