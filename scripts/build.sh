@@ -29,6 +29,8 @@ build() {
   local cargo_home=${CARGO_HOME:-$HOME/.cargo} flags
   flags="$(printf '"%s",' "--remap-path-prefix=$cargo_home=cargo" "--remap-path-prefix=$ROOT=llm-router" \
     "-Cllvm-args=-inline-threshold=10")"
+  LLM_ROUTER_COMMIT=${LLM_ROUTER_COMMIT:-$(git -C "$ROOT" rev-parse --short=12 HEAD 2>/dev/null || echo unknown)}
+  export LLM_ROUTER_COMMIT
   cargo build --locked --release --target wasm32-wasip1 --lib -p llm-router \
     --config "target.wasm32-wasip1.rustflags=[${flags%,}]"
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::domain::{PerMille, PicoUsd, Price, Timestamp};
+use crate::domain::{Calendar, PerMille, PicoUsd, Price, Timestamp};
 
 /// A text as a JSON string.
 pub(crate) fn quoted(text: &str) -> String {
@@ -10,10 +10,16 @@ pub(crate) fn quoted(text: &str) -> String {
     serde_json::to_string(text).unwrap_or_default()
 }
 
-/// An object with what `write` puts into it.
+/// An object with what `write` puts into it. Nothing of that is a moment: those need a [calendar](object_at).
 pub(crate) fn object(write: impl FnOnce(&mut Object<'_>)) -> String {
+    object_at(Calendar::UNSET, write)
+}
+
+/// An object with what `write` puts into it, in which each moment is written as the date that it has by the wall clock of
+/// today. A [`Date`] is one already.
+pub(crate) fn object_at(calendar: Calendar, write: impl FnOnce(&mut Object<'_>)) -> String {
     let mut out = String::with_capacity(2_048);
-    Object::write(&mut out, write);
+    Object::write(&mut out, calendar, write);
     out
 }
 
@@ -21,24 +27,27 @@ pub(crate) fn object(write: impl FnOnce(&mut Object<'_>)) -> String {
 pub(crate) struct Object<'a> {
     out: &'a mut String,
     begun: bool,
+    calendar: Calendar,
 }
 
 impl Object<'_> {
-    fn write(out: &mut String, write: impl FnOnce(&mut Object<'_>)) {
+    fn write(out: &mut String, calendar: Calendar, write: impl FnOnce(&mut Object<'_>)) {
         out.push('{');
-        write(&mut Object { out, begun: false });
+        write(&mut Object { out, begun: false, calendar });
         out.push('}');
     }
 
     /// A field.
     pub(crate) fn set(&mut self, key: &str, value: impl Value) -> &mut Self {
-        value.write(self.key(key));
+        let calendar = self.calendar;
+        value.write_at(self.key(key), calendar);
         self
     }
 
     /// A field that is an object.
     pub(crate) fn object(&mut self, key: &str, write: impl FnOnce(&mut Object<'_>)) -> &mut Self {
-        Object::write(self.key(key), write);
+        let calendar = self.calendar;
+        Object::write(self.key(key), calendar, write);
         self
     }
 
@@ -49,13 +58,14 @@ impl Object<'_> {
         items: impl IntoIterator<Item = T>,
         mut write: impl FnMut(&mut Object<'_>, T),
     ) -> &mut Self {
+        let calendar = self.calendar;
         let out = self.key(key);
         out.push('[');
         for (n, item) in items.into_iter().enumerate() {
             if n > 0 {
                 out.push(',');
             }
-            Object::write(out, |object| write(object, item));
+            Object::write(out, calendar, |object| write(object, item));
         }
         out.push(']');
         self
@@ -77,8 +87,13 @@ impl Object<'_> {
 }
 
 /// What a field may be.
-pub(crate) trait Value {
+pub(crate) trait Value: Sized {
     fn write(self, out: &mut String);
+
+    /// Where it has to do with time, as of this calendar.
+    fn write_at(self, out: &mut String, _calendar: Calendar) {
+        self.write(out);
+    }
 }
 
 impl Value for &str {
@@ -106,6 +121,14 @@ impl Value for u32 {
     #[inline(never)]
     fn write(self, out: &mut String) {
         u64::from(self).write(out);
+    }
+}
+
+/// A document that was made as a whole.
+impl Value for &serde_json::Value {
+    #[inline(never)]
+    fn write(self, out: &mut String) {
+        out.push_str(&self.to_string());
     }
 }
 
@@ -183,11 +206,28 @@ impl Value for PicoUsd {
     }
 }
 
-/// As RFC 3339 has it, in UTC, to the millisecond; the epoch, which stands for never, is `null`.
+/// A moment: as the date that it has by the wall clock, which may have been set since the moment's clock began.
 impl Value for Timestamp {
+    fn write(self, out: &mut String) {
+        Date(self).write(out);
+    }
+
+    fn write_at(self, out: &mut String, calendar: Calendar) {
+        // What never was has no date.
+        let never = self == Self::default();
+        Date(if never { self } else { calendar.date(self) }).write(out);
+    }
+}
+
+/// A date by the wall clock, such as the hours and days of budgets go by.
+#[derive(Clone, Copy)]
+pub(crate) struct Date(pub(crate) Timestamp);
+
+/// As RFC 3339 has it, in UTC, to the millisecond; the epoch, which stands for never, is `null`.
+impl Value for Date {
     #[inline(never)]
     fn write(self, out: &mut String) {
-        let millis = self.as_micros() / 1_000;
+        let millis = self.0.as_micros() / 1_000;
         if millis == 0 {
             out.push_str("null");
             return;
@@ -206,6 +246,13 @@ impl<T: Value> Value for Option<T> {
     fn write(self, out: &mut String) {
         match self {
             Some(value) => value.write(out),
+            None => out.push_str("null"),
+        }
+    }
+
+    fn write_at(self, out: &mut String, calendar: Calendar) {
+        match self {
+            Some(value) => value.write_at(out, calendar),
             None => out.push_str("null"),
         }
     }
@@ -262,6 +309,25 @@ mod tests {
         assert_eq!(moment(4_107_542_399, 0), "\"2100-02-28T23:59:59.000Z\"");
         assert_eq!(moment(4_107_542_400, 0), "\"2100-03-01T00:00:00.000Z\"");
         written(Timestamp::from_micros(u64::MAX));
+    }
+
+    #[test]
+    fn moments_are_dates_of_the_calendar_however_deep_they_lie_and_dates_stay_as_they_are() {
+        let at = |second: u64| Timestamp::from_micros(second * 1_000_000);
+        for (date, hour) in [(at(100), "00"), (at(100 + 3_600), "01"), (at(100 + 23 * 3_600), "23")] {
+            let text = object_at(Calendar::at(at(100), date), |o| {
+                o.set("a", at(100))
+                    .set("b", Some(at(100)))
+                    .set("never", Timestamp::default())
+                    .set("date", Date(at(100)));
+                o.object("o", |o| _ = o.list("l", [at(100)], |o, moment| _ = o.set("m", moment)));
+            });
+            let moment = format!("\"1970-01-01T{hour}:01:40.000Z\"");
+            let date = "\"1970-01-01T00:01:40.000Z\"";
+            let expected =
+                format!(r#"{{"a":{moment},"b":{moment},"never":null,"date":{date},"o":{{"l":[{{"m":{moment}}}]}}}}"#);
+            assert_eq!(text, expected);
+        }
     }
 
     #[test]

@@ -45,3 +45,4 @@ pub mod state;
 pub(crate) mod steering;
 pub mod tokens;
 pub mod upkeep;
+mod version;

@@ -7,6 +7,7 @@ use crate::alerts::AlertKind;
 use crate::config::{Strategy, Tenant};
 use crate::domain::{Backend, BackendIndex, Ending, Misconfiguration, Misrouting, Span};
 use crate::health::{BreakerPhase, TripReason};
+use crate::version::{COMMIT, VERSION, fingerprint};
 
 /// One metric with its labels. What each means is told in `docs/metrics.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -114,6 +115,13 @@ pub enum Metric {
     AlertDeliveries(DeliveryResult),
     /// Requests that showed that Envoy's configuration does not fit: `loadbalancer_configuration_warnings{kind}`.
     ConfigurationWarnings(Misrouting),
+    /// 1 for the version and the configuration at work: `loadbalancer_build_info{version,commit,configuration}`.
+    BuildInfo {
+        /// The fingerprint of what Envoy gave.
+        configuration: u64,
+    },
+    /// 1 while the configuration that Envoy was given last was refused: `loadbalancer_configuration_refused`.
+    ConfigurationRefused,
     /// What went wrong in the router itself: `loadbalancer_internal_errors_total{kind}`.
     InternalErrors(Internal),
 }
@@ -330,6 +338,8 @@ impl Metric {
             | Self::TenantSpent(..)
             | Self::RequestsPerMinute
             | Self::ConfigurationWarnings(_)
+            | Self::BuildInfo { .. }
+            | Self::ConfigurationRefused
             | Self::Memory => Kind::Gauge,
             Self::Duration { .. }
             | Self::Decision(_)
@@ -380,6 +390,8 @@ impl Metric {
             Self::Alerts { .. } => "alerts_total",
             Self::AlertDeliveries(_) => "alert_deliveries_total",
             Self::ConfigurationWarnings(_) => "configuration_warnings",
+            Self::BuildInfo { .. } => "build_info",
+            Self::ConfigurationRefused => "configuration_refused",
             Self::InternalErrors(_) => "internal_errors_total",
         }
     }
@@ -424,6 +436,8 @@ impl Metric {
             | Self::Alerts { .. }
             | Self::AlertDeliveries(_)
             | Self::ConfigurationWarnings(_)
+            | Self::BuildInfo { .. }
+            | Self::ConfigurationRefused
             | Self::InternalErrors(_) => None,
         }
     }
@@ -471,6 +485,12 @@ impl Metric {
             Self::AlertDeliveries(result) => label("result", result.name()),
             Self::ConfigurationWarnings(kind) => label("kind", kind.name()),
             Self::InternalErrors(kind) => label("kind", kind.name()),
+            Self::BuildInfo { configuration } => {
+                // A version has points. It has three numbers, so that names and values still take turns.
+                label("version", VERSION);
+                label("commit", COMMIT);
+                label("configuration", &fingerprint(configuration));
+            }
             _ => {}
         }
         name

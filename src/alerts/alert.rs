@@ -292,16 +292,7 @@ impl Alert {
         out.text(self.backend.as_deref().unwrap_or_default()).text(&self.name).u64(self.topic);
     }
 
-    /// Reads so many.
-    pub(super) fn decode_all(from: &mut Decoder<'_>, number: u16) -> Option<Vec<Self>> {
-        let mut all = Vec::new();
-        for _ in 0..number {
-            all.push(Self::decode(from)?);
-        }
-        Some(all)
-    }
-
-    fn decode(from: &mut Decoder<'_>) -> Option<Self> {
+    pub(super) fn decode(from: &mut Decoder<'_>) -> Option<Self> {
         Some(Self {
             kind: AlertKind::from_code(from.u8()?)?,
             cause: Cause::from_parts(from.u8()?, from.u16()?)?,

@@ -79,7 +79,7 @@ impl Terms {
 pub struct Changes {
     /// Alerts that were raised, and that were cleared.
     pub alerts: Vec<Alert>,
-    /// News that had to make room for others before it could be sent.
+    /// News that is not sent any more: it had to make room for others, or there is no webhook now.
     pub lost: u64,
 }
 
@@ -193,12 +193,14 @@ impl Board {
         let mut lost = 0;
         if terms.costs == Costs::WithTheOthers && !self.costs.is_empty() {
             let costs = self.costs.drain();
-            if terms.is_sent {
-                lost += costs.into_iter().map(|alert| self.outbox.push(alert, now)).sum::<u64>();
-            }
+            lost += if terms.is_sent {
+                costs.into_iter().map(|alert| self.outbox.push(alert, now)).sum()
+            } else {
+                costs.len() as u64
+            };
         }
         if !terms.is_sent {
-            self.outbox.clear();
+            lost += self.outbox.clear();
         }
         lost
     }
@@ -206,13 +208,9 @@ impl Board {
     /// As bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::with_capacity(128 * (1 + self.current.len() + self.recent.len()));
-        out.u8(VERSION).u16(self.current.len() as u16).u16(self.recent.len() as u16).u16(self.told.len() as u16);
-        for alert in self.current.iter().chain(&self.recent) {
-            alert.encode(&mut out);
-        }
-        for (topic, at) in &self.told {
-            out.u64(*topic).time(*at);
-        }
+        out.u8(VERSION);
+        out.list(&self.current, |out, alert| alert.encode(out)).list(&self.recent, |out, alert| alert.encode(out));
+        out.list(&self.told, |out, (topic, at)| _ = out.u64(*topic).time(*at));
         self.outbox.encode(&mut out);
         self.costs.encode(&mut out);
         out.finish()
@@ -227,15 +225,10 @@ impl Board {
         if from.u8()? != VERSION {
             return None;
         }
-        let [current, recent, told] = [from.u16()?, from.u16()?, from.u16()?];
-        let (current, recent) = (Alert::decode_all(from, current)?, Alert::decode_all(from, recent)?);
-        let mut board = Self { current, recent, ..Self::default() };
-        for _ in 0..told {
-            board.told.push((from.u64()?, from.time()?));
-        }
-        board.outbox = Outbox::decode(from)?;
-        board.costs = Outbox::decode(from)?;
-        Some(board)
+        let (current, recent) = (from.list(usize::MAX, Alert::decode)?, from.list(RECENT, Alert::decode)?);
+        let told = from.list(usize::MAX, |from| Some((from.u64()?, from.time()?)))?;
+        let (outbox, costs) = (Outbox::decode(from)?, Outbox::decode(from)?);
+        Some(Self { current, recent, told, outbox, costs })
     }
 }
 
@@ -284,5 +277,19 @@ impl Alert {
             (self.raised_at, self.since) = (now, Timestamp::default());
         }
         self.is_firing()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_alerts_than_two_bytes_count_are_remembered_for_an_interval_of_a_day() {
+        for told in [255, 256, 65_535, 65_536, 70_001] {
+            let told = (0..told).map(|topic| (topic, Timestamp::from_micros(topic + 1))).collect();
+            let board = Board { told, ..Board::default() };
+            assert_eq!(Board::decode(&board.encode()), board);
+        }
     }
 }

@@ -1,12 +1,13 @@
 //! What is posted: one object with all the news there is, and a text that chat services show.
 
 use super::alert::Alert;
-use crate::json::object;
+use crate::domain::Calendar;
+use crate::json::object_at;
 
-/// The body of a call.
-pub fn letter(news: &[Alert]) -> String {
+/// The body of a call, with the dates of this calendar.
+pub fn letter(news: &[Alert], calendar: Calendar) -> String {
     let is_firing = news.iter().any(Alert::is_firing);
-    object(|o| {
+    object_at(calendar, |o| {
         o.set("text", &*news.iter().map(line).collect::<Vec<_>>().join("\n"));
         o.set("status", status(is_firing)).set("source", "llm-router");
         o.list("alerts", news, |o, alert| {

@@ -13,6 +13,9 @@ use crate::domain::{Decoder, Encoder, Timestamp};
 /// tenants there may be, at three thresholds each, for the hour and the day.
 pub(super) const MOST: usize = 1_024;
 
+/// News in one call: servers take no body of any size, nor does anybody read a message of more lines.
+pub(super) const MOST_IN_A_CALL: usize = 100;
+
 /// News is gathered for so long, since what goes wrong seldom goes alone.
 const GATHER: Duration = Duration::from_millis(500);
 
@@ -102,10 +105,12 @@ impl Outbox {
         lost as u64
     }
 
-    /// There is nobody to send it to.
-    pub(super) fn clear(&mut self) {
-        self.first += self.news.len() as u64;
+    /// There is nobody to send it to; returns how much is lost by that.
+    pub(super) fn clear(&mut self) -> u64 {
+        let lost = self.news.len() as u64;
+        self.first += lost;
         self.news.clear();
+        lost
     }
 
     /// Takes all of it out, to be sent by another.
@@ -122,33 +127,34 @@ impl Outbox {
             return None;
         }
         self.due = now.after(CLAIM);
-        Some(Batch { news: self.news.clone(), end: self.first + self.news.len() as u64 })
+        let news: Vec<_> = self.news.iter().take(MOST_IN_A_CALL).cloned().collect();
+        let end = self.first + news.len() as u64;
+        Some(Batch { news, end })
     }
 
-    /// Takes note of what became of a batch. What has come meanwhile is due at once, unless it would fail as well.
-    pub fn note(&mut self, Sent(end): Sent, delivery: Delivery, now: Timestamp) {
+    /// Takes note of what became of a batch. What is left is due at once, unless it would fail as well. Returns how much
+    /// is lost: all news in a call that was refused, since it is not made again.
+    pub fn note(&mut self, Sent(end): Sent, delivery: Delivery, now: Timestamp) -> u64 {
         if delivery == Delivery::Failed {
             let wait = FIRST_WAIT * 2_u32.saturating_pow(self.failures.into()).min(60);
             self.failures = self.failures.saturating_add(1);
             self.due = now.after(wait.min(LAST_WAIT));
-            return;
+            return 0;
         }
         let done = end.saturating_sub(self.first).min(self.news.len() as u64);
         self.news.drain(..done as usize);
         self.first += done;
         self.failures = 0;
         self.due = now;
+        if delivery == Delivery::Refused { done } else { 0 }
     }
 
     pub(super) fn encode(&self, out: &mut Encoder) {
-        out.u64(self.first).u8(self.failures).time(self.due).u8(self.news.len() as u8);
-        for alert in &self.news {
-            alert.encode(out);
-        }
+        out.u64(self.first).u8(self.failures).time(self.due).list(&self.news, |out, alert| alert.encode(out));
     }
 
     pub(super) fn decode(from: &mut Decoder<'_>) -> Option<Self> {
-        let (first, failures, due, len) = (from.u64()?, from.u8()?, from.time()?, from.u8()?);
-        Some(Self { news: Alert::decode_all(from, len.into())?, first, failures, due })
+        let (first, failures, due) = (from.u64()?, from.u8()?, from.time()?);
+        Some(Self { news: from.list(MOST, Alert::decode)?, first, failures, due })
     }
 }

@@ -1,10 +1,11 @@
 //! The bodies of the control API's commands, read as a configuration is: all mistakes at once, each with its path.
 
-use super::Strategy;
+use serde_json::Value;
+
 use super::errors::{Errors, Problem};
-use super::read;
 use super::reader::Reader;
 use super::tree::Tree;
+use super::{Strategy, merge, normal, read};
 use crate::domain::{Backend, Weight};
 
 /// The longest reason, in characters: some are kept.
@@ -61,7 +62,23 @@ pub(crate) fn kept_backend(id: &str, body: &[u8]) -> Result<Backend, Errors> {
     read(&tree(body)?.of_struct(), |reader| read::backend(reader, id))
 }
 
-/// Reads the body of a command that changes weights: `{"<id>": 0.7, …}`.
+/// A backend as a command would register it: what stands under `backend_instances.<id>`, every key of it.
+pub(crate) fn shown(backend: &Backend) -> Value {
+    normal::backend(backend)
+}
+
+/// What a backend is after a JSON merge patch (RFC 7386), as the body of a command that registers it. `written` is the
+/// body by which it was registered last, if it was: that has what a backend in effect does not, such as the settings
+/// of a breaker that is switched off.
+///
+/// # Errors
+///
+/// The patch is no object, or says one thing twice.
+pub(crate) fn patched(backend: &Backend, written: Option<&str>, patch: &[u8]) -> Result<String, Errors> {
+    merge::backend(backend, written, tree(patch)?)
+}
+
+/// Reads the body of a command that changes weights, by id, group or type: `{"<id>": 0.7, …}`.
 ///
 /// # Errors
 ///
@@ -73,7 +90,7 @@ pub(crate) fn weights(body: &[u8]) -> Result<Vec<(Box<str>, Weight)>, Errors> {
             reader.problem_here("no weight");
         }
         for id in ids.iter().filter(|id| !read::is_id(id)) {
-            reader.problem(id, "no id of a backend");
+            reader.problem(id, "no id of a backend, and no group or type");
         }
         ids.into_iter().map(|id| (id.into(), read::weight(reader, id))).collect()
     })

@@ -12,6 +12,7 @@ mod cost;
 mod discovered;
 mod elsewhere;
 mod errors;
+mod merge;
 mod names;
 mod normal;
 mod prices;
@@ -20,7 +21,7 @@ mod reader;
 mod strategy;
 mod suggest;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tree;
 mod wire;
 

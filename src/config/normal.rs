@@ -52,10 +52,11 @@ impl Config {
     }
 }
 
-fn backend(backend: &Backend) -> Value {
+pub(super) fn backend(backend: &Backend) -> Value {
     json!({
         "cluster": &*backend.cluster,
         "backend_type": backend.kind.name(),
+        "group": backend.group,
         "apis": backend.apis.names(),
         "weight": backend.weight.ratio(),
         "priority": backend.priority,

@@ -181,6 +181,10 @@ pub(super) fn backend(reader: &mut Reader<'_, '_>, id: &str) -> Backend {
         reader.problem("cluster", CLUSTER_NAME);
     }
     let kind = reader.choice("backend_type", BackendType::OpenAi);
+    let group = reader.text("group");
+    if group.is_some_and(|group| !is_id(group)) {
+        reader.problem("group", "a group's name is 1 to 64 characters of A-Z, a-z, 0-9, _ and -");
+    }
     let apis = apis::read(reader, kind);
     let weight = weight(reader, "weight");
     let priority = reader.integer("priority", 0..=100, 1) as u32;
@@ -201,6 +205,7 @@ pub(super) fn backend(reader: &mut Reader<'_, '_>, id: &str) -> Backend {
         id: id.into(),
         cluster: cluster.into(),
         kind,
+        group: group.map(Into::into),
         apis,
         weight,
         priority,

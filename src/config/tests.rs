@@ -7,7 +7,7 @@ use super::*;
 mod checks;
 mod documentation;
 mod mistakes;
-mod properties;
+pub(crate) mod properties;
 #[cfg(not(target_family = "wasm"))]
 mod snapshots;
 

@@ -1,6 +1,6 @@
 //! What was learned of each backend by watching it.
 
-use super::json::{Object, Thousandths, object};
+use super::json::{Object, Thousandths, object_at};
 use super::traffic::quantiles;
 use crate::domain::{Backend, BackendIndex, PerMille, Timestamp, Tokens};
 use crate::exchange::Context;
@@ -10,7 +10,7 @@ use crate::state::{Audited, Record, audited};
 
 /// `GET /analytics`.
 pub(super) fn analytics<H: Host>(cx: &Context<'_, H>, now: Timestamp) -> String {
-    object(|o| {
+    object_at(cx.view.calendar(), |o| {
         o.object("backends", |o| {
             for (index, backend, place) in cx.router.places() {
                 o.object(&backend.id, |o| learned(o, cx.host, (index, backend, cx.view.record(place)), now));

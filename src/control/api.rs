@@ -1,14 +1,18 @@
 //! What each endpoint answers.
 
 use super::call::{Call, Endpoint, Turn};
-use super::json::object;
-use super::{Reply, alerts, analytics, budget, decisions, explain, rehearse, show, steer, traffic};
+use super::json::{object, object_at};
+use super::{Reply, alerts, analytics, budget, decisions, explain, rehearse, show, steer, traffic, version};
 use crate::config::{LogLevel, commands};
 use crate::domain::{Backend, BreakerSettings, Timestamp};
 use crate::exchange::Context;
 use crate::host::{Host, Property};
 use crate::logging;
 use crate::state::{Place, Record};
+
+/// How long it takes at most until all workers do what was changed, unless the machine is busy: they look at each tick, of
+/// 50 ms, which may be just over.
+pub(super) const APPLIES_WITHIN_MS: u64 = 100;
 
 const UNREAD: &str = "shared data could not be read";
 pub(super) const UNWRITTEN: &str = "shared data could not be written; nothing was changed";
@@ -26,11 +30,17 @@ pub(super) fn answer<H: Host>(cx: &mut Context<'_, H>, call: &Call, body: Vec<u8
         Endpoint::SetStrategy => either(steer::choose(cx, &body, now)),
         Endpoint::Backends => Reply::ok(show::backends(cx.router, cx.view, now)),
         Endpoint::Budget => Reply::ok(budget::budget(cx.router, cx.view, cx.host, now)),
+        Endpoint::Backend(id) => show::backend(cx.router, id),
         Endpoint::SetBackend(id) => either(steer::set(cx, id, &body, call.any_cluster, now)),
-        Endpoint::RemoveBackend(id) => either(steer::remove(cx, id, now)),
+        Endpoint::PatchBackend(id) => either(steer::patch(cx, id, &body, call.any_cluster, now)),
+        Endpoint::RemoveBackend(id) => either(steer::remove(cx, id, call.query(b"scope="), now)),
+        Endpoint::Version => Reply::ok(version::version(cx.router, cx.view, cx.host)),
+        Endpoint::Alive => Reply::ok(object(|o| _ = o.set("status", "alive"))),
         Endpoint::Drain { id, drains } => either(steer::drain(cx, id, *drains, &body, now)),
         Endpoint::Weights => either(steer::weigh(cx, &body, now)),
-        Endpoint::Alerts => alerts::alerts(cx.host).map_or_else(|_| Reply::unavailable(UNREAD), Reply::ok),
+        Endpoint::Alerts => {
+            alerts::alerts(cx.host, cx.view.calendar()).map_or_else(|_| Reply::unavailable(UNREAD), Reply::ok)
+        }
         Endpoint::Explain => explain::explain(cx, call, body, now),
         Endpoint::Decisions => decisions::decisions(cx, call),
         Endpoint::Decision(id) => decisions::decision(cx, id),
@@ -74,10 +84,11 @@ fn turn_breaker<H: Host>(cx: &mut Context<'_, H>, id: &str, turn: Turn, body: &[
     };
     log_change(cx, action, ("backend", id), reason);
     let breaker = &cx.view.record(place).breaker;
-    Reply::ok(object(|o| {
+    Reply::ok(object_at(cx.view.calendar(), |o| {
         o.object("circuit_breaker_change", |o| {
             o.set("backend", id).set("previous_state", before.name()).set("new_state", breaker.phase.name());
             o.set("change_timestamp", now).set("retry_at", (turn == Turn::Open).then_some(breaker.retry_at));
+            o.set("applies_within_ms", APPLIES_WITHIN_MS);
             o.set("holds_until", holds).set("outlives_configuration", true);
         });
     }))

@@ -1,6 +1,6 @@
 //! `GET /budget`: what was spent, what is reserved, and what is left; and how well it was spent.
 
-use super::json::{Millionths, Object, Thousandths, object};
+use super::json::{Date, Millionths, Object, Thousandths, object};
 use crate::config::Config;
 use crate::cost::{Account, Purchases};
 use crate::domain::{Backend, Limits, PicoUsd, Span, Timestamp};
@@ -85,5 +85,5 @@ fn window(
     let passed = date.since(spending.starts_at(span)).as_secs().max(1);
     let an_hour = u128::from(spent.micro_usd()) * u128::from(Span::Hour.length().as_secs()) / u128::from(passed);
     o.set("burn_usd_per_hour", Millionths(u64::try_from(an_hour).unwrap_or(u64::MAX)));
-    o.set("resets_at", spending.resets_at(span));
+    o.set("resets_at", Date(spending.resets_at(span)));
 }

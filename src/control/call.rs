@@ -18,8 +18,12 @@ pub(super) enum Endpoint {
     SetStrategy,
     Backends,
     Budget,
+    Backend(Box<str>),
     SetBackend(Box<str>),
+    PatchBackend(Box<str>),
     RemoveBackend(Box<str>),
+    Version,
+    Alive,
     Drain { id: Box<str>, drains: bool },
     Weights,
     Alerts,
@@ -53,6 +57,7 @@ impl Endpoint {
         match path {
             b"/" => return Some(Self::Dashboard),
             b"/favicon.ico" => return Some(Self::Favicon),
+            b"/healthz" => return Some(Self::Alive),
             _ => {}
         }
         let name = std::str::from_utf8(path.strip_prefix(PREFIX)?).ok()?;
@@ -65,7 +70,9 @@ impl Endpoint {
             ("strategy", None, ..) => Self::Strategy,
             ("backends", None, ..) => Self::Backends,
             ("budget", None, ..) => Self::Budget,
-            ("backends", Some(id), None, _) => Self::SetBackend(id.into()),
+            ("version", None, ..) => Self::Version,
+            ("healthz", None, ..) => Self::Alive,
+            ("backends", Some(id), None, _) => Self::Backend(id.into()),
             ("backends", Some(id), Some("drain"), None) => Self::Drain { id: id.into(), drains: true },
             ("backends", Some(id), Some("undrain"), None) => Self::Drain { id: id.into(), drains: false },
             ("weights", None, ..) => Self::Weights,
@@ -85,7 +92,9 @@ impl Endpoint {
     fn by(self, method: Option<&[u8]>) -> Self {
         match (self, method) {
             (Self::Strategy, Some(b"PUT")) => Self::SetStrategy,
-            (Self::SetBackend(id), Some(b"DELETE")) => Self::RemoveBackend(id),
+            (Self::Backend(id), Some(b"PUT")) => Self::SetBackend(id),
+            (Self::Backend(id), Some(b"PATCH")) => Self::PatchBackend(id),
+            (Self::Backend(id), Some(b"DELETE")) => Self::RemoveBackend(id),
             (endpoint, _) => endpoint,
         }
     }
@@ -99,11 +108,15 @@ impl Endpoint {
             | Self::Analytics
             | Self::Strategy
             | Self::Backends
+            | Self::Backend(_)
+            | Self::Version
+            | Self::Alive
             | Self::Alerts
             | Self::Budget
             | Self::Decisions
             | Self::Decision(_) => "GET",
             Self::SetStrategy | Self::SetBackend(_) | Self::Weights => "PUT",
+            Self::PatchBackend(_) => "PATCH",
             Self::RemoveBackend(_) => "DELETE",
             Self::Explain | Self::TestBreaker | Self::TestFailover | Self::Breaker { .. } | Self::Drain { .. } => {
                 "POST"
@@ -112,11 +125,16 @@ impl Endpoint {
     }
 
     /// The methods that its path takes.
-    const fn allow(&self) -> &'static str {
+    fn allow(&self) -> &'static str {
         match self {
-            Self::Strategy | Self::SetStrategy => "GET, PUT",
-            Self::SetBackend(_) | Self::RemoveBackend(_) => "PUT, DELETE",
-            other => other.method(),
+            Self::Strategy | Self::SetStrategy => "GET, HEAD, PUT",
+            Self::Backend(_) | Self::SetBackend(_) | Self::PatchBackend(_) | Self::RemoveBackend(_) => {
+                "GET, HEAD, PUT, PATCH, DELETE"
+            }
+            other => match other.method() {
+                "GET" => "GET, HEAD",
+                method => method,
+            },
         }
     }
 
@@ -144,7 +162,8 @@ impl Call {
         let path = header(":path").unwrap_or_default().to_vec();
         let endpoint = Endpoint::of(before_query(&path))
             .ok_or_else(|| Reply::not_found("there is no such endpoint under /api/v1/router"))?;
-        let method = header(":method");
+        // What answers HEAD has the headers of GET, and Envoy leaves out the body.
+        let method = header(":method").map(|method| if method == b"HEAD" { b"GET" } else { method });
         let endpoint = endpoint.by(method);
         if method != Some(endpoint.method().as_bytes()) {
             return Err(Reply::not_allowed(endpoint.allow()));
@@ -240,6 +259,8 @@ mod tests {
             ("GET", "/alerts"),
             ("POST", "/explain"),
             ("GET", "/decisions"),
+            ("GET", "/version"),
+            ("GET", "/healthz"),
             ("POST", "/circuit-breaker/test"),
             ("POST", "/failover/test"),
             ("POST", "/circuit-breaker/a/open"),
@@ -251,7 +272,9 @@ mod tests {
         for (method, path) in endpoints {
             let path = format!("/api/v1/router{path}");
             for other in ["GET", "POST", "PUT", "DELETE", "HEAD", "get", ""] {
-                let expected = if other == method { (200, None) } else { (405, Some(method)) };
+                let is_right = other == method || (method, other) == ("GET", "HEAD");
+                let allow = if method == "GET" { "GET, HEAD" } else { method };
+                let expected = if is_right { (200, None) } else { (405, Some(allow)) };
                 assert_eq!(status(other, &path), expected, "{other} {path}");
                 assert_eq!(status(other, &format!("{path}?a=b/c")), expected, "{other} {path}");
             }
@@ -262,7 +285,7 @@ mod tests {
     fn the_strategy_is_read_by_get_and_chosen_by_put() {
         let endpoint = |method| read(method, b"/api/v1/router/strategy").unwrap().endpoint;
         assert_eq!((endpoint("GET"), endpoint("PUT")), (Endpoint::Strategy, Endpoint::SetStrategy));
-        assert_eq!(status("POST", "/api/v1/router/strategy"), (405, Some("GET, PUT")));
+        assert_eq!(status("POST", "/api/v1/router/strategy"), (405, Some("GET, HEAD, PUT")));
         let headers = [(":method", "PUT"), (":path", "/api/v1/router/strategy"), (":authority", "localhost")];
         let guard = Guard::new(Token::new(Some(b"t".to_vec())), ControlConfig::default());
         assert_eq!(Call::read(headers_of(&headers), &guard, || Some(HERE.to_vec())).unwrap_err().status, 401);
@@ -272,22 +295,47 @@ mod tests {
     fn the_dashboard_is_outside_of_the_prefix() {
         for path in ["/", "/?a=b", "/favicon.ico"] {
             assert_eq!(status("GET", path), (200, None));
-            for other in ["POST", "PUT", "DELETE", "HEAD"] {
-                assert_eq!(status(other, path), (405, Some("GET")), "{other} {path}");
+            assert_eq!(status("HEAD", path), (200, None));
+            for other in ["POST", "PUT", "DELETE", "PATCH"] {
+                assert_eq!(status(other, path), (405, Some("GET, HEAD")), "{other} {path}");
             }
         }
         assert_eq!(read("GET", b"/").unwrap().endpoint, Endpoint::Dashboard);
     }
 
     #[test]
-    fn a_backend_is_set_by_put_and_removed_by_delete() {
+    fn a_backend_is_read_by_get_set_by_put_changed_by_patch_and_removed_by_delete() {
         let endpoint = |method| read(method, b"/api/v1/router/backends/a").unwrap().endpoint;
         assert_eq!(
-            (endpoint("PUT"), endpoint("DELETE")),
-            (Endpoint::SetBackend("a".into()), Endpoint::RemoveBackend("a".into()))
+            ["GET", "HEAD", "PUT", "PATCH", "DELETE"].map(endpoint),
+            [
+                Endpoint::Backend,
+                Endpoint::Backend,
+                Endpoint::SetBackend,
+                Endpoint::PatchBackend,
+                Endpoint::RemoveBackend
+            ]
+            .map(|endpoint: fn(Box<str>) -> Endpoint| endpoint("a".into()))
         );
-        for method in ["GET", "POST", ""] {
-            assert_eq!(status(method, "/api/v1/router/backends/a"), (405, Some("PUT, DELETE")));
+        for method in ["POST", "patch", ""] {
+            assert_eq!(status(method, "/api/v1/router/backends/a"), (405, Some("GET, HEAD, PUT, PATCH, DELETE")));
+        }
+    }
+
+    #[test]
+    fn a_patch_is_a_change_and_to_look_by_head_is_none() {
+        let guard = Guard::new(Token::new(Some(b"t".to_vec())), ControlConfig::default());
+        let status = |method: &str| {
+            let headers = [(":method", method), (":path", "/api/v1/router/backends/a"), (":authority", "localhost")];
+            Call::read(headers_of(&headers), &guard, || Some(HERE.to_vec())).map_or_else(|reply| reply.status, |_| 200)
+        };
+        assert_eq!(["GET", "HEAD", "PUT", "PATCH", "DELETE"].map(status), [200, 200, 401, 401, 401]);
+    }
+
+    #[test]
+    fn whether_it_is_alive_is_told_at_the_root_too() {
+        for path in ["/healthz", "/api/v1/router/healthz"] {
+            assert_eq!(read("GET", path.as_bytes()).unwrap().endpoint, Endpoint::Alive);
         }
     }
 

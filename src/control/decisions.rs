@@ -2,7 +2,7 @@
 
 use super::Reply;
 use super::call::Call;
-use super::json::object;
+use super::json::object_at;
 use crate::exchange::{Context, Decision, Detail, Upshot};
 use crate::host::Host;
 use crate::state::Wanted;
@@ -33,7 +33,7 @@ pub(super) fn decisions<H: Host>(cx: &Context<'_, H>, call: &Call) -> Reply {
             decisions.insert(place, (decision, Upshot::decode(&page.outcome)));
         }
     }
-    Reply::ok(object(|o| {
+    Reply::ok(object_at(cx.view.calendar(), |o| {
         o.list("decisions", &decisions, |o, (decision, upshot)| decision.show(o, upshot.as_ref(), Detail::All));
         o.set("skipped", skipped);
     }))
@@ -48,7 +48,7 @@ pub(super) fn decision<H: Host>(cx: &Context<'_, H>, id: &str) -> Reply {
     let found = decisions.filter(|(decision, _)| decision.is_called(id)).max_by_key(|(decision, _)| decision.at);
     if let Some((decision, page)) = found {
         let upshot = Upshot::decode(&page.outcome);
-        return Reply::ok(object(|o| decision.show(o, upshot.as_ref(), Detail::All)));
+        return Reply::ok(object_at(cx.view.calendar(), |o| decision.show(o, upshot.as_ref(), Detail::All)));
     }
     // Of the others there is what became of them.
     let decision = Some(id).filter(|id| id.len() == 16).and_then(|id| u64::from_str_radix(id, 16).ok());
@@ -56,7 +56,7 @@ pub(super) fn decision<H: Host>(cx: &Context<'_, H>, id: &str) -> Reply {
         return Reply::unavailable("shared data could not be read");
     };
     match outcome.as_deref().and_then(Upshot::decode) {
-        Some(upshot) => Reply::ok(upshot.alone(decision.map(|_| id))),
+        Some(upshot) => Reply::ok(upshot.alone(decision.map(|_| id), cx.view.calendar())),
         None => Reply::not_found("no such decision is known: it has not ended, or others came after it"),
     }
 }

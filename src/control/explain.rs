@@ -2,7 +2,7 @@
 
 use super::Reply;
 use super::call::Call;
-use super::json::{Rounded, Thousandths, object};
+use super::json::{Rounded, Thousandths, object_at};
 use super::show;
 use crate::domain::{BackendIndex, Timestamp, Tokens};
 use crate::exchange::{Context, Detail, Fate, Finding, Rehearsal, ranked_by};
@@ -17,7 +17,7 @@ pub(super) fn explain<H: Host>(cx: &Context<'_, H>, call: &Call, body: Vec<u8>, 
     };
     let Rehearsal { facts, text, understood, strategy, findings, fate } = &rehearsal;
     let order = if let Fate::Goes(attempts) = fate { attempts.as_slice() } else { &[] };
-    Reply::ok(object(|o| {
+    Reply::ok(object_at(cx.view.calendar(), |o| {
         o.object("request", |o| {
             o.set("path", &*String::from_utf8_lossy(&path)).set("api", facts.api.name());
             o.set("purpose", facts.purpose.name()).set("understood", *understood);

@@ -26,6 +26,7 @@ mod steer;
 mod tests;
 mod token;
 mod traffic;
+mod version;
 
 use crate::json;
 pub use guard::Guard;

@@ -72,7 +72,8 @@ pub(super) fn breaker<H: Host>(cx: &mut Context<'_, H>, body: &[u8], now: Timest
     let Some(settings) = settings else {
         return Reply::conflict("this backend's circuit breaker is switched off by its configuration");
     };
-    let initial = cx.view.record(place).breaker;
+    let (named, initial) = (name(cx, Some(index)), cx.view.record(place).breaker);
+    let named = named.map(str::to_owned);
     let mut rehearsed = Rehearsed { breaker: initial, settings, now };
     let failures = if fails { rehearsed.fail_until_open() } else { 0 };
     let Breaker { phase, reason, retry_at, .. } = rehearsed.breaker;
@@ -80,7 +81,8 @@ pub(super) fn breaker<H: Host>(cx: &mut Context<'_, H>, body: &[u8], now: Timest
     let backup = backup_of(cx, (index, Some(settings), place), now);
     Reply::ok(object(|o| {
         o.object("circuit_breaker_test", |o| {
-            o.set("backend", &*id).set("test_type", "failure_simulation").set("initial_state", initial.phase.name());
+            o.set("backend", &*id).set("backend_id", named.as_deref());
+            o.set("test_type", "failure_simulation").set("initial_state", initial.phase.name());
             o.set("failure_threshold", settings.failure_threshold).set("simulated_failures", failures);
             o.set("circuit_breaker_triggered", is_open).set("new_state", phase.name()).set("reason", reason.name());
             o.set("failover_activated", is_open && backup.is_some()).set("backup_backend", name(cx, backup));
@@ -99,6 +101,7 @@ pub(super) fn failover<H: Host>(cx: &mut Context<'_, H>, body: &[u8], now: Times
         Err(errors) => return Reply::invalid(&errors.listed()),
     };
     let Some((index, settings, place)) = find(cx, &id) else { return Reply::not_found("there is no such backend") };
+    let named = name(cx, Some(index)).map(str::to_owned);
     let mut rehearsed = settings.map(|settings| Rehearsed { breaker: cx.view.record(place).breaker, settings, now });
     // Until its breaker is open it is asked; a request that failed there goes on to the next backend of its plan, if the
     // configuration lets it.
@@ -124,7 +127,8 @@ pub(super) fn failover<H: Host>(cx: &mut Context<'_, H>, body: &[u8], now: Times
     let downtime = if triggered || !fails { Some(Duration::ZERO) } else { recovery };
     Reply::ok(object(|o| {
         o.object("failover_test", |o| {
-            o.set("primary_backend", &*id).set("backup_backend", name(cx, backup)).set("failure_simulation", fails);
+            o.set("primary_backend", &*id).set("primary_backend_id", named.as_deref());
+            o.set("backup_backend", name(cx, backup)).set("failure_simulation", fails);
             o.set("failover_triggered", triggered).set("failover_time_ms", wait);
             o.set("requests_during_failover", failed).set("requests_lost", if goes_on { 0 } else { failed });
             o.set("recovery_successful", is_well_again).set("recovery_time_ms", recovery.map(milliseconds));
@@ -194,9 +198,12 @@ fn backup_of<H: Host>(
 
 type Found = (BackendIndex, Option<BreakerSettings>, Place);
 
-fn find<H>(cx: &Context<'_, H>, id: &str) -> Option<Found> {
-    let is_meant = |backend: &Backend| *backend.id == *id;
-    let found = cx.router.places().find(|(_, backend, _)| is_meant(backend));
+/// The backend of that id; else of a group or type of that name the one that comes first: by priority, then by id.
+fn find<H>(cx: &Context<'_, H>, name: &str) -> Option<Found> {
+    let is_meant = |backend: &Backend| *backend.id == *name;
+    let members = || cx.router.places().filter(|(_, backend, _)| backend.is_of(name));
+    let first = || members().min_by_key(|(_, backend, _)| (backend.draining, backend.priority));
+    let found = cx.router.places().find(|(_, backend, _)| is_meant(backend)).or_else(first);
     found.map(|(index, backend, place)| (index, backend.breaker, place))
 }
 

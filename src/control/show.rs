@@ -1,11 +1,15 @@
 //! What is known of the backends, for operators.
 
-use super::json::{Object, Thousandths, object};
+use super::Reply;
+use super::json::{Object, Thousandths, object, object_at};
+use crate::config::commands;
 use crate::domain::{Backend, BackendType, PerMille, Prices, Timestamp, Tokens};
 use crate::exchange::Router;
 use crate::health::{BreakerPhase, Component, Condition, Details};
 use crate::routing::Strategy;
-use crate::state::{Place, Record, Store, View, WaitingList, details as details_of};
+use crate::state::{
+    Place, Record, RefusedConfiguration, Store, View, WaitingList, details as details_of, last_refused,
+};
 
 /// Below this a backend that may be asked is called degraded.
 const WELL: f64 = 0.9;
@@ -22,21 +26,18 @@ pub(super) fn health(router: &Router, view: &View, store: &impl Store, now: Time
     } else {
         Condition::Degraded
     };
-    object(|o| {
+    object_at(view.calendar(), |o| {
         o.object("health_status", |o| {
-            for kind in BackendType::ALL {
-                let of_kind = || all.iter().filter(|(backend, _)| backend.kind == kind);
-                if of_kind().next().is_some() {
-                    o.object(kind.name(), |o| {
-                        for (backend, record) in of_kind() {
-                            o.object(&backend.id, |o| {
-                                let said = details_of(store, &backend.id);
-                                backend_health(o, backend, record, &said, now);
-                                o.object("details", |o| details(o, backend, record, &said, now));
-                            });
-                        }
-                    });
-                }
+            for label in labels(router) {
+                o.object(label, |o| {
+                    for (backend, record) in all.iter().filter(|(backend, _)| backend.label() == label) {
+                        o.object(&backend.id, |o| {
+                            let said = details_of(store, &backend.id);
+                            backend_health(o, backend, record, &said, now);
+                            o.object("details", |o| details(o, backend, record, &said, now));
+                        });
+                    }
+                });
             }
         });
         o.set("overall_health", overall.name()).set("total_backends", all.len() as u64);
@@ -44,7 +45,34 @@ pub(super) fn health(router: &Router, view: &View, store: &impl Store, now: Time
         o.set("unhealthy_backends", unhealthy as u64);
         o.object("queue", |o| queue(o, router, store, now));
         warnings(o, router, store, now);
+        let refused = last_refused(store).ok().flatten();
+        refused_configuration(o, refused.filter(|refused| refused.is_newer_than(router.configuration())));
     })
+}
+
+/// A configuration that was refused, if there is one to tell of.
+pub(super) fn refused_configuration(o: &mut Object<'_>, refused: Option<RefusedConfiguration>) {
+    const KEY: &str = "refused_configuration";
+    match refused {
+        None => _ = o.set(KEY, None::<u64>),
+        Some(RefusedConfiguration { at, errors, .. }) => {
+            let lines: Vec<_> = errors.lines().collect();
+            o.object(KEY, |o| _ = o.set("refused_at", at).set("errors", &lines[..]));
+        }
+    }
+}
+
+/// What backends are listed under: the types, in the order of the documentation, and then the groups.
+fn labels(router: &Router) -> Vec<&str> {
+    let backends = &router.config().backends;
+    let is_used = |label: &&str| backends.iter().any(|backend| backend.label() == *label);
+    let mut labels: Vec<_> = BackendType::ALL.map(BackendType::name).into_iter().filter(is_used).collect();
+    for backend in backends {
+        if !labels.contains(&backend.label()) {
+            labels.push(backend.label());
+        }
+    }
+    labels
 }
 
 fn backend_health(o: &mut Object<'_>, backend: &Backend, record: &Record, said: &Details, now: Timestamp) {
@@ -218,7 +246,7 @@ pub(super) fn strategy(router: &Router) -> String {
 
 /// `GET /backends`.
 pub(super) fn backends(router: &Router, view: &View, now: Timestamp) -> String {
-    object(|o| {
+    object_at(view.calendar(), |o| {
         o.list("backends", router.places(), |o, (index, backend, place)| {
             let record = view.record(place);
             about(o, backend);
@@ -236,6 +264,7 @@ pub(super) fn backends(router: &Router, view: &View, now: Timestamp) -> String {
             if let Some(weight) = configured.filter(|weight| *weight != backend.weight) {
                 o.set("configured_weight", Thousandths(weight.thousandths().into()));
             }
+            o.set("group", backend.group.as_deref()).set("configuration", &commands::shown(backend));
             o.set("default", index == router.config().default_backend);
             let Prices { input, output, cached_input } = backend.prices;
             o.set("input_cost_per_1k_tokens", input).set("output_cost_per_1k_tokens", output);
@@ -247,6 +276,15 @@ pub(super) fn backends(router: &Router, view: &View, now: Timestamp) -> String {
         });
         o.set("removed", &router.steering().removed()[..]);
     })
+}
+
+/// `GET /backends/{id}`: just what PUT takes.
+pub(super) fn backend(router: &Router, id: &str) -> Reply {
+    let found = router.places().find(|(_, backend, _)| *backend.id == *id);
+    found.map_or_else(
+        || Reply::not_found("there is no such backend"),
+        |(_, backend, _)| Reply::ok(commands::shown(backend).to_string()),
+    )
 }
 
 /// Who a backend is.

@@ -3,11 +3,11 @@
 //! A change is written for all workers, this one among them: it takes it as the others do, as soon as the call is
 //! answered.
 
-use super::api::{UNWRITTEN, log_change};
-use super::json::{Object, Thousandths, object};
+use super::api::{APPLIES_WITHIN_MS, UNWRITTEN, log_change};
+use super::json::{Date, Object, Thousandths, object};
 use super::{Reply, show};
-use crate::config::commands;
-use crate::domain::{Timestamp, Weight};
+use crate::config::{Config, commands};
+use crate::domain::{Backend, Timestamp, Weight};
 use crate::exchange::Context;
 use crate::host::{Host, Property};
 use crate::steering::{Change, MOST_IDS, Refused};
@@ -15,19 +15,28 @@ use crate::steering::{Change, MOST_IDS, Refused};
 /// `PUT /strategy`.
 pub(super) fn choose<H: Host>(cx: &mut Context<'_, H>, body: &[u8], now: Timestamp) -> Result<Reply, Reply> {
     let strategy = commands::strategy(body).map_err(|errors| Reply::invalid(&errors.listed()))?;
-    let before = cx.router.strategy();
+    let (before, connections) = (cx.router.strategy(), connections(cx));
     change(cx, Change::Strategy(strategy), "strategy", ("strategy", strategy.name()), None)?;
+    // What is not known now, since shared data cannot be read, is as it was.
+    let _ = cx.view.refresh(cx.host, now);
     let outlives = strategy != cx.router.config().strategy;
     let holds = "until a configuration changes strategy, or another one is chosen here";
-    Ok(answer("strategy_change", now, outlives, holds, &mut |o| {
+    Ok(answer("strategy_change", date(cx, now), outlives, holds, &mut |o| {
         o.set("previous_strategy", before.name()).set("new_strategy", strategy.name());
-        o.object("active_connections", |o| {
-            for (_, backend, place) in cx.router.places() {
-                o.set(&backend.id, cx.view.record(place).in_flight());
-            }
-        });
+        for (key, connections) in [("before", &connections), ("after", &self::connections(cx))] {
+            o.object(&format!("active_connections_{key}"), |o| {
+                for (id, requests) in connections {
+                    o.set(id, *requests);
+                }
+            });
+        }
         o.set("strategy_applied", true);
     }))
+}
+
+/// The requests under way at each backend.
+fn connections<H>(cx: &Context<'_, H>) -> Vec<(Box<str>, u32)> {
+    cx.router.places().map(|(_, backend, place)| (backend.id.clone(), cx.view.record(place).in_flight())).collect()
 }
 
 /// `PUT /backends/{id}`.
@@ -49,22 +58,80 @@ pub(super) fn set<H: Host>(
         None => ("backend_register", "registered"),
     };
     change(cx, Change::Set { backend: &backend, body: &body, any_cluster }, action, ("backend", id), None)?;
-    let outlives = cx.router.steering().configured_backend(id) != Some(&backend);
-    Ok(backend_change(cx, id, done, outlives, now))
+    Ok(backend_change(cx, id, done, now))
 }
 
-/// `DELETE /backends/{id}`.
-pub(super) fn remove<H: Host>(cx: &mut Context<'_, H>, id: &str, now: Timestamp) -> Result<Reply, Reply> {
-    change(cx, Change::Remove(id), "backend_remove", ("backend", id), None)?;
-    Ok(backend_change(cx, id, "removed", true, now))
+/// `PATCH /backends/{id}`.
+pub(super) fn patch<H: Host>(
+    cx: &mut Context<'_, H>,
+    id: &str,
+    patch: &[u8],
+    any_cluster: bool,
+    now: Timestamp,
+) -> Result<Reply, Reply> {
+    change(cx, Change::Patch { id, patch, any_cluster }, "backend_change", ("backend", id), None)?;
+    Ok(backend_change(cx, id, "changed", now))
 }
 
-fn backend_change<H: Host>(cx: &Context<'_, H>, id: &str, done: &str, outlives: bool, now: Timestamp) -> Reply {
-    let verb = if cx.router.steering().configured_backend(id).is_some() { "changes" } else { "has" };
+/// `DELETE /backends/{id}`: ends what was said of it here; where nothing was, or it is only here, removes it. With the
+/// scope `override` nothing is removed that is configured, however often that is asked for.
+pub(super) fn remove<H: Host>(
+    cx: &mut Context<'_, H>,
+    id: &str,
+    scope: Option<&[u8]>,
+    now: Timestamp,
+) -> Result<Reply, Reply> {
+    let restores = match scope {
+        None | Some(b"") => cx.router.steering().stands_in(id),
+        Some(b"override") => true,
+        Some(_) => return Err(Reply::invalid("scope: the one that there is, is override")),
+    };
+    let (wanted, action, done) = if restores {
+        (Change::Restore(id), "backend_restore", "restored")
+    } else {
+        (Change::Remove(id), "backend_remove", "removed")
+    };
+    change(cx, wanted, action, ("backend", id), None)?;
+    Ok(backend_change(cx, id, done, now))
+}
+
+fn backend_change<H: Host>(cx: &Context<'_, H>, id: &str, done: &str, now: Timestamp) -> Reply {
+    let configured = cx.router.steering().configured_backend(id);
+    let verb = if configured.is_some() { "changes" } else { "has" };
     let holds = format!("until a configuration {verb} backend_instances.{id}, or it is registered or removed here");
-    answer("backend_change", now, outlives, &holds, &mut |o| {
-        o.set("backend", id).set("action", done).set("in_flight", in_flight(cx, id));
+    let after = in_effect(cx);
+    let (before, after) = (find(cx.router.config(), id), find(&after, id));
+    let outlives = !is_same(configured, after);
+    answer("backend_change", date(cx, now), outlives, &holds, &mut |o| {
+        let keys = changed(before, after);
+        let keys: Vec<_> = keys.iter().map(|key| &**key).collect();
+        o.set("backend", id).set("action", done).set("changed_keys", &keys[..]);
+        o.set("in_flight", in_flight(cx, id));
     })
+}
+
+/// The configuration as it is since the change.
+fn in_effect<H: Host>(cx: &Context<'_, H>) -> Config {
+    let news = cx.router.steering().news(cx.host);
+    news.map_or_else(|| Config::clone(cx.router.config()), |steering| steering.config())
+}
+
+fn find<'a>(config: &'a Config, id: &str) -> Option<&'a Backend> {
+    config.backends.iter().find(|backend| *backend.id == *id)
+}
+
+/// To drain is no key of the configuration.
+fn is_same(one: Option<&Backend>, other: Option<&Backend>) -> bool {
+    let plain = |backend: &Backend| Backend { draining: false, ..backend.clone() };
+    one.map(plain) == other.map(plain)
+}
+
+/// The keys that have another value than before, those of which nothing was said included: they have their defaults.
+fn changed(before: Option<&Backend>, after: Option<&Backend>) -> Vec<String> {
+    let Some((before, after)) = before.zip(after) else { return Vec::new() };
+    let (before, after) = (commands::shown(before), commands::shown(after));
+    let keys = after.as_object().into_iter().flatten();
+    keys.filter(|(key, value)| before.get(*key) != Some(*value)).map(|(key, _)| key.clone()).collect()
 }
 
 /// `POST /backends/{id}/drain`, or `/undrain`.
@@ -86,7 +153,7 @@ pub(super) fn drain<H: Host>(
         (Change::Undrain(id), "undrain", "until it is drained again")
     };
     change(cx, wanted, action, ("backend", id), reason.clone())?;
-    Ok(answer("drain_change", now, true, holds, &mut |o| {
+    Ok(answer("drain_change", date(cx, now), true, holds, &mut |o| {
         o.set("backend", id).set("draining", drains).set("reason", reason.as_deref());
         o.set("in_flight", in_flight(cx, id));
     }))
@@ -99,12 +166,12 @@ pub(super) fn weigh<H: Host>(cx: &mut Context<'_, H>, body: &[u8], now: Timestam
     change(cx, Change::Weigh(&weights), "weights", ("thousandths", &told.join(",")), None)?;
     let holds =
         "each until a configuration changes backend_instances.<id>.weight, or it or its backend is changed here";
-    Ok(answer("weights_change", now, true, holds, &mut |o| {
-        o.list("weights", cx.router.places(), |o, (_, backend, _)| {
+    let after = in_effect(cx);
+    Ok(answer("weights_change", date(cx, now), true, holds, &mut |o| {
+        o.list("weights", &after.backends, |o, backend| {
             let thousandths = |weight: Weight| Thousandths(weight.thousandths().into());
-            let new = weights.iter().find(|(id, _)| *id == backend.id).map_or(backend.weight, |(_, weight)| *weight);
-            o.set("id", &*backend.id).set("previous_weight", thousandths(backend.weight));
-            o.set("weight", thousandths(new));
+            let before = find(cx.router.config(), &backend.id).map(|before| thousandths(before.weight));
+            o.set("id", &*backend.id).set("previous_weight", before).set("weight", thousandths(backend.weight));
         });
     }))
 }
@@ -113,13 +180,19 @@ fn in_flight<H: Host>(cx: &Context<'_, H>, id: &str) -> Option<u32> {
     show::place_of(cx.router, id).map(|place| cx.view.record(place).in_flight())
 }
 
+/// A moment, as it is shown.
+const fn date<H>(cx: &Context<'_, H>, moment: Timestamp) -> Date {
+    Date(cx.view.calendar().date(moment))
+}
+
 /// Says what was changed, and until when that holds.
 #[inline(never)]
-fn answer(name: &str, now: Timestamp, outlives: bool, holds: &str, write: &mut dyn FnMut(&mut Object<'_>)) -> Reply {
+fn answer(name: &str, date: Date, outlives: bool, holds: &str, write: &mut dyn FnMut(&mut Object<'_>)) -> Reply {
     Reply::ok(object(|o| {
         o.object(name, |o| {
             write(o);
-            o.set("change_timestamp", now).set("holds_until", &*format!("{holds}, or Envoy restarts"));
+            o.set("change_timestamp", date).set("applies_within_ms", APPLIES_WITHIN_MS);
+            o.set("holds_until", &*format!("{holds}, or Envoy restarts"));
             o.set("outlives_configuration", outlives);
         });
     }))
@@ -151,6 +224,7 @@ fn refusal(refused: &Refused) -> Reply {
             let problems: Vec<_> = ids.iter().map(|id| format!("{id}: there is no such backend")).collect();
             Reply::invalid(&problems.join("; "))
         }
+        Refused::Invalid(message) => Reply::invalid(message),
         Refused::AdminCluster => Reply::invalid("cluster: is Envoy's admin interface: requests must never reach that"),
         Refused::UnknownCluster(cluster) => Reply::conflict(&format!(
             "cluster: no backend has the cluster \"{cluster}\", and discovery did not find it: give the cluster its \

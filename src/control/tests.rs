@@ -1,8 +1,10 @@
 //! The control API against a world in memory: several workers, one store.
 
+mod clocks;
 mod decisions;
 mod explaining;
 mod figures;
+mod overrides;
 mod showing;
 mod steering;
 

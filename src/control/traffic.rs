@@ -1,7 +1,7 @@
 //! What became of the requests: totals of the backends there are, as Envoy counts them over all workers and
 //! configurations since its start, and how the answers of late were.
 
-use super::json::{Millionths, Object, Thousandths, object};
+use super::json::{Date, Millionths, Object, Thousandths, object_at};
 use super::show;
 use crate::domain::{Backend, BackendIndex, Timestamp};
 use crate::exchange::{Context, RefusalCode};
@@ -73,7 +73,7 @@ pub(super) fn metrics<H: Host>(cx: &Context<'_, H>, now: Timestamp) -> String {
         .map(|(index, backend, place)| Row::read(cx.host, index, backend, cx.view.record(place)))
         .collect();
     let total = rows.iter().map(Row::requests).sum();
-    object(|o| {
+    object_at(cx.view.calendar(), |o| {
         o.object("routing_metrics", |o| routing(o, cx.host, &rows, total));
         o.object("load_balancing", |o| {
             o.set("strategy", cx.router.strategy().name());
@@ -154,7 +154,7 @@ fn failovers(o: &mut Object<'_>, rows: &[Row<'_>]) {
     });
     o.set("total_failovers", all.all).set("successful_failovers", all.succeeded);
     o.set("avg_failover_time_ms", (all.millis.saturating_mul(1_000)).checked_div(all.succeeded).map(Thousandths));
-    o.set("last_failover", Timestamp::from_micros(all.last_second.saturating_mul(1_000_000)));
+    o.set("last_failover", Date(Timestamp::from_micros(all.last_second.saturating_mul(1_000_000))));
 }
 
 fn one(o: &mut Object<'_>, row: &Row<'_>, total: u64) {

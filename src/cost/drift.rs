@@ -156,20 +156,14 @@ impl Drift {
 
     /// Appends it.
     pub(crate) fn encode(&self, out: &mut Encoder) {
-        out.u8(self.recent.len() as u8);
-        for &(ratio, group) in &self.recent {
-            out.u32(ratio).u8(group);
-        }
+        out.list(&self.recent, |out, &(ratio, group)| _ = out.u32(ratio).u8(group));
         out.u32(self.usual).u32(self.spread).u16(self.known).time(self.since);
     }
 
     /// Reads it.
     #[inline(never)]
     pub(crate) fn decode(from: &mut Decoder<'_>) -> Option<Self> {
-        let mut recent = Vec::new();
-        for _ in 0..from.u8().filter(|&len| usize::from(len) <= RECENT)? {
-            recent.push((from.u32()?.min(MOST), from.u8()?));
-        }
+        let recent = from.list(RECENT, |from| Some((from.u32()?.min(MOST), from.u8()?)))?;
         let (usual, spread) = (from.u32()?.min(MOST), from.u32()?.min(ONE));
         Some(Self { recent, usual, spread, known: from.u16()?, since: from.time()? })
     }
@@ -336,6 +330,19 @@ mod tests {
             assert_eq!(traffic.answers(12, 9.0), 0);
             assert_eq!(traffic.answers(40, 1.0), 0);
         }
+    }
+
+    #[test]
+    fn at_its_bound_it_survives_being_bytes_and_beyond_it_is_none() {
+        let mut drift = Drift { recent: vec![(ONE, 0); RECENT], ..Drift::default() };
+        let read = |drift: &Drift| {
+            let mut out = Encoder::with_capacity(200);
+            drift.encode(&mut out);
+            Drift::decode(&mut Decoder::new(&out.finish()))
+        };
+        assert_eq!(read(&drift).as_ref(), Some(&drift));
+        drift.recent.push((ONE, 0));
+        assert_eq!(read(&drift), None);
     }
 
     proptest! {

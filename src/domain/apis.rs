@@ -127,7 +127,7 @@ pub enum Vendor {
     /// OpenAI's, which most servers copy; or there is only one form.
     #[default]
     Usual,
-    /// Anthropic's: a list of models, asked for with the header `anthropic-version`.
+    /// Anthropic's, by the header `anthropic-version`: a list of models, or a path that nobody knows.
     Anthropic,
     /// Perplexity's: `/chat/completions` and `/models` without a version before them.
     Perplexity,

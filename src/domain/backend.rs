@@ -149,6 +149,8 @@ pub struct Backend {
     pub cluster: Box<str>,
     /// Whose service it is.
     pub kind: BackendType,
+    /// The group of its operator's that it belongs to, if any: a label, for which nothing else is done.
+    pub group: Option<Box<str>>,
     /// The APIs that it speaks: it gets no requests of others.
     pub apis: ApiSet,
     /// Its share, where a strategy deals in shares.
@@ -180,4 +182,16 @@ pub struct Backend {
     /// Whether it gets no new requests, because an operator wants that. No key of the
     /// configuration.
     pub draining: bool,
+}
+
+impl Backend {
+    /// What it is listed under: its group, else its type.
+    pub fn label(&self) -> &str {
+        self.group.as_deref().unwrap_or(self.kind.name())
+    }
+
+    /// Whether `name` is its group or its type.
+    pub fn is_of(&self, name: &str) -> bool {
+        self.group.as_deref() == Some(name) || self.kind.name() == name
+    }
 }

@@ -76,6 +76,21 @@ impl<'a> Decoder<'a> {
         std::str::from_utf8(self.bytes()?).ok()
     }
 
+    /// Reads how many there are of something of which there may be `most`.
+    pub fn count(&mut self, most: usize) -> Option<usize> {
+        usize::try_from(self.number()?).ok().filter(|&count| count <= most)
+    }
+
+    /// Reads a list of `most` entries or fewer. Memory is taken for each entry as it is read, so that a damaged count takes
+    /// none.
+    pub fn list<T>(&mut self, most: usize, mut each: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+        let mut list = Vec::new();
+        for _ in 0..self.count(most)? {
+            list.push(each(self)?);
+        }
+        Some(list)
+    }
+
     /// Whether all has been read.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -143,6 +158,21 @@ impl Encoder {
         self.u8(rest as u8)
     }
 
+    /// Appends how many there are of something. It takes as many bytes as the number needs, so that there is no width that
+    /// could be too small for it.
+    pub fn count(&mut self, count: usize) -> &mut Self {
+        self.number(count as u64)
+    }
+
+    /// Appends a list: how many entries it has, and each of them.
+    pub fn list<T>(&mut self, list: &[T], mut each: impl FnMut(&mut Self, &T)) -> &mut Self {
+        self.count(list.len());
+        for entry in list {
+            each(self, entry);
+        }
+        self
+    }
+
     /// Appends bytes and their number.
     #[inline(never)]
     pub fn bytes(&mut self, value: &[u8]) -> &mut Self {
@@ -168,6 +198,20 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn lists_round_trip_around_each_width_that_a_count_might_have() {
+        for len in [0, 1, 127, 128, 255, 256, 257, 16_383, 16_384, 65_535, 65_536, 65_537] {
+            let list = vec![3_u8; len];
+            let mut out = Encoder::with_capacity(0);
+            out.list(&list, |out, &entry| _ = out.u8(entry));
+            let bytes = out.finish();
+            let read = |most| Decoder::new(&bytes).list(most, Decoder::u8);
+            assert_eq!(read(len).as_ref(), Some(&list), "{len}");
+            assert_eq!(len.checked_sub(1).and_then(read), None, "{len}: one more than there may be");
+            assert_eq!(Decoder::new(bytes.get(..bytes.len() - 1).unwrap_or_default()).list(len, Decoder::u8), None);
+        }
+    }
+
     proptest! {
         #[test]
         fn numbers_and_texts_are_read_as_they_were_written(numbers: Vec<u64>, text: String, bytes: Vec<u8>) {
@@ -181,6 +225,18 @@ mod tests {
             prop_assert!(numbers.iter().all(|&number| from.number() == Some(number)));
             prop_assert_eq!((from.text(), from.bytes()), (Some(&*text), Some(&*bytes)));
             prop_assert!(from.is_empty());
+        }
+
+        #[test]
+        fn a_list_of_any_length_is_read_as_it_was_written(len in 0..70_000_usize, most in 0..70_000_usize) {
+            let list: Vec<u16> = (0..len).map(|n| n as u16).collect();
+            let mut out = Encoder::with_capacity(0);
+            out.list(&list, |out, &entry| _ = out.u16(entry)).u8(7);
+            let bytes = out.finish();
+            let mut from = Decoder::new(&bytes);
+            let read = from.list(most, Decoder::u16);
+            prop_assert_eq!(&read, &(len <= most).then_some(list));
+            prop_assert!(read.is_none() || from.u8() == Some(7));
         }
 
         #[test]

@@ -87,7 +87,21 @@ fn define(name: &str, kind: Kind) -> Option<u32> {
     })
 }
 
+/// What all VMs of one `vm_id` share: as much of Envoy as there is without a configuration.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SharedData;
+
 impl Store for EnvoyHost {
+    fn get(&self, key: &str) -> Result<Option<(Vec<u8>, Cas)>, StoreError> {
+        SharedData.get(key)
+    }
+
+    fn set(&self, key: &str, value: &[u8], cas: Option<Cas>) -> Result<bool, StoreError> {
+        SharedData.set(key, value, cas)
+    }
+}
+
+impl Store for SharedData {
     fn get(&self, key: &str) -> Result<Option<(Vec<u8>, Cas)>, StoreError> {
         match hostcalls::get_shared_data(key) {
             // A value of no bytes is told from none by its version.

@@ -12,7 +12,7 @@ use crate::exchange::{self, Router};
 use crate::host::Host;
 use crate::metrics::{Internal, Metric};
 use crate::state::View;
-use crate::upkeep::{Answer, Upkeep, farewell, retire};
+use crate::upkeep::{Answer, Upkeep, farewell, retire, retire_configuration};
 
 thread_local! {
     /// The VM's view: configurations come and go, and two of them overlap while streams of the old one end.
@@ -62,6 +62,11 @@ impl Active {
         result
     }
 
+    /// The fingerprint of what Envoy gave; none while the router is at work.
+    fn configuration(&self) -> Option<u64> {
+        self.router.try_borrow().ok().map(|router| router.configuration())
+    }
+
     /// Whether requests may wait for a place.
     pub(super) fn has_queue(&self) -> bool {
         self.config.queue.is_some()
@@ -108,10 +113,14 @@ impl Line {
     }
 
     /// Lets the gauges of backends rest that a newer configuration does not have.
-    pub(super) fn retire(&self, newer: Option<&Config>) {
-        let retire = |gone: &Rc<Active>| retire(&gone.config, newer, &gone.host);
+    pub(super) fn retire(&self, newer: Option<&Active>) {
+        let newest = self.newest();
+        if let Some(configuration) = newest.configuration() {
+            retire_configuration(configuration, newer.and_then(Active::configuration), &newest.host);
+        }
+        let retire = |gone: &Rc<Active>| retire(&gone.config, newer.map(|newer| &*newer.config), &gone.host);
         self.earlier.borrow().iter().for_each(retire);
-        retire(&self.newest());
+        retire(&newest);
     }
 
     /// Takes what operators changed.

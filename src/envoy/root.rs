@@ -11,8 +11,9 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType};
 
 use super::attempt::Attempt;
+use super::clock;
 use super::control::{self, Control};
-use super::host::write;
+use super::host::{SharedData, write};
 use super::http::Http;
 use super::line::Line;
 use super::queue;
@@ -22,6 +23,7 @@ use crate::config::{LogLevel, Parsed};
 use crate::control::Guard;
 use crate::domain::FallbackAnswers;
 use crate::host::{CallId, Host as _};
+use crate::state::note_refused;
 use crate::upkeep::Answer;
 
 /// How often a VM looks at what others wrote: what may lag lags at most so long.
@@ -69,7 +71,7 @@ impl Drop for Line {
     /// Envoy has no more use for this configuration.
     fn drop(&mut self) {
         let newer = newest().map(|line| line.newest());
-        self.retire(newer.as_ref().map(|newer| &*newer.config));
+        self.retire(newer.as_deref());
     }
 }
 
@@ -103,6 +105,8 @@ impl RootContext for Root {
             }
             Err(errors) => {
                 write(LogLevel::Error, &format!("llm-router: the configuration is refused\n{errors}"));
+                // Where that cannot be noted, it is in the log.
+                let _ = note_refused(&SharedData, &errors.to_string(), clock::now());
                 return false;
             }
         };

@@ -100,9 +100,11 @@ impl Exchange {
     pub fn request_headers<H: Host>(&mut self, cx: &mut Context<'_, H>, end_of_stream: bool) -> Flow {
         let mut intake = Intake::read(cx, end_of_stream);
         match intake.verdict(cx.router.config().body_limit_bytes) {
-            intake::Verdict::TooLarge => {
-                self.refuse(cx, Refusal::too_large(cx.router.config().body_limit_bytes).in_form_of(intake.api))
-            }
+            intake::Verdict::TooLarge => self.refuse(
+                cx,
+                Refusal::too_large(cx.router.config().body_limit_bytes)
+                    .in_form_of(refusal::form_of(intake.api, intake.vendor)),
+            ),
             verdict @ (intake::Verdict::ReadBody | intake::Verdict::HoldBody) => {
                 intake.reads = verdict == intake::Verdict::ReadBody;
                 self.phase = Phase::Reading(intake);
@@ -118,7 +120,7 @@ impl Exchange {
         let limit = cx.router.config().body_limit_bytes;
         match std::mem::take(&mut self.phase) {
             Phase::Reading(intake) if intake.reads && held > limit => {
-                self.refuse(cx, Refusal::too_large(limit).in_form_of(intake.api))
+                self.refuse(cx, Refusal::too_large(limit).in_form_of(refusal::form_of(intake.api, intake.vendor)))
             }
             Phase::Reading(mut intake) => {
                 intake.held = held;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{Api, ApiSet};
+use crate::domain::{Api, ApiSet, Vendor};
 use crate::json::object;
 use crate::metrics::Metric;
 
@@ -109,6 +109,14 @@ impl RefusalCode {
             Self::RateLimited | Self::BudgetExceeded => "RESOURCE_EXHAUSTED",
             Self::NoBackendAvailable | Self::QueueFull | Self::QueueTimeout => "UNAVAILABLE",
         }
+    }
+}
+
+/// The API in the form of whose errors a request is refused.
+pub(super) const fn form_of(api: Api, vendor: Vendor) -> Api {
+    match vendor {
+        Vendor::Anthropic => Api::AnthropicOther,
+        Vendor::Usual | Vendor::Perplexity | Vendor::Gemini => api,
     }
 }
 

@@ -131,7 +131,7 @@ impl<H: Host> Context<'_, H> {
             let upshot = Upshot { status, response_time, attempts_made, answered_by, ending, bill: None };
             self.view.journal().end(trace.id, upshot.encode());
         }
-        refusal.explanation = trace.explanation.map(|decision| decision.header());
+        refusal.explanation = trace.explanation.map(|decision| decision.header(self.view.calendar()));
         refusal
     }
 

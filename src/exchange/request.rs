@@ -3,6 +3,7 @@
 use super::decision::{Decision, Finding, Trace};
 use super::intake::{ATTEMPT_COUNT, ATTEMPT_TIMEOUT, ESTIMATED_TOKENS, Encoding, Intake, Tunnel, Wishes};
 use super::purse::Customer;
+use super::refusal::form_of;
 use super::router::Route;
 use super::{Context, Refusal, Router};
 use crate::config::{Config, OnUnreadable};
@@ -22,10 +23,10 @@ pub(super) fn decide<H: Host>(cx: &mut Context<'_, H>, intake: Intake, body: Opt
     let (whole, uploads, sent) = (intake.ended, !intake.ended && intake.tunnel == Tunnel::None, intake.held as u64);
     let read = match read(&intake, body, cx.router.config()) {
         Ok(read) => read,
-        Err(refusal) => return Decided::Refused(refusal.in_form_of(intake.api)),
+        Err(refusal) => return Decided::Refused(refusal.in_form_of(form_of(intake.api, intake.vendor))),
     };
     if let Some(why) = read.unread.as_ref().filter(|_| refuses(&intake, cx.router.config())) {
-        return Decided::Refused(Refusal::unreadable(why).in_form_of(intake.api));
+        return Decided::Refused(Refusal::unreadable(why).in_form_of(form_of(intake.api, intake.vendor)));
     }
     let Read { facts, text, unread } = read;
     let measure = intake.measure();
@@ -110,10 +111,7 @@ impl Petition {
 
     /// The API in the form of whose errors it is refused.
     const fn refused_as(&self) -> Api {
-        match self.vendor {
-            Vendor::Anthropic => Api::AnthropicOther,
-            Vendor::Usual | Vendor::Perplexity | Vendor::Gemini => self.api,
-        }
+        form_of(self.api, self.vendor)
     }
 
     /// Who pays for it.

@@ -260,7 +260,7 @@ impl Answer {
     /// Says who answered and how it was decided, unless nobody did or nobody is to know.
     fn write_headers<H: Host>(&mut self, cx: &Context<'_, H>) {
         if let Some(decision) = self.route.trace.explanation.take() {
-            cx.host.add_response_header(EXPLAIN, decision.header().as_bytes());
+            cx.host.add_response_header(EXPLAIN, decision.header(cx.view.calendar()).as_bytes());
         }
         let Some((backend, attempts)) = cx.router.backend(self.backend).zip(self.attempts) else { return };
         if self.is_stray || !cx.router.config().response_headers {

@@ -237,6 +237,11 @@ impl Router {
         attempts.as_slice().iter().filter_map(|&index| self.backend(index)?.timeout).max()
     }
 
+    /// The fingerprint of what Envoy gave, which tells it from any other configuration.
+    pub fn configuration(&self) -> u64 {
+        self.configuration
+    }
+
     /// Every backend with where its record lies.
     pub(crate) fn places(&self) -> impl Iterator<Item = (BackendIndex, &Backend, Place)> {
         let backends = self.config.backends.iter().zip(&self.places);

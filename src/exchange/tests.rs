@@ -33,6 +33,7 @@ mod misrouting;
 mod pacing;
 mod priced;
 mod quota;
+mod refusals;
 mod routing;
 mod timeouts;
 mod trailers;

@@ -185,22 +185,11 @@ impl Lengths {
 
     /// Appends it to a record.
     pub fn encode(&self, out: &mut Encoder) {
-        out.u32(self.all.bits()).u8(self.slots.len() as u8);
-        for slot in &self.slots {
-            slot.encode(out);
-        }
+        out.u32(self.all.bits()).list(&self.slots, |out, slot| slot.encode(out));
     }
 
     /// Reads it from a record.
     pub fn decode(from: &mut Decoder<'_>) -> Option<Self> {
-        let (all, slots) = (Median::from_bits(from.u32()?), usize::from(from.u8()?));
-        if slots > MODELS + 1 {
-            return None;
-        }
-        let mut lengths = Self { all, slots: Vec::with_capacity(slots) };
-        for _ in 0..slots {
-            lengths.slots.push(Slot::decode(from)?);
-        }
-        Some(lengths)
+        Some(Self { all: Median::from_bits(from.u32()?), slots: from.list(MODELS + 1, Slot::decode)? })
     }
 }

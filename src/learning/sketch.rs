@@ -90,7 +90,7 @@ impl Sketch {
         let is_hit = |weight: &u16| *weight > 0;
         let first = self.weights.iter().position(is_hit).unwrap_or(0);
         let end = self.weights.iter().rposition(is_hit).map_or(first, |last| last + 1);
-        out.u8(first as u8).u8((end - first) as u8);
+        out.count(first).count(end - first);
         for &weight in self.weights.get(first..end).unwrap_or_default() {
             out.u16(weight);
         }
@@ -99,7 +99,7 @@ impl Sketch {
     /// Reads it from a record.
     pub fn decode(from: &mut Decoder<'_>) -> Option<Self> {
         let mut sketch = Self::default();
-        let (first, len) = (usize::from(from.u8()?), usize::from(from.u8()?));
+        let (first, len) = (from.count(BUCKETS)?, from.count(BUCKETS)?);
         for weight in sketch.weights.get_mut(first..first + len)? {
             *weight = from.u16()?;
         }
@@ -211,6 +211,13 @@ mod tests {
     fn it_fits_into_a_record() {
         let all = of((0..BUCKETS).map(|index| lower_bound(index).ceil() as u64));
         assert!(bytes(&all).len() <= 2 + 2 * BUCKETS);
+        assert_eq!(
+            Sketch::decode(&mut Decoder::new(&bytes(&all))).as_ref(),
+            Some(&all),
+            "from the first bucket to the last"
+        );
+        let last = of([u64::MAX]);
+        assert_eq!(Sketch::decode(&mut Decoder::new(&bytes(&last))).as_ref(), Some(&last));
         let typical = of((0..500).map(|n| 300 + 2 * n));
         assert!(bytes(&typical).len() <= 20, "{}", bytes(&typical).len());
     }

@@ -43,6 +43,7 @@ pub(crate) fn backend(id: &str) -> Backend {
         probe: None,
         failure_domain: id.into(),
         fallback_answers: FallbackAnswers::Fail,
+        group: None,
         draining: false,
     }
 }

@@ -9,7 +9,7 @@ use crate::cost::{Account, Claim, Demand, Shortage, pacing};
 use crate::domain::{Calendar, Decoder, Encoder, Limits, PicoUsd, Timestamp, Tokens};
 
 /// The layout's version: its first byte and part of its key.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
 /// So much of what was written off can be undone: where VMs die again and again, the ledger must not grow.
 const MOST_WRITTEN_OFF: usize = 64;
@@ -97,7 +97,7 @@ impl Ledger {
     };
 
     /// The key that it lies at.
-    pub const KEY: &str = "llm-router/3/ledger";
+    pub const KEY: &str = "llm-router/4/ledger";
 
     /// An account, if anything was ever noted in it.
     pub fn account(&self, key: AccountKey) -> Option<&Account> {
@@ -268,20 +268,15 @@ impl Ledger {
             Encoder::with_capacity(64 * self.accounts.len() + 8 * self.members.len() + 24 * self.reserved.len());
         out.u8(VERSION);
         self.demand.encode(&mut out);
-        out.u16(self.accounts.len() as u16);
-        for (key, account) in &self.accounts {
+        out.list(&self.accounts, |out, (key, account)| {
             out.u64(key.0);
-            account.encode(&mut out);
-        }
-        out.u16(self.members.len() as u16);
-        for &member in &self.members {
-            out.u64(member);
-        }
-        out.u16(self.written_off.len() as u16);
-        for WrittenOff { entry, date } in &self.written_off {
-            entry.encode(&mut out);
+            account.encode(out);
+        });
+        out.list(&self.members, |out, &member| _ = out.u64(member));
+        out.list(&self.written_off, |out, WrittenOff { entry, date }| {
+            entry.encode(out);
             out.time(*date);
-        }
+        });
         self.reserved.iter().for_each(|entry| entry.encode(&mut out));
         out.finish()
     }
@@ -294,18 +289,11 @@ impl Ledger {
             return None;
         }
         let demand = Demand::decode(&mut from)?;
-        let (mut accounts, mut members) = (Vec::new(), Vec::new());
-        let (mut written_off, mut reserved) = (Vec::new(), Vec::new());
-        for _ in 0..from.u16()? {
-            accounts.push((AccountKey(from.u64()?), Account::decode(&mut from)?));
-        }
-        for _ in 0..from.u16()? {
-            members.push(from.u64()?);
-        }
-        for _ in 0..from.u16()? {
-            let entry = Reserved::decode(&mut from)?;
-            written_off.push(WrittenOff { entry, date: from.time()? });
-        }
+        let accounts = from.list(usize::MAX, |from| Some((AccountKey(from.u64()?), Account::decode(from)?)))?;
+        let members = from.list(usize::MAX, Decoder::u64)?;
+        let written_off = from
+            .list(MOST_WRITTEN_OFF, |from| Some(WrittenOff { entry: Reserved::decode(from)?, date: from.time()? }))?;
+        let mut reserved = Vec::new();
         while !from.is_empty() {
             reserved.push(Reserved::decode(&mut from)?);
         }
@@ -320,5 +308,36 @@ impl Reserved {
 
     fn decode(from: &mut Decoder<'_>) -> Option<Self> {
         Some(Self { member: from.u64()?, account: AccountKey(from.u64()?), amount: PicoUsd(from.u64()?) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With so many entries in each list that has no bound of its own, and with so many that were written off.
+    fn ledger(many: u64, written_off: usize) -> Ledger {
+        let entry = |member| Reserved { member, account: AccountKey(member), amount: PicoUsd(member) };
+        let date = Timestamp::from_micros(1);
+        Ledger {
+            accounts: (0..many).map(|key| (AccountKey(key), Account::default())).collect(),
+            members: (0..many).collect(),
+            reserved: (0..many).map(entry).collect(),
+            written_off: (0..written_off as u64).map(|member| WrittenOff { entry: entry(member), date }).collect(),
+            ..Ledger::default()
+        }
+    }
+
+    #[test]
+    fn a_ledger_of_any_length_is_read_as_it_was_written() {
+        for many in [0, 1, 255, 256, 1_000, 65_535, 65_536, 70_001] {
+            let ledger = ledger(many, MOST_WRITTEN_OFF);
+            assert_eq!(Ledger::decode(&ledger.encode()), Some(ledger), "{many}");
+        }
+    }
+
+    #[test]
+    fn a_ledger_with_more_that_was_written_off_than_is_kept_is_none() {
+        assert_eq!(Ledger::decode(&ledger(1, MOST_WRITTEN_OFF + 1).encode()), None);
     }
 }

@@ -464,6 +464,16 @@ mod tests {
         assert!(set.has(&a) && !set.has(&b) && set.meets(set.with(Backends::NONE)));
     }
 
+    #[test]
+    fn the_longest_queue_that_may_be_configured_is_read_as_it_was_written() {
+        let mut list = WaitingList::default();
+        for n in 0..4_096 {
+            list.add(&newcomer(n % 300), at(1));
+        }
+        assert_eq!(list.tickets().len(), 4_096);
+        assert_eq!(WaitingList::decode(&list.encode(), at(1)), list);
+    }
+
     proptest! {
         #[test]
         fn what_was_written_is_read_again_and_any_bytes_are_read(

@@ -1,7 +1,8 @@
 //! The changes that there are.
 
 use super::document::{Choice, Document, Drain, Fingerprint, Override, WeightOverride, find, is_in};
-use crate::config::{Config, MOST_BACKENDS, Strategy};
+use super::weights;
+use crate::config::{Config, Errors, MOST_BACKENDS, Strategy, commands};
 use crate::domain::{Backend, Timestamp, Weight};
 
 /// What an operator wants.
@@ -19,8 +20,19 @@ pub(crate) enum Change<'a> {
         /// Whether its cluster may be one that no backend has so far.
         any_cluster: bool,
     },
+    /// Another value of some keys of a backend, by a JSON merge patch.
+    Patch {
+        /// Which one.
+        id: &'a str,
+        /// The patch as it was written.
+        patch: &'a [u8],
+        /// Whether its cluster may be one that no backend has so far.
+        any_cluster: bool,
+    },
     /// No such backend any more, nor what was said of it.
     Remove(&'a str),
+    /// A backend as it is configured or discovered, whatever was changed of it; drained it stays.
+    Restore(&'a str),
     /// No new requests for a backend. Told again, it is the later reason that holds, since the earlier moment.
     Drain {
         /// Which one.
@@ -34,7 +46,7 @@ pub(crate) enum Change<'a> {
     },
     /// Requests for it again.
     Undrain(&'a str),
-    /// Other weights, all of them or none.
+    /// Other weights, all of them or none, each of a backend by its id, or of all of a group or type together.
     Weigh(&'a [(Box<str>, Weight)]),
 }
 
@@ -45,6 +57,8 @@ pub(crate) enum Refused {
     Unknown,
     /// There are no such backends.
     UnknownIds(Vec<Box<str>>),
+    /// What was said is wrong in itself.
+    Invalid(String),
     /// Its cluster is that of Envoy's admin interface.
     AdminCluster,
     /// Its cluster is that of no backend. It may lead anywhere: to Envoy's admin port, where no `envoy_admin` says so.
@@ -62,6 +76,20 @@ impl Document {
     pub(super) fn change(&mut self, configured: &Config, change: Change<'_>) -> Result<(), Refused> {
         let effect = self.effect(configured);
         match change {
+            // As it is in effect: nothing is changed, nor for how long that holds.
+            Change::Set { backend, .. } if self.is_in_effect(&effect, backend) => {}
+            Change::Patch { id, patch, any_cluster } => {
+                let before = find(&effect, id).ok_or(Refused::Unknown)?;
+                let invalid = |errors: Errors| Refused::Invalid(errors.listed());
+                let body = commands::patched(before, self.written(configured, id), patch).map_err(invalid)?;
+                let backend = commands::backend(id, body.as_bytes()).map_err(invalid)?;
+                return self.change(configured, Change::Set { backend: &backend, body: &body, any_cluster });
+            }
+            Change::Restore(id) if !self.has_changes(configured, id) => return Err(Refused::Unknown),
+            Change::Restore(id) if effect.backends.len() >= MOST_BACKENDS && !is_in(&effect, id) => {
+                return Err(Refused::TooMany);
+            }
+            Change::Restore(id) => self.forget(id),
             Change::Strategy(strategy) => {
                 let instead_of = configured.strategy;
                 self.strategy = (strategy != instead_of).then_some(Choice { strategy, instead_of });
@@ -82,12 +110,7 @@ impl Document {
                 }
             }
             Change::Weigh(weights) => {
-                let unknown = weights.iter().map(|(id, _)| id).filter(|id| !is_in(&effect, id));
-                let unknown: Vec<_> = unknown.cloned().collect();
-                if !unknown.is_empty() {
-                    return Err(Refused::UnknownIds(unknown));
-                }
-                self.weigh(configured, weights);
+                self.weigh(configured, &weights::of_each(&effect, weights)?);
             }
             Change::Remove(id) | Change::Drain { id, .. } | Change::Undrain(id) if !is_in(&effect, id) => {
                 return Err(Refused::Unknown);
@@ -127,6 +150,20 @@ impl Document {
                 self.weights.push(WeightOverride { id: id.clone(), instead_of, weight: *weight });
             }
         }
+    }
+
+    /// Whether a backend is in effect just like this. One that goes with its cluster is not, but for another word on it.
+    fn is_in_effect(&self, effect: &Config, backend: &Backend) -> bool {
+        let goes = self.discovered.iter().any(|known| known.id == backend.id && known.leaving);
+        !goes && find(effect, &backend.id).is_some_and(|is| Backend { draining: false, ..is.clone() } == *backend)
+    }
+
+    /// Whether something stands in for what is configured or discovered under an id.
+    fn has_changes(&self, configured: &Config, id: &str) -> bool {
+        let is_there = is_in(configured, id) || self.discovered.iter().any(|known| *known.id == *id);
+        let is_changed =
+            self.backends.iter().any(|change| *change.id == *id) || self.weights.iter().any(|change| *change.id == *id);
+        is_there && is_changed
     }
 
     fn forget(&mut self, id: &str) {

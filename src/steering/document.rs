@@ -172,6 +172,22 @@ impl Document {
         }
     }
 
+    /// The body that a backend in effect was written by, if it is not that of the configuration.
+    pub(super) fn written(&self, configured: &Config, id: &str) -> Option<&str> {
+        let change = self.backends.iter().find(|change| *change.id == *id && change.holds(configured));
+        let discovered = || {
+            let known = self.discovered.iter().find(|known| *known.id == *id && !is_in(configured, id));
+            known.map(|known| &*known.body)
+        };
+        change.and_then(|change| change.body.as_deref()).or_else(discovered)
+    }
+
+    /// Whether a backend that is configured or discovered is another one here.
+    pub(super) fn stands_in(&self, configured: &Config, id: &str) -> bool {
+        let is_there = is_in(configured, id) || self.discovered(configured).any(|known| *known.id == *id);
+        is_there && self.source(configured, id) == Source::Api
+    }
+
     pub(super) fn drain(&self, id: &str) -> Option<&Drain> {
         self.drains.iter().find(|drain| *drain.id == *id)
     }

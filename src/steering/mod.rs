@@ -19,6 +19,7 @@ mod discovered;
 mod document;
 #[cfg(test)]
 mod tests;
+mod weights;
 
 use std::fmt::Write as _;
 use std::hash::Hasher as _;
@@ -49,6 +50,14 @@ pub(crate) struct Steering {
     version: Cas,
     /// The paths of what this configuration ended at its beginning.
     ended: Vec<String>,
+}
+
+/// A number that tells a configuration from any other, the same in every VM.
+pub(crate) fn fingerprint(config: &Config) -> u64 {
+    let mut fnv = Fnv::default();
+    // It never fails: there is nothing to run out of.
+    let _ = write!(fnv, "{config:?}");
+    fnv.finish()
 }
 
 /// What became of discovered backends.
@@ -110,10 +119,7 @@ impl Steering {
 
     /// A number that tells what Envoy gave from any other configuration, the same in every VM.
     pub(crate) fn fingerprint(&self) -> u64 {
-        let mut fnv = Fnv::default();
-        // It never fails: there is nothing to run out of.
-        let _ = write!(fnv, "{:?}", self.configured);
-        fnv.finish()
+        fingerprint(&self.configured)
     }
 
     /// The configuration in effect.
@@ -129,6 +135,11 @@ impl Steering {
     /// Where a backend that is in effect comes from.
     pub(crate) fn source(&self, id: &str) -> Source {
         self.document.source(&self.configured, id)
+    }
+
+    /// Whether a backend that is configured or discovered is another one because an operator wants that.
+    pub(crate) fn stands_in(&self, id: &str) -> bool {
+        self.document.stands_in(&self.configured, id)
     }
 
     /// Why a backend gets no new requests, where an operator wants that.

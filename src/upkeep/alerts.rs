@@ -118,12 +118,14 @@ impl Alarms {
             // To write where there is nothing always succeeds, whoever else does; so nothing but that is done then.
             let Some(bytes) = bytes else { return (Some(Board::default().encode()), Seen::default()) };
             let mut board = Board::decode(bytes);
+            let mut refused = 0;
             for ((over, _), which) in couriers.into_iter().zip(Which::ALL) {
                 if let Some((sent, delivery)) = over {
-                    which.outbox(&mut board).note(sent, delivery, now);
+                    refused += which.outbox(&mut board).note(sent, delivery, now);
                 }
             }
-            let changes = board.observe(&readings, terms, now);
+            let mut changes = board.observe(&readings, terms, now);
+            changes.lost += refused;
             let [general, costs] = couriers.map(|(_, may_send)| may_send);
             let batches =
                 [if general { board.outbox.take(now) } else { None }, if costs { board.costs.take(now) } else { None }];
@@ -141,9 +143,7 @@ impl Alarms {
         for alert in &changes.alerts {
             tell(cx, alert);
         }
-        if changes.lost > 0 {
-            cx.host.record(Metric::AlertDeliveries(DeliveryResult::Lost), changes.lost);
-        }
+        tell_of_loss(cx, changes.lost);
         for ((courier, which), batch) in self.couriers.iter_mut().zip(Which::ALL).zip(batches) {
             if let Some((batch, webhook)) = batch.zip(which.of(alerts)) {
                 courier.post(cx, (which, webhook), &batch);
@@ -174,7 +174,7 @@ impl Courier {
             ("content-type", "application/json"),
             ("user-agent", super::USER_AGENT),
         ];
-        let body = letter(&batch.news);
+        let body = letter(&batch.news, cx.view.calendar());
         match cx.host.call_with(&webhook.cluster, &headers, body.as_bytes(), TIMEOUT) {
             Some(id) => self.under_way = Some((UnderWay { id, since: cx.now }, batch.sent())),
             None => self.end(cx, which, (batch.sent(), Delivery::Failed), None),
@@ -210,11 +210,14 @@ impl Courier {
         let Some((sent, delivery)) = self.over else { return };
         let noted = update(cx.host, KEY, |bytes| {
             let mut board = bytes.map(Board::decode).unwrap_or_default();
-            which.outbox(&mut board).note(sent, delivery, cx.now);
-            (Some(board.encode()), ())
+            let lost = which.outbox(&mut board).note(sent, delivery, cx.now);
+            (Some(board.encode()), lost)
         });
         match noted {
-            Ok(()) => self.over = None,
+            Ok(lost) => {
+                self.over = None;
+                tell_of_loss(cx, lost);
+            }
             Err(_) => cx.host.record(Metric::InternalErrors(Internal::SharedData), 1),
         }
     }
@@ -257,6 +260,16 @@ fn readings<'a, H: Host>(cx: &Cx<'a, H>, lookout: Option<&Lookout>) -> Vec<Readi
         admin(sight, holds)
     }));
     readings
+}
+
+/// Counts the news that the webhook will never be told, and says so in the log.
+fn tell_of_loss<H: Host>(cx: &Cx<'_, H>, lost: u64) {
+    if lost > 0 {
+        cx.host.record(Metric::AlertDeliveries(DeliveryResult::Lost), lost);
+        let result = DeliveryResult::Lost.name().to_owned();
+        let fields = [("event", "alert_delivery".to_owned()), ("result", result), ("alerts", lost.to_string())];
+        cx.log(LogLevel::Warn, &fields);
+    }
 }
 
 /// Tells of an alert that was raised or cleared, once: by whoever brought it on the board.

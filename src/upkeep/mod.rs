@@ -37,7 +37,7 @@ use crate::health::BreakerPhase;
 use crate::host::Host;
 use crate::logging;
 use crate::metrics::{Internal, Method, Metric, Status, TenantIndex};
-use crate::state::{AccountKey, Ledger, Place, Record, View, WaitingList};
+use crate::state::{AccountKey, Ledger, Place, Record, View, WaitingList, settle_refused};
 use alerts::Alarms;
 use discovery::Discovery;
 use lookout::Lookout;
@@ -99,6 +99,7 @@ impl Upkeep {
         }
         if view.keeps_watch(self.number, now) {
             misrouting::show(router, host, now);
+            show_configuration(router.configuration(), host);
         }
         let waiting = WaitingList::known(host, now).ok().flatten();
         if let Some(list) = &waiting {
@@ -148,6 +149,21 @@ impl Upkeep {
         if !is_known {
             self.rounds.answered(&mut cx, answer);
         }
+    }
+}
+
+/// Shows which configuration is at work, and whether it is the one that Envoy was given last.
+fn show_configuration(configuration: u64, host: &impl Host) {
+    host.record(Metric::BuildInfo { configuration }, 1);
+    if let Ok(is_refused) = settle_refused(host, configuration) {
+        host.record(Metric::ConfigurationRefused, is_refused.into());
+    }
+}
+
+/// Lets the gauge of a configuration rest that is at work no more.
+pub fn retire_configuration(gone: u64, newer: Option<u64>, host: &impl Host) {
+    if newer != Some(gone) {
+        host.record(Metric::BuildInfo { configuration: gone }, 0);
     }
 }
 

@@ -178,6 +178,57 @@ async fn what_a_webhook_missed_while_it_was_down_it_is_told_later_and_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_than_four_hundred_alerts_that_a_webhook_missed_are_all_told_later_and_once() {
+    // A day's budget begins anew at midnight: that is not to be while this runs.
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    if 86_400 - since_epoch % 86_400 < 120 {
+        tokio::time::sleep(Duration::from_secs(121)).await;
+    }
+    let (backends, hooks) = (trio().await, hooks().await);
+    for backend in &backends {
+        backend.set(Behaviour { prompt_tokens: PromptTokens::Exactly(84), ..Behaviour::default() });
+    }
+    let mut config = router(300);
+    for id in ["alpha", "beta", "gamma"] {
+        config["backend_instances"][id]["cost_per_1k_tokens"] = 1.into();
+    }
+    // Each tenant asks once, for a tenth of a dollar: all that it has, past each of eight thresholds.
+    let tenants: Vec<String> = (0..60).map(|n| format!("team{n:02}")).collect();
+    let budgets: serde_json::Map<_, _> =
+        tenants.iter().map(|name| (name.clone(), json!({"daily_budget_usd": 0.1}))).collect();
+    config["cost"] = json!({"on_exhausted": "cheapest", "tenant_header": "x-team", "tenants": budgets,
+        "alert_thresholds": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]});
+    let envoy = four_workers(&backends, &hooks).router(config).start().await;
+    hooks.set(Behaviour::status(503));
+    let client = Client::new();
+    let sent = load(&client, tenants.len(), 4, |n| {
+        let mut request = Client::json_request(&envoy.url(PATH), &chat("hello"));
+        request.headers_mut().insert("x-team", tenants[n].parse().unwrap());
+        request
+    })
+    .await;
+    assert_eq!(sent.by_status(), [(200, tenants.len())].into(), "{:?}", sent.first_failure());
+    let raised = |stats: &wasm_tests::envoy::Stats| {
+        counted(stats, "alerts_total", &[("alert", "daily_budget_threshold"), ("state", "raised")])
+    };
+    envoy.wait_for(Duration::from_secs(30), |stats| raised(stats) == 480).await;
+    let result =
+        |stats: &wasm_tests::envoy::Stats, result| counted(stats, "alert_deliveries_total", &[("result", result)]);
+    envoy.wait_for(Duration::from_secs(30), |stats| result(stats, "failed") > 0).await;
+    hooks.clear_journal();
+    hooks.set(Behaviour::default());
+    envoy.wait_for(Duration::from_secs(90), |stats| result(stats, "delivered") >= 5).await;
+    let calls: Vec<Value> = hooks.journal().iter().map(|call| call.json()["alerts"].clone()).collect();
+    assert!(calls.iter().all(|alerts| alerts.as_array().unwrap().len() <= 100));
+    let one = |alert: &Value| format!("{} {}", alert["tenant"].as_str().unwrap(), alert["threshold"]);
+    let mut told: Vec<_> = calls.iter().flat_map(|alerts| alerts.as_array().unwrap().iter().map(one)).collect();
+    let all = told.len();
+    told.sort_unstable();
+    told.dedup();
+    assert_eq!((all, told.len(), result(&envoy.stats().await, "lost")), (480, 480, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backend_that_comes_and_goes_is_told_of_once_in_a_while_and_all_of_it_is_kept() {
     let (backends, hooks) = (trio().await, hooks().await);
     let envoy = four_workers(&backends, &hooks).router(router(3_600)).start().await;

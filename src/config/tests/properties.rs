@@ -170,6 +170,7 @@ prop_compose! {
         breaker in option::of(breaker()),
         probe in option::of(probe()),
         failure_domain in "[a-z]{1,8}",
+        group in option::of("[a-z_]{1,64}"),
         fallback_answers in prop::sample::select(&[FallbackAnswers::Fail, FallbackAnswers::Accept]),
         limits in limits(),
     ) -> Backend {
@@ -177,6 +178,7 @@ prop_compose! {
             id: "".into(),
             cluster: cluster.unwrap_or_default().into(),
             kind,
+            group: group.map(Into::into),
             apis: apis.into_iter().fold(ApiSet::NONE, |all, api| all.with(ApiSet::of(&[api]))),
             weight: Weight::from_thousandths(weight),
             priority,
@@ -217,7 +219,7 @@ prop_compose! {
 
 prop_compose! {
     /// Any valid configuration.
-    fn configuration()(
+    pub(crate) fn configuration()(
         strategy in prop::sample::select(&Strategy::ALL),
         backends in btree_map("[A-Za-z0-9_-]{1,64}", backend(), 1..6),
         default_backend in any::<prop::sample::Index>(),

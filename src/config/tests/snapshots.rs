@@ -40,7 +40,7 @@ fn a_configuration_with_every_key() {
                     "path": "/models", "host": "api.perplexity.ai", "interval_seconds": 5, "timeout_seconds": 0.5,
                     "consecutive_failures_threshold": 2, "consecutive_successes_threshold": 1,
                 },
-                "failure_domain": "eu", "fallback_answers": "accept",
+                "failure_domain": "eu", "fallback_answers": "accept", "group": "cloud",
             },
             "lightrag": { "backend_type": "lightrag", "cost_per_1k_tokens": 0.05, "circuit_breaker": { "enabled": false } },
             "claude": { "backend_type": "anthropic", "apis": ["messages", "openai", "messages"] },

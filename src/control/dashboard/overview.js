@@ -30,7 +30,7 @@ function show({ health, metrics, backends, strategy, alerts, budget, analytics, 
   showOverall(health);
   showStrategy(strategy);
   showOverview(metrics, health.queue);
-  showWarnings(health.configuration_warnings ?? []);
+  showWarnings(health.configuration_warnings ?? [], health.refused_configuration);
   showAlerts(alerts);
   showBudget(budget, analytics);
   showBackends();
@@ -147,8 +147,9 @@ function draw(line) {
   line.setAttribute("points", speeds.map(([x, y]) => `${x.toFixed(1)},${(19 - (18 * y) / top).toFixed(1)}`).join(" "));
 }
 
-// What Envoy's own configuration keeps the router from doing.
-function showWarnings(warnings) {
+// What Envoy's own configuration keeps the router from doing, and a configuration of the router that was refused.
+function showWarnings(told, refused) {
+  const warnings = refused ? [refusal(refused), ...told] : told;
   $("warnings").hidden = warnings.length === 0;
   const create = () => make("li", {}, make("span"), make("strong"), make("span"), make("span"), make("small"));
   const update = (item, warning) => {
@@ -158,9 +159,18 @@ function showWarnings(warnings) {
     write(message, first(warning.message) + ".");
     write(cure, `What to do: ${warning.cure}.`);
     const times = `${warning.count} ${warning.count === 1 ? "request" : "requests"}`;
-    write(when, `${times}, first ${ago(warning.first_seen)}, last ${ago(warning.last_seen)}`);
+    write(when, warning.when ?? `${times}, first ${ago(warning.first_seen)}, last ${ago(warning.last_seen)}`);
   };
   list(find("#warnings ul"), warnings, (warning) => warning.kind, create, update);
+}
+
+function refusal({ refused_at, errors }) {
+  return {
+    kind: "refused_configuration",
+    message: errors.join("; "),
+    cure: "correct it and give it to Envoy again; the one before it is at work",
+    when: `refused ${ago(refused_at)}`,
+  };
 }
 
 function showAlerts(alerts) {

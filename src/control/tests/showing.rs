@@ -7,7 +7,7 @@ use crate::alerts::{AlertKind, Board, Cause, Costs, KEY, Reading, Sign, Terms};
 use crate::cost::Claim;
 use crate::domain::{Allowance, Limits, PicoUsd, QuotaReport, Tokens};
 use crate::health::{Checkup, Condition, Form, TripReason};
-use crate::state::{AccountKey, Line, Spent, Store, note_details};
+use crate::state::{AccountKey, Line, Spent, Store, note_details, note_refused, settle_refused};
 
 #[test]
 fn figures_are_those_of_the_records() {
@@ -247,5 +247,79 @@ fn a_backend_that_is_given_a_budget_at_run_time_has_an_account() {
     for worker in 0..2 {
         let shown = rig.get(worker, "/budget");
         assert_eq!((&shown["backends"][0]["id"], &shown["backends"][0]["day"]["limit_usd"]), (&json!("a"), &json!(3)));
+    }
+}
+
+#[test]
+fn a_configuration_that_was_refused_is_told_of_until_another_one_is_at_work() {
+    let mut rig = Rig::three("round_robin");
+    let told = |rig: &mut Rig, endpoint: &str| rig.get(0, endpoint)["refused_configuration"].clone();
+    assert_eq!((told(&mut rig, "/health"), told(&mut rig, "/version")), (Value::Null, Value::Null));
+    note_refused(
+        &rig.world,
+        "backend_instances.a.weight: -1 is not in 0.001..=1000\nretyr: unknown key",
+        rig.world.now(),
+    )
+    .unwrap();
+    let expected = json!({ "refused_at": "1970-01-01T00:16:40.000Z",
+        "errors": ["backend_instances.a.weight: -1 is not in 0.001..=1000", "retyr: unknown key"] });
+    assert_eq!((told(&mut rig, "/health"), told(&mut rig, "/version")), (expected.clone(), expected.clone()));
+    let running = rig.workers[0].router.configuration();
+    assert_eq!(settle_refused(&rig.world, running), Ok(true));
+    assert_eq!(told(&mut rig, "/health"), expected);
+
+    let config = json!({ "strategy": "weighted", "backend_instances": { "a": {} } });
+    let config = Arc::new(config::parse(config.to_string().as_bytes()).unwrap());
+    let Rig { world, workers: [worker, _], .. } = &mut rig;
+    worker.router = Router::new(config, &mut worker.view, world, 1).unwrap();
+    assert_eq!(told(&mut rig, "/health"), Value::Null, "the one that was given last is at work");
+    assert_eq!(told(&mut rig, "/version"), expected, "the last that was refused");
+}
+
+#[test]
+fn a_version_is_told_with_the_configuration_in_effect_and_the_given_one() {
+    let mut rig = Rig::three("round_robin");
+    let version = |rig: &mut Rig, worker| rig.get(worker, "/version");
+    let before = version(&mut rig, 0);
+    assert_eq!(before["version"], env!("CARGO_PKG_VERSION"));
+    assert!(before["commit"].is_string());
+    let hash = |version: &Value, key: &str| version[key].as_str().unwrap().to_owned();
+    assert_eq!(hash(&before, "configuration_hash"), hash(&before, "given_configuration_hash"));
+    assert_eq!(rig.call(0, "PUT", "/weights", &[], br#"{"a":7}"#).status, 200);
+    rig.tick();
+    let after = version(&mut rig, 0);
+    assert_ne!(hash(&after, "configuration_hash"), hash(&before, "configuration_hash"));
+    assert_eq!(hash(&after, "given_configuration_hash"), hash(&before, "given_configuration_hash"));
+    assert_eq!(version(&mut rig, 1), after, "the same on every worker");
+    assert_eq!(rig.get(0, "/healthz")["status"], "alive");
+}
+
+#[test]
+fn head_is_answered_like_get_everywhere() {
+    let mut rig = Rig::three("round_robin");
+    let endpoints = [
+        "/health",
+        "/metrics",
+        "/analytics",
+        "/strategy",
+        "/backends",
+        "/backends/a",
+        "/backends/x",
+        "/budget",
+        "/alerts",
+        "/decisions",
+        "/decisions?limit=0",
+        "/version",
+        "/healthz",
+        "/nowhere",
+    ];
+    for endpoint in endpoints {
+        let [get, head] = ["GET", "HEAD"].map(|method| rig.call(0, method, endpoint, &[], b""));
+        assert_eq!((head.status, head.headers()), (get.status, get.headers()), "{endpoint}");
+        // Its length is that of the answer to GET; Envoy sends none of it.
+        assert_eq!(head.bytes().len(), get.bytes().len(), "{endpoint}");
+    }
+    for changing in ["/weights", "/explain", "/circuit-breaker/a/open"] {
+        assert_eq!(rig.call(0, "HEAD", changing, &[], b"").status, 405, "{changing}");
     }
 }

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::{Decision, Excluded, Finding, Standing, Text, Upshot};
+use crate::config::MOST_BACKENDS;
 use crate::cost::Bill;
 use crate::domain::{Decoder, Encoder, PerMille, PicoUsd, Timestamp, Tokens, Usage};
-use crate::routing::Estimate;
+use crate::routing::{Estimate, MAX_ATTEMPTS};
 use crate::state::Load;
 
 /// Of this layout; another one is not read.
@@ -20,15 +21,9 @@ impl Decision {
         out.number(self.input.0)
             .number(self.panics.into())
             .number(self.explores.into())
-            .number(self.confidence.get().into())
-            .number(self.attempts.len() as u64);
-        for &attempt in &self.attempts {
-            out.number(attempt.into());
-        }
-        out.number(self.findings.len() as u64);
-        for finding in &self.findings {
-            finding.encode(&mut out);
-        }
+            .number(self.confidence.get().into());
+        out.list(&self.attempts, |out, &attempt| _ = out.number(attempt.into()));
+        out.list(&self.findings, |out, finding| finding.encode(out));
         out.finish()
     }
 
@@ -42,13 +37,8 @@ impl Decision {
         let (request_id, strategy, api) = (text(from)?, text(from)?, text(from)?);
         let (input, panics, explores) = (Tokens(from.number()?), from.number()? == 1, from.number()? == 1);
         let confidence = share(from.number()?);
-        let (mut attempts, mut findings) = (Vec::new(), Vec::new());
-        for _ in 0..from.number()? {
-            attempts.push(u16::try_from(from.number()?).ok()?);
-        }
-        for _ in 0..from.number()? {
-            findings.push(Finding::decode(from)?);
-        }
+        let attempts = from.list(MAX_ATTEMPTS, |from| u16::try_from(from.number()?).ok())?;
+        let findings = from.list(MOST_BACKENDS, Finding::decode)?;
         Some(Self { id, at, request_id, strategy, api, input, panics, explores, confidence, attempts, findings })
     }
 }
@@ -67,10 +57,7 @@ impl Finding {
             Ok(Standing { probe, part, ranked_by, score, exploration, terms }) => {
                 out.number((*probe).into()).number(part.get().into()).text(ranked_by).number(score.to_bits());
                 out.number(exploration.to_bits());
-                out.number(terms.len() as u64);
-                for (term, value) in terms {
-                    out.text(term).number(value.to_bits());
-                }
+                out.list(terms, |out, (term, value)| _ = out.text(term).number(value.to_bits()));
             }
             Err(Excluded { by, reason, retry_at }) => {
                 out.text(by).text(reason).number(retry_at.map_or(0, Timestamp::as_micros));
@@ -91,10 +78,8 @@ impl Finding {
         let verdict = if from.number()? == 1 {
             let (probe, part) = (from.number()? == 1, share(from.number()?));
             let (ranked_by, score) = (text(from)?, f64::from_bits(from.number()?));
-            let (exploration, mut terms) = (f64::from_bits(from.number()?), Vec::new());
-            for _ in 0..from.number()? {
-                terms.push((text(from)?, f64::from_bits(from.number()?)));
-            }
+            let exploration = f64::from_bits(from.number()?);
+            let terms = from.list(usize::MAX, |from| Some((text(from)?, f64::from_bits(from.number()?))))?;
             Ok(Standing { probe, part, ranked_by, score, exploration, terms })
         } else {
             let (by, reason, retry_at) = (text(from)?, text(from)?, from.number()?);

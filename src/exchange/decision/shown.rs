@@ -2,7 +2,8 @@
 
 use super::{Decision, Finding, Standing, Upshot, decision_name};
 use crate::cost::Bill;
-use crate::json::{Object, Rounded, Thousandths, object};
+use crate::domain::Calendar;
+use crate::json::{Object, Rounded, Thousandths, object_at};
 
 /// The longest value of `x-llm-explain`, so that the answer's headers stay within what any client takes.
 const HEADER_BYTES: usize = 4_096;
@@ -73,11 +74,11 @@ impl Decision {
     }
 
     /// One line of ASCII for a header, as detailed as there is room.
-    pub(crate) fn header(&self) -> String {
+    pub(crate) fn header(&self, calendar: Calendar) -> String {
         let details = [Detail::All, Detail::NoTerms, Detail::Tried, Detail::Order];
         let mut line = String::new();
         for detail in details {
-            line = object(|o| self.show(o, None, detail));
+            line = object_at(calendar, |o| self.show(o, None, detail));
             if line.len() <= HEADER_BYTES {
                 break;
             }
@@ -137,8 +138,8 @@ impl Finding {
 
 impl Upshot {
     /// Where nothing else is known of the decision.
-    pub(crate) fn alone(&self, id: Option<&str>) -> String {
-        object(|o| {
+    pub(crate) fn alone(&self, id: Option<&str>, calendar: Calendar) -> String {
+        object_at(calendar, |o| {
             o.set("decision_id", id).object("outcome", |o| self.show(o)).set("left_out", "all but the outcome");
         })
     }

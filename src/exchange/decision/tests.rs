@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use crate::domain::{PicoUsd, Usage};
+use crate::domain::{Calendar, PicoUsd, Usage};
 
 fn text() -> impl Strategy<Value = Text> {
     "[ -~]{0,40}".prop_map(Cow::Owned)
@@ -76,6 +76,21 @@ prop_compose! {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(8))]
+
+    #[test]
+    fn a_decision_among_as_many_backends_as_there_may_be_is_read_as_it_was(
+        mut decision in decision(1), finding in finding(), attempts in vec(0..256_u16, 4)
+    ) {
+        decision.attempts = attempts;
+        decision.findings = vec![finding; crate::config::MOST_BACKENDS];
+        prop_assert_eq!(Decision::decode(&decision.encode()), Some(decision.clone()));
+        decision.findings.push(decision.findings[0].clone());
+        prop_assert_eq!(Decision::decode(&decision.encode()), None, "one more than there may be");
+    }
+}
+
+proptest! {
     #[test]
     fn what_is_written_down_is_read_as_it_was(decision in decision(6), upshot in upshot()) {
         prop_assert_eq!(Decision::decode(&decision.encode()), Some(decision));
@@ -92,7 +107,7 @@ proptest! {
 
     #[test]
     fn a_header_is_one_short_line_of_json_in_ascii(decision in decision(80)) {
-        let header = decision.header();
+        let header = decision.header(Calendar::UNSET);
         prop_assert!(header.len() <= 4_096 && header.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{}", header);
         let shown: Value = serde_json::from_str(&header).unwrap();
         prop_assert_eq!(shown["decision_id"].as_str().map(str::len), Some(16));

@@ -314,15 +314,15 @@ impl Suspects {
 
     pub(super) fn encode(self, out: &mut Encoder) {
         out.u8(self.answers);
-        out.u8(self.failing.iter().flatten().count() as u8);
+        out.count(self.failing.iter().flatten().count());
         for Suspect { source, row, share } in self.failing.into_iter().flatten() {
             out.u32(source.client).u32(source.connection).u16(row).u8(share);
         }
-        out.u8(self.served.iter().flatten().count() as u8);
+        out.count(self.served.iter().flatten().count());
         for Witness { source, at, slow } in self.served.into_iter().flatten() {
             out.u32(source.client).u32(source.connection).time(at).u8(slow.into());
         }
-        out.u8(self.reopened.iter().flatten().count() as u8);
+        out.count(self.reopened.iter().flatten().count());
         for client in self.reopened.into_iter().flatten() {
             out.u32(client);
         }
@@ -331,15 +331,15 @@ impl Suspects {
     pub(super) fn decode(from: &mut Decoder<'_>) -> Option<Self> {
         let mut read = Self { answers: from.u8()?.min(HALVED - 1), ..Self::default() };
         let source = |from: &mut Decoder<'_>| Some(Source { client: from.u32()?, connection: from.u32()? });
-        for n in 0..usize::from(from.u8()?) {
+        for n in 0..from.count(read.failing.len())? {
             let suspect = Suspect { source: source(from)?, row: from.u16()?, share: from.u8()? };
             *read.failing.get_mut(n)? = Some(suspect);
         }
-        for n in 0..usize::from(from.u8()?) {
+        for n in 0..from.count(read.served.len())? {
             let witness = Witness { source: source(from)?, at: from.time()?, slow: from.u8()? != 0 };
             *read.served.get_mut(n)? = Some(witness);
         }
-        for n in 0..usize::from(from.u8()?) {
+        for n in 0..from.count(read.reopened.len())? {
             *read.reopened.get_mut(n)? = Some(from.u32()?);
         }
         Some(read)

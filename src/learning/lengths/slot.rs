@@ -95,7 +95,7 @@ impl Slot {
         let is_known = |median: &Median| median.samples() > 0;
         let first = self.sizes.iter().position(is_known).unwrap_or(0);
         let end = self.sizes.iter().rposition(is_known).map_or(first, |last| last + 1);
-        out.u8(first as u8).u8((end - first) as u8);
+        out.count(first).count(end - first);
         for median in self.sizes.get(first..end).unwrap_or_default() {
             out.u32(median.bits());
         }
@@ -107,7 +107,7 @@ impl Slot {
         slot.cached = Cached { prompts: from.u32()?, cached: from.u32()? };
         slot.margin = Margin(from.u16()?.clamp(Margin::LEAST, Margin::MOST));
         slot.all = Median::from_bits(from.u32()?);
-        let (first, len) = (usize::from(from.u8()?), usize::from(from.u8()?));
+        let (first, len) = (from.count(SIZES)?, from.count(SIZES)?);
         for median in slot.sizes.get_mut(first..first + len)? {
             *median = Median::from_bits(from.u32()?);
         }

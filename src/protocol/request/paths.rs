@@ -168,7 +168,8 @@ pub fn vendor_of(api: Api, path: &RequestPath, anthropic: bool) -> Vendor {
         {
             Vendor::Gemini
         }
-        Api::Models if anthropic => Vendor::Anthropic,
+        // Of a path that nobody knows it is the form in which the client wants to be refused.
+        Api::Models | Api::Other if anthropic => Vendor::Anthropic,
         Api::ChatCompletions if path.ends_with(b"/chat/completions") && !is_versioned(path, b"/chat/completions") => {
             Vendor::Perplexity
         }

@@ -122,6 +122,33 @@ fn a_webhook_that_is_down_is_told_later_and_once() {
 }
 
 #[test]
+fn four_hundred_alerts_that_a_webhook_missed_are_told_later_a_hundred_in_a_call() {
+    let ids: Vec<_> = (0..200).map(|n| format!("b{n:03}")).collect();
+    let backends: serde_json::Map<_, _> = ids.iter().map(|id| (id.clone(), json!({}))).collect();
+    let config = json!({"backend_instances": backends,
+        "alerts": {"webhook_cluster": "hooks", "webhook_path": "/in", "min_interval_seconds": 0}});
+    let mut rig = Rig::new(&config);
+    rig.run(1_000, Some(5));
+    rig.world.call_status.set(503);
+    for is_open in [true, false] {
+        for id in &ids {
+            open(&mut rig, id, is_open);
+        }
+        rig.run(4_000, Some(5));
+    }
+    let failed = letters(&rig).len();
+    assert!(failed > 0 && rig.metric("deliveries_total.result.delivered") == 0);
+    rig.world.call_status.set(204);
+    while !board(&rig.world).outbox.is_empty() {
+        rig.run(500, Some(5));
+    }
+    let told: Vec<_> = letters(&rig)[failed..].iter().map(|letter| letter.matches(", ").count() + 1).collect();
+    // Two hundred breakers and the availability, raised and cleared.
+    assert_eq!(told, [100, 100, 100, 100, 2]);
+    assert_eq!(rig.metric("deliveries_total.result.lost"), 0);
+}
+
+#[test]
 fn a_webhook_that_refuses_is_not_asked_again() {
     for status in [301, 308, 404] {
         let mut rig = Rig::new(&alerting());
@@ -130,7 +157,8 @@ fn a_webhook_that_refuses_is_not_asked_again() {
         open(&mut rig, "a", true);
         rig.run(60_000, Some(5));
         assert_eq!((calls(&rig).len(), rig.metric("deliveries_total.result.refused")), (1, 1), "{status}");
-        assert_eq!(rig.lines("alert_delivery"), [LogLevel::Warn]);
+        assert_eq!(rig.lines("alert_delivery"), [LogLevel::Warn; 2], "it was refused, and so an alert is lost");
+        assert_eq!(rig.metric("deliveries_total.result.lost"), 1);
         assert_eq!(board(&rig.world).active().count(), 1);
     }
 }

@@ -69,7 +69,13 @@ pub(super) fn bootstrap(builder: &Builder, admin_port: u16, dir: &Path) -> Value
         "result",
         "alert",
         "arm",
+        "commit",
+        "configuration",
     ];
+    // Its value has points.
+    let version =
+        json!({"tag_name": "version", "regex": r"^wasmcustom\.loadbalancer_build_info(\.version\.(\d+\.\d+\.[^.]+))"});
+    let tags: Vec<_> = tags.map(tag).into_iter().chain([version]).collect();
     let mut clusters: Vec<_> = builder.clusters.iter().map(|(name, ports)| cluster(name, ports)).collect();
     for cluster in clusters.iter_mut().filter(|cluster| builder.attempts.iter().any(|name| cluster["name"] == **name)) {
         cluster["typed_extension_protocol_options"] = attempt_options(builder);
@@ -84,7 +90,7 @@ pub(super) fn bootstrap(builder: &Builder, admin_port: u16, dir: &Path) -> Value
     json!({
         "node": {"id": "llm-router", "cluster": "llm-router"},
         "admin": {"address": address(admin_port)},
-        "stats_config": {"stats_tags": tags.map(tag)},
+        "stats_config": {"stats_tags": tags},
         "static_resources": {"listeners": listeners, "clusters": clusters},
     })
 }

@@ -61,8 +61,10 @@ export async function figures() {
   await check("canned warnings are shown", { from: fleet({ words: "<b>text</b>" }) }, async ({ page }) => {
     const item = page.locator("#warnings li");
     await item.first().waitFor();
-    assert.equal(await item.count(), 1);
-    assert.match(await item.textContent(), /Route ignores decision.*<b>text<\/b>.*12 requests/);
+    assert.equal(await item.count(), 2);
+    const [refused, ignored] = await item.allTextContents();
+    assert.match(refused, /Refused configuration.*weight: <b>text<\/b>; retyr: unknown key\..*What to do: .*refused \S+/);
+    assert.match(ignored, /Route ignores decision.*<b>text<\/b>.*12 requests/);
   });
 
   await check("the decisions are the API's", {}, async ({ page }) => {

@@ -68,6 +68,10 @@ export function fleet({ size = 4, rename = (id) => id, words = "planned maintena
         ]),
       ),
       overall_health: "degraded",
+      refused_configuration: {
+        refused_at: before(60),
+        errors: [`backend_instances.a.weight: ${words}`, "retyr: unknown key"],
+      },
       configuration_warnings: [
         {
           kind: "route_ignores_decision",
