@@ -173,10 +173,10 @@ async fn wrong_calls_are_told_what_is_wrong() {
     assert_eq!(code(&post(&envoy, "/circuit-breaker/delta/open").await), (404, "not_found".to_owned()));
     assert_eq!(code(&post(&envoy, "/circuit-breaker/gamma/open").await), (409, "conflict".to_owned()));
     for (method, endpoint, allow) in [
-        (Method::POST, "/health", "GET"),
-        (Method::DELETE, "/metrics", "GET"),
-        (Method::PATCH, "/strategy", "GET, PUT"),
-        (Method::PUT, "/backends", "GET"),
+        (Method::POST, "/health", "GET, HEAD"),
+        (Method::DELETE, "/metrics", "GET, HEAD"),
+        (Method::PATCH, "/strategy", "GET, HEAD, PUT"),
+        (Method::PUT, "/backends", "GET, HEAD"),
         (Method::GET, "/explain", "POST"),
         (Method::GET, "/circuit-breaker/alpha/open", "POST"),
     ] {
