@@ -1,5 +1,5 @@
 //! Alerts of budgets at a webhook of their own, in a real Envoy with four workers.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::indexing_slicing, reason = "a test")]
 
 use hyper::Method;
 use serde_json::{Value, json};
