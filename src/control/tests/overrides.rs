@@ -144,7 +144,7 @@ fn weights_are_those_of_backends_groups_and_types() {
         "g1 3, g2 1, l1 0.35, l2 0.35, p 1, perplexity 0.3",
         "a backend of the name is meant before a type"
     );
-    assert_eq!(weights(&mut rig, r#"{"gpu":2,"p":"0.5"}"#), "g1 1.5, g2 0.5, l1 0.35, l2 0.35, p 0.5, perplexity 0.3");
+    assert_eq!(weights(&mut rig, r#"{"gpu":2,"p":0.5}"#), "g1 1.5, g2 0.5, l1 0.35, l2 0.35, p 0.5, perplexity 0.3");
     assert_eq!(rig.workers[0].router.config().backends[0].weight.thousandths(), 1_500);
     for (body, expected) in [
         (r#"{"gemini":1,"l1":2}"#, "gemini: there is no such backend"),
