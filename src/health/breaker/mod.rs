@@ -24,6 +24,7 @@ mod suspects;
 mod tests;
 mod verdict;
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 pub use phase::{BreakerPhase, Transition, TripReason};
@@ -59,7 +60,7 @@ pub struct Pass {
     /// Whether its answer has [begun](Breaker::begin) well.
     begun: bool,
     /// Whose probe it is, if that is known.
-    client: Option<u32>,
+    client: Option<NonZeroU32>,
 }
 
 /// Not let in.
@@ -166,7 +167,7 @@ impl Breaker {
         if let Some(client) = client {
             self.suspects.probe(client, now);
         }
-        Ok(Pass { probe: true, client, ..self.unasked() })
+        Ok(Pass { probe: true, client: client.and_then(NonZeroU32::new), ..self.unasked() })
     }
 
     /// The first content of an answer is there. To a half-open breaker that is a good answer, at once: it may go on for
@@ -447,7 +448,7 @@ impl Breaker {
     /// A request was answered while half-open.
     fn probed(&mut self, pass: Pass, slow: bool, settings: &BreakerSettings, now: Timestamp) {
         if let Some(client) = pass.client {
-            self.suspects.end_probe(client);
+            self.suspects.end_probe(client.get());
         }
         self.probe_successes = self.probe_successes.saturating_add(1);
         self.slow.push(slow);
