@@ -3,10 +3,10 @@
 use super::Context;
 use super::router::{Held, Route};
 use crate::domain::{BackendIndex, QuotaReport, Timestamp, Tokens};
-use crate::health::{Ended, Source, Verdict};
+use crate::health::{Ended, Source, Verdict, is_low};
 use crate::host::{Host, Property};
 use crate::routing::{Attempts, MAX_ATTEMPTS};
-use crate::state::{Leaving, Notice, Outcome, Reservation, Signal, UploadId};
+use crate::state::{Leaving, Notice, Outcome, Record, Reservation, Signal, UploadId};
 
 impl<H: Host> Context<'_, H> {
     /// A request leaves before its body is there: what it has is given back while that does not flow.
@@ -65,7 +65,9 @@ impl<H: Host> Context<'_, H> {
         let at = self.host.now();
         let tokens = held.as_ref().map_or_else(Default::default, |held| held.tokens);
         let (departed, departed_after) = (route.departed, route.departed_after(index));
-        let notice = Notice { at, departed, departed_after, tokens, report, signal, crowd };
+        let source =
+            if signal != Signal::None || is_low(&report) { self.client(route.tenant.as_deref()) } else { None };
+        let notice = Notice { at, departed, departed_after, source, tokens, report, signal, crowd };
         let counted = held.filter(|_| report.has_allowance()).map(|held| {
             held.reported = true;
             held.tokens
@@ -94,7 +96,8 @@ impl<H: Host> Context<'_, H> {
         let asks = match verdict {
             Verdict::Well => {
                 let place = self.router.place(index)?;
-                self.view.record(place).breaker.asks_who(now)
+                let record = self.view.record(place);
+                record.breaker.asks_who(now) || record.quota.holds_somebody(now)
             }
             Verdict::Slow | Verdict::Ill(_) | Verdict::Misfit(_) => true,
             Verdict::Unknown => false,
@@ -102,10 +105,12 @@ impl<H: Host> Context<'_, H> {
         if asks { self.client(tenant) } else { None }
     }
 
-    /// Who sends a request, if a breaker that is not closed wants to know.
-    pub(super) fn prober(&self, tenant: Option<&[u8]>) -> Option<Source> {
-        let chooses = self.fleet().iter().any(|(_, _, record)| record.breaker.chooses_probes());
-        if chooses { self.client(tenant) } else { None }
+    /// Who sends a request, if a breaker that is not closed wants to know, or somebody was refused.
+    pub(super) fn prober(&self, tenant: Option<&[u8]>, now: Timestamp) -> Option<Source> {
+        let chooses = |record: &Record| {
+            record.breaker.chooses_probes() || record.quota.asks_who(|| record.breaker.known(now), now)
+        };
+        if self.fleet().iter().any(|(_, _, record)| chooses(record)) { self.client(tenant) } else { None }
     }
 
     /// Who a request is from.

@@ -141,7 +141,7 @@ impl Petition {
             // It has waited long enough to go where it is served best.
             ask.exploration = PerMille::new(0);
         }
-        ask.source = cx.prober(self.tenant.as_deref());
+        ask.source = cx.prober(self.tenant.as_deref(), now);
         let mut found = (cx.view.journal().has_room() || self.wishes.explain).then(Vec::new);
         let customer = self.customer(cx.router);
         let decided = cx.decide(&ask, customer, now, found.as_mut());

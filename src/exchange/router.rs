@@ -371,7 +371,9 @@ impl<H: Host> Context<'_, H> {
             if let Some(breaker) = &backend.breaker {
                 record.setup.tried(breaker.misconfigured_threshold, breaker.recovery_timeout, now);
             }
-            backend.breaker.map_or(Ok(unasked), |breaker| record.breaker.enter(&breaker, tokens, now).map_err(drop))
+            backend
+                .breaker
+                .map_or(Ok(unasked), |breaker| record.breaker.enter_as(ask.source, &breaker, tokens, now).map_err(drop))
         })?;
         self.router.announce(self.view, self.host);
         let held = |pass| Held { backend: index, pass, tokens, reported: false, awaited: true };

@@ -5,9 +5,13 @@
 //! was nearly full adds its share of one request, so that a capacity's worth of answers adds one; but no more than 5 %
 //! or half a request a second, or backends that answer in no time would be driven to the next refusal in no time.
 //! Refusals of requests that were under way together are one: what departed before the last cut says nothing new.
+//!
+//! One client can be refused as often as it likes. So while others are served, a refusal cuts only if another client was
+//! refused within the last ten seconds, too.
 
 use std::time::Duration;
 
+use super::{Asker, Source};
 use crate::domain::{Decoder, Encoder, Timestamp, Tokens};
 
 /// What is left of the load at which a backend refused, in tenths.
@@ -28,6 +32,9 @@ const ONE_MORE: Duration = Duration::from_secs(2);
 /// Not refused and not nearly full for this long: the cause may be gone, and if it is not, it will show again.
 const MEMORY: Duration = Duration::from_secs(600);
 
+/// How long a refusal of another client bears one out.
+const AGREES: Duration = Duration::from_secs(10);
+
 /// The learned capacity of a backend; none until a first refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Capacity {
@@ -37,6 +44,8 @@ pub struct Capacity {
     cut: Timestamp,
     /// When it was last shown to be what it is, by a refusal or by a success at the limit.
     shown: Timestamp,
+    /// The client that was last refused while others were served, and when.
+    complained: Option<(u32, Timestamp)>,
 }
 
 impl Capacity {
@@ -66,6 +75,19 @@ impl Capacity {
         self.tokens(now).is_some_and(|Tokens(capacity)| {
             in_flight.0.saturating_add(like.0) > capacity || in_flight.0 as f64 >= capacity as f64 * NEARLY_FULL
         })
+    }
+
+    /// Whether a refusal shows that all together are too many: a client can have one at will. It does where nobody else
+    /// was served a moment ago, and where another client was refused, too.
+    pub fn is_shown_by(&mut self, asker: &Asker, at: Timestamp) -> bool {
+        let Some(client) = asker.source.map(Source::client) else { return true };
+        if !asker.known.has_other(|other| other == client) {
+            return true;
+        }
+        let is_recent = |when: Timestamp| at.since(when).max(when.since(at)) < AGREES;
+        let agrees = self.complained.is_some_and(|(other, when)| other != client && is_recent(when));
+        self.complained = (!agrees).then_some((client, at));
+        agrees
     }
 
     /// The backend refused, or asked to slow down, with so many tokens in flight.
@@ -99,12 +121,15 @@ impl Capacity {
 
     /// Appends it to a record.
     pub fn encode(&self, out: &mut Encoder) {
-        out.u64(self.tokens).time(self.cut).time(self.shown);
+        let (client, when) = self.complained.unwrap_or_default();
+        out.u64(self.tokens).time(self.cut).time(self.shown).u32(client).time(when);
     }
 
     /// Reads it from a record.
     pub fn decode(from: &mut Decoder<'_>) -> Option<Self> {
-        Some(Self { tokens: from.u64()?, cut: from.time()?, shown: from.time()? })
+        let (tokens, cut, shown) = (from.u64()?, from.time()?, from.time()?);
+        let complained = Some((from.u32()?, from.time()?)).filter(|&complained| complained != Default::default());
+        Some(Self { tokens, cut, shown, complained })
     }
 }
 

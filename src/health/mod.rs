@@ -14,6 +14,7 @@ mod hosts;
 mod probe;
 mod quota;
 mod said;
+mod scope;
 mod setup;
 
 pub use breaker::{Breaker, BreakerPhase, Pass, Refused, Source, Transition, TripReason, Verdict, weight};
@@ -23,5 +24,6 @@ pub use checkup::{Checkup, Component, Components, Condition, Form};
 pub use details::Details;
 pub use hosts::Hosts;
 pub use probe::Probes;
-pub use quota::{Demand, Ended, Quota};
+pub use quota::{Asker, Demand, Ended, Quota, is_low};
+pub use scope::Known;
 pub use setup::{Setup, Unusable};

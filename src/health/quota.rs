@@ -6,7 +6,9 @@
 use std::time::Duration;
 
 use super::gauge::{Gauge, Reading};
-use crate::domain::{Decoder, Encoder, QuotaReport, Timestamp, Tokens};
+use super::scope::Scope;
+use super::{Known, Source};
+use crate::domain::{Allowance, Decoder, Encoder, QuotaReport, Timestamp, Tokens};
 
 /// However long a refusal says to wait, it is asked again after this long: providers do name tomorrow.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
@@ -38,6 +40,17 @@ pub struct Quota {
     strikes: u8,
     requests: Gauge,
     tokens: Gauge,
+    /// For whom that holds.
+    scope: Scope,
+}
+
+/// Who was told something of a quota, if that is known, and who else is known to have been served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Asker {
+    /// Who.
+    pub source: Option<Source>,
+    /// And the others.
+    pub known: Known,
 }
 
 /// What is under way at a backend and has not been reported yet, and what comes next.
@@ -63,6 +76,43 @@ impl Quota {
     pub fn refused_until(&self, now: Timestamp) -> Option<Timestamp> {
         // Waiting longer than the longest wait is nobody's wish: the clock stepped back.
         (now < self.excluded_until && self.excluded_until.since(now) <= LONGEST_WAIT).then_some(self.excluded_until)
+    }
+
+    /// Until when nothing of `source` may be sent, because the provider refused that client.
+    pub fn withheld_from(&self, source: Source, now: Timestamp) -> Option<Timestamp> {
+        self.scope.withheld(source.client(), now).filter(|until| until.since(now) <= LONGEST_WAIT)
+    }
+
+    /// Whether it makes a difference who asks.
+    pub fn asks_who(&self, known: impl FnOnce() -> Known, now: Timestamp) -> bool {
+        let is_low = |gauge: &Gauge| {
+            gauge.left(now).is_some_and(|left| gauge.limit().map_or(left < TIGHT, |limit| left <= limit / 2))
+        };
+        self.scope.holds(now) || ((is_low(&self.requests) || is_low(&self.tokens)) && self.scope.is_of_one(&known()))
+    }
+
+    /// Whether a client is held, so that it is to be known whom else it serves.
+    pub fn holds_somebody(&self, now: Timestamp) -> bool {
+        self.scope.holds(now)
+    }
+
+    /// Whether what is left was told to another client, and to nobody else.
+    pub fn is_of_another(&self, source: Option<Source>) -> bool {
+        self.scope.is_of_another(source)
+    }
+
+    /// Takes note of whom an answer says it to, before what it says is [taken in](Self::note).
+    pub fn tell(&mut self, report: &QuotaReport, source: Option<Source>, at: Timestamp) {
+        let fits = |gauge: &Gauge, said: &Option<Allowance>| match (gauge.left(at), said) {
+            (Some(left), Some(said)) => {
+                let most = said.limit.map_or(left / 4, |limit| limit / 10).max(4);
+                said.remaining.abs_diff(left) <= most
+            }
+            (None, None) => true,
+            _ => false,
+        };
+        let fits = fits(&self.requests, &report.requests) && fits(&self.tokens, &report.tokens);
+        self.scope.tell(source, fits, is_low(report));
     }
 
     /// Whether anything is known of what is left.
@@ -151,7 +201,8 @@ impl Quota {
     }
 
     /// The provider refused a request of so many tokens. Refusals of requests that were under way together are one.
-    pub fn refuse(&mut self, report: &QuotaReport, tokens: Tokens, departed: Timestamp, at: Timestamp) {
+    /// It may hold for the client only that got it.
+    pub fn refuse(&mut self, report: &QuotaReport, tokens: Tokens, asker: &Asker, departed: Timestamp, at: Timestamp) {
         let used_up = [report.requests, report.tokens].into_iter().flatten().filter(|said| said.remaining == 0);
         let named = report.retry_at.or_else(|| used_up.map(|said| said.resets).max()).filter(|&until| until > at);
         if named.is_none() && is_too_large(tokens, report) {
@@ -165,15 +216,19 @@ impl Quota {
         let until = match named {
             Some(until) => until.min(at.after(LONGEST_WAIT)),
             None if is_new => at.after(self.back_off()),
-            None => return,
+            None => self.struck.after(self.back_off()),
         };
+        let Some(until) = self.scope.refused(asker.source, &asker.known, until, at) else { return };
         // The later of two requests knows better; of two that were under way together, whoever says more.
         self.excluded_until = if is_new { until } else { until.max(self.excluded_until) };
     }
 
     /// A request that departed then was answered. It may have departed beside the one that was refused last: a refusal
     /// comes sooner than an answer. If it departed after the one before that, the refusals are not in a row.
-    pub fn succeed(&mut self, departed: Timestamp) {
+    pub fn succeed(&mut self, departed: Timestamp, source: Option<Source>, at: Timestamp) {
+        if let Some(source) = source {
+            self.scope.served(source, departed, at);
+        }
         if departed >= self.struck_before {
             self.strikes = 0;
         }
@@ -195,6 +250,7 @@ impl Quota {
         out.time(self.excluded_until).time(self.struck).time(self.struck_before).u8(self.strikes);
         self.requests.encode(out);
         self.tokens.encode(out);
+        self.scope.encode(out);
     }
 
     /// Reads it from a record.
@@ -206,8 +262,15 @@ impl Quota {
             strikes: from.u8()?,
             requests: Gauge::decode(from)?,
             tokens: Gauge::decode(from)?,
+            scope: Scope::decode(from)?,
         })
     }
+}
+
+/// Whether so little is left that it should be known to whom that was said.
+pub fn is_low(report: &QuotaReport) -> bool {
+    let is_low = |said: &Allowance| said.limit.map_or(said.remaining < TIGHT, |limit| said.remaining <= limit / 2);
+    report.requests.iter().chain(&report.tokens).any(is_low)
 }
 
 /// Whether a request was refused for its own size: there is something left of everything, but fewer tokens than it
@@ -298,7 +361,13 @@ mod tests {
     fn a_refusal_holds_until_the_time_that_it_names_but_not_for_ever() {
         for (named, expected) in [(at(30), at(30)), (at(90_000), at(600))] {
             let mut quota = Quota::default();
-            quota.refuse(&QuotaReport { retry_at: Some(named), ..QuotaReport::default() }, Tokens(9), at(0), at(0));
+            quota.refuse(
+                &QuotaReport { retry_at: Some(named), ..QuotaReport::default() },
+                Tokens(9),
+                &Asker::default(),
+                at(0),
+                at(0),
+            );
             assert_eq!(quota.refused_until(at(1)), Some(expected));
             assert_eq!(quota.refused_until(expected), None);
         }
@@ -306,6 +375,7 @@ mod tests {
         quota.refuse(
             &QuotaReport { requests: Some(said(0, 9)), tokens: Some(said(5, 9)), retry_at: None },
             Tokens(9),
+            &Asker::default(),
             at(0),
             at(0),
         );
@@ -321,7 +391,7 @@ mod tests {
         };
         let refused = |report: QuotaReport, tokens| {
             let mut quota = Quota::default();
-            quota.refuse(&report, Tokens(tokens), at(0), at(0));
+            quota.refuse(&report, Tokens(tokens), &Asker::default(), at(0), at(0));
             (quota.strikes, quota.refused_until(at(0)))
         };
         assert_eq!(refused(report(99, 1_000), 9_000), (0, None), "larger than the limit");
@@ -340,17 +410,17 @@ mod tests {
         let mut waits = Vec::new();
         let mut now = 100;
         for _ in 0..9 {
-            quota.refuse(&QuotaReport::default(), Tokens(9), at(now), at(now));
+            quota.refuse(&QuotaReport::default(), Tokens(9), &Asker::default(), at(now), at(now));
             // Another one that was under way with it.
-            quota.refuse(&QuotaReport::default(), Tokens(9), at(now - 1), at(now));
+            quota.refuse(&QuotaReport::default(), Tokens(9), &Asker::default(), at(now - 1), at(now));
             waits.push(quota.refused_until(at(now)).expect("refused").since(at(now)).as_secs());
             now += 100;
         }
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
-        quota.succeed(at(0));
+        quota.succeed(at(0), None, at(now));
         assert_eq!(quota.back_off(), LAST_WAIT, "that one departed before the refusals");
-        quota.succeed(at(now - 101));
-        quota.refuse(&QuotaReport::default(), Tokens(9), at(now), at(now));
+        quota.succeed(at(now - 101), None, at(now));
+        quota.refuse(&QuotaReport::default(), Tokens(9), &Asker::default(), at(now), at(now));
         assert_eq!(quota.refused_until(at(now)), Some(at(now + 1)));
     }
 
@@ -360,6 +430,7 @@ mod tests {
         quota.refuse(
             &QuotaReport { retry_at: Some(at(9_000)), ..QuotaReport::default() },
             Tokens(9),
+            &Asker::default(),
             at(8_990),
             at(8_990),
         );

@@ -4,7 +4,7 @@
 //! request is answered, at once, in a way that nobody can use. One such answer is the client's fault as likely as not; a
 //! row of them, without a good answer in between, is the backend's, if
 //!
-//! - several sources got them, or
+//! - several sources got them, and nobody was served within the last ten seconds, or
 //! - the one that got them was served well by another backend within the last minute: so it is not its own key.
 //!
 //! From there on the backend is left out while there is another one for the request, and a single request in each
@@ -47,12 +47,13 @@ pub struct Unusable {
 
 impl Setup {
     /// An answer came that nobody can use. `threshold` of them in a row are enough, 0 never.
-    pub fn unusable(&mut self, answer: &Unusable, threshold: u16, wait: Duration, now: Timestamp) {
+    /// While it `serves` somebody, what several clients get may be each one's own fault.
+    pub fn unusable(&mut self, answer: &Unusable, threshold: u16, wait: Duration, serves: bool, now: Timestamp) {
         self.row = self.row.saturating_add(1);
         (self.why, self.status) = (Some(answer.why), answer.status);
         // Who cannot be told apart is taken for several.
         let is_other = answer.source.is_none_or(|source| self.first.is_some_and(|first| !first.is_same_client(source)));
-        self.is_own |= is_other || answer.served_elsewhere;
+        self.is_own |= (is_other && !serves) || answer.served_elsewhere;
         self.first = self.first.or(answer.source);
         if self.is_out(threshold) && self.retry_at <= now {
             self.retry_at = now.after(wait);
@@ -139,7 +140,7 @@ mod tests {
     fn after(answers: &[Unusable]) -> Setup {
         let mut setup = Setup::default();
         for answer in answers {
-            setup.unusable(answer, 5, WAIT, at(0));
+            setup.unusable(answer, 5, WAIT, false, at(0));
         }
         setup
     }
@@ -171,7 +172,7 @@ mod tests {
         assert_eq!(setup.out_until(5, WAIT, at(60)), None);
         setup.tried(5, WAIT, at(60));
         assert_eq!(setup.out_until(5, WAIT, at(61)), Some(at(120)), "the others wait");
-        setup.unusable(&answer(client(1), true), 5, WAIT, at(62));
+        setup.unusable(&answer(client(1), true), 5, WAIT, false, at(62));
         assert_eq!(setup.out_until(5, WAIT, at(63)), Some(at(120)));
         assert_eq!(setup.out_until(5, Duration::from_secs(1), at(63)), None, "the operator has shortened it");
     }

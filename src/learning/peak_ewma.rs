@@ -1,10 +1,11 @@
-//! Latency that jumps up at once and is forgiven with time.
+//! Latency that jumps up with few samples and is forgiven with time.
 //!
 //! A plain moving average hides a backend that has just become slow behind its good past, and never forgives one that
 //! nobody asks any more. The peak-sensitive average of Finagle and linkerd does neither: a slower sample replaces the
 //! value, a faster one is mixed in by `w = e^(-dt / tau)`, and reading decays to now.
 //!
-//! Two things differ here. The decay runs towards the configured expectation, not towards zero, so that an idle
+//! Three things differ here. A slower sample at most doubles the value: one client's request that takes long for a reason
+//! of its own must not take the backend from all others, and a backend that has become slow shows it with each answer. The decay runs towards the configured expectation, not towards zero, so that an idle
 //! backend is as good as promised, not infinitely fast. And it only ever runs downwards: a backend that is faster than
 //! its operator expected keeps that record.
 
@@ -14,6 +15,9 @@ use crate::domain::Timestamp;
 
 /// How fast old samples lose their weight: to 37 % after this long.
 const TAU: Duration = Duration::from_secs(10);
+
+/// One sample raises the value at most so many times.
+const MOST_AT_ONCE: f64 = 2.0;
 
 /// A peak-sensitive moving average of durations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,8 +58,10 @@ impl PeakEwma {
         // A sample of no length at all would read as "unmeasured".
         let sample = (sample.as_micros() as f64).max(1.0);
         let before = self.micros_at(prior, now);
-        let value = if !self.is_measured() || sample >= before {
+        let value = if !self.is_measured() {
             sample
+        } else if sample >= before {
+            sample.min(before * MOST_AT_ONCE)
         } else {
             // Samples that come together share what the time since the last one gives; hence a floor on the gain,
             // without which a thousand fast answers in one tick would not outweigh a single slow one.
@@ -100,11 +106,17 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_answer_counts_at_once() {
+    fn a_slow_answer_counts_at_once_but_no_more_than_twice_and_six_in_full() {
         let mut ewma = PeakEwma::default();
         ewma.observe(ms(100), PRIOR, at(0));
-        ewma.observe(ms(5_000), PRIOR, at(0));
-        assert_eq!(ewma.read(PRIOR, at(0)), ms(5_000));
+        let mut read = Vec::new();
+        for _ in 0..7 {
+            ewma.observe(ms(5_000), PRIOR, at(0));
+            read.push(ewma.read(PRIOR, at(0)).as_millis());
+        }
+        assert_eq!(read, [200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
+        ewma.observe(ms(5_500), PRIOR, at(0));
+        assert_eq!(ewma.read(PRIOR, at(0)), ms(5_500), "what is less than twice the value replaces it");
     }
 
     #[test]

@@ -81,6 +81,8 @@ pub struct Usual {
     first_content: Median,
     answer: Median,
     embeddings: Median,
+    /// The work of a whole request.
+    work: Median,
     /// Slow answers, round and round.
     slow: u8,
 }
@@ -117,9 +119,24 @@ impl Usual {
         median.observe(wait.micros(), false, wait.micros());
     }
 
+    /// How long a request would have taken of which all that was asked for was no more than usual: a long answer says by
+    /// itself nothing of how fast the backend is. Learns what is usual.
+    pub fn at_usual_work(&mut self, took: Duration, prompt: Tokens, output: Tokens) -> Duration {
+        let work = Wait { awaited: Awaited::Answer(output), prompt, took }.work();
+        let usual = self.work.read().filter(|_| self.work.samples() >= ENOUGH).map(u64::from);
+        let sample = u32::try_from(work).unwrap_or(u32::MAX);
+        self.work.observe(sample, false, sample);
+        let share = usual.filter(|&usual| usual < work).map(|usual| usual as f64 / work as f64);
+        share.map_or(took, |share| took.mul_f64(share))
+    }
+
     /// Appends it to a record.
     pub fn encode(&self, out: &mut Encoder) {
-        out.u32(self.first_content.bits()).u32(self.answer.bits()).u32(self.embeddings.bits()).u8(self.slow);
+        out.u32(self.first_content.bits())
+            .u32(self.answer.bits())
+            .u32(self.embeddings.bits())
+            .u32(self.work.bits())
+            .u8(self.slow);
     }
 
     /// Reads it from a record.
@@ -128,8 +145,8 @@ impl Usual {
             let bits = from.u32()?;
             Some(if bits == 0 { Median::default() } else { Median::from_bits(bits) })
         };
-        let (first_content, answer, embeddings) = (median()?, median()?, median()?);
-        Some(Self { first_content, answer, embeddings, slow: from.u8()? % LEARNED })
+        let (first_content, answer, embeddings, work) = (median()?, median()?, median()?, median()?);
+        Some(Self { first_content, answer, embeddings, work, slow: from.u8()? % LEARNED })
     }
 }
 
@@ -213,6 +230,21 @@ mod tests {
             slow
         });
         assert!((1..=12).contains(&tries.count()));
+    }
+
+    #[test]
+    fn what_takes_longer_than_usual_because_there_is_more_to_do_counts_by_the_usual() {
+        let mut usual = Usual::default();
+        let ms = Duration::from_millis;
+        for _ in 0..40 {
+            assert_eq!(usual.at_usual_work(ms(300), Tokens(20), Tokens(100)), ms(300));
+        }
+        let long = usual.at_usual_work(ms(6_000), Tokens(20), Tokens(2_970));
+        assert!(long.abs_diff(ms(300)) < ms(10), "{long:?}");
+        assert_eq!(usual.at_usual_work(ms(6_000), Tokens(20), Tokens(5)), ms(6_000), "there was less to do");
+        let read = usual.at_usual_work(ms(900), Tokens(9_000), Tokens(0));
+        assert!(read.abs_diff(ms(272)) < ms(10), "a prompt is work, too: {read:?}");
+        assert_eq!(usual.at_usual_work(ms(9), Tokens(u64::MAX), Tokens(u64::MAX)), Duration::ZERO);
     }
 
     #[test]

@@ -149,7 +149,7 @@ pub(crate) fn wellness(
             Err(Exclusion::Breaker { retry_at: retry_at.max(now) })
         };
     }
-    let entered = record.breaker.would_enter(settings, tokens, now);
+    let entered = record.breaker.would_enter(settings, ask.source, tokens, now);
     let probe = entered.map_err(|refused| Exclusion::Breaker { retry_at: refused.retry_at })?;
     Ok((probe, record.breaker.ramp(settings, now)))
 }
@@ -176,6 +176,9 @@ pub(crate) fn limits(backend: &Backend, record: &Record, ask: &Ask<'_>, now: Tim
     if let Some(retry_at) = record.quota.refused_until(now) {
         return Err(Exclusion::QuotaExhausted { retry_at });
     }
+    if let Some(retry_at) = ask.source.and_then(|source| record.quota.withheld_from(source, now)) {
+        return Err(Exclusion::QuotaExhausted { retry_at });
+    }
     let room = room(backend, record, ask, now)?;
     if backend.max_concurrent_requests.is_some_and(|most| record.in_flight() >= most) {
         return Err(Exclusion::AtConcurrencyLimit);
@@ -190,8 +193,12 @@ fn room(backend: &Backend, record: &Record, ask: &Ask<'_>, now: Timestamp) -> Re
         return Ok(1.0);
     }
     let next = ask.known_tokens(backend, record);
-    let headroom = record.quota.room(&record.demand(next), now);
-    let headroom = headroom.map_err(|retry_at| Exclusion::NoHeadroom { retry_at })?;
+    let headroom = if record.quota.is_of_another(ask.source) {
+        1.0
+    } else {
+        let headroom = record.quota.room(&record.demand(next), now);
+        headroom.map_err(|retry_at| Exclusion::NoHeadroom { retry_at })?
+    };
     let free = record.capacity.room(record.load().tokens, next, now).ok_or(Exclusion::AtCapacity)?;
     Ok(headroom * free)
 }

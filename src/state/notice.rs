@@ -2,7 +2,7 @@
 
 use super::record::Record;
 use crate::domain::{QuotaReport, Timestamp, Tokens};
-use crate::health::Ended;
+use crate::health::{Asker, Ended, Source};
 
 /// What an answer's headers taught, as data: so that several can be written together, and tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct Notice {
     pub departed: Timestamp,
     /// What its backend's quota knew to have ended by then, if that is known: no more than had.
     pub departed_after: Option<Ended>,
+    /// Whose request it was, where that matters.
+    pub source: Option<Source>,
     /// The request's tokens.
     pub tokens: Tokens,
     /// What they say is left.
@@ -37,11 +39,15 @@ pub enum Signal {
 impl Record {
     /// Takes note of what an answer's headers say.
     pub fn notice(&mut self, notice: &Notice) {
-        let &Notice { at, departed, departed_after, tokens, ref report, signal, crowd } = notice;
+        let &Notice { at, departed, departed_after, source, tokens, ref report, signal, crowd } = notice;
         let speaks_of_quotas = report.has_allowance() || self.quota.is_known(at);
+        if report.has_allowance() {
+            self.quota.tell(report, source, at);
+        }
         self.quota.note(report, tokens, departed_after, at);
         if signal == Signal::Refused {
-            self.quota.refuse(report, tokens, departed, at);
+            let asker = Asker { source, known: self.breaker.known(at) };
+            self.quota.refuse(report, tokens, &asker, departed, at);
         }
         let is_full = match signal {
             Signal::None => false,
@@ -49,7 +55,9 @@ impl Record {
             Signal::SlowDown => true,
         };
         // What is refused alone is not refused for its company.
-        if let Some(in_flight) = crowd.filter(|_| is_full) {
+        if let Some(in_flight) = crowd.filter(|_| is_full)
+            && self.capacity.is_shown_by(&Asker { source, known: self.breaker.served_lately(at) }, at)
+        {
             self.capacity.cut(in_flight, departed, at);
         }
     }
@@ -66,7 +74,16 @@ mod tests {
     use crate::state::{Leaving, MemoryStore, Outcome, Place, View};
 
     fn notice(signal: Signal, report: QuotaReport, crowd: Option<Tokens>) -> Notice {
-        Notice { at: at(1), departed: at(0), departed_after: None, tokens: Tokens(10), report, signal, crowd }
+        Notice {
+            at: at(1),
+            departed: at(0),
+            departed_after: None,
+            source: None,
+            tokens: Tokens(10),
+            report,
+            signal,
+            crowd,
+        }
     }
 
     fn left(remaining: u64) -> QuotaReport {

@@ -105,7 +105,8 @@ impl Record {
             let pass = outcome.pass.unwrap_or(self.breaker.unasked());
             counts = self.breaker.leave(pass, verdict, outcome.source, settings, at);
             if let Some(unusable) = &outcome.unusable {
-                self.setup.unusable(unusable, settings.misconfigured_threshold, settings.recovery_timeout, at);
+                let (threshold, wait) = (settings.misconfigured_threshold, settings.recovery_timeout);
+                self.setup.unusable(unusable, threshold, wait, self.breaker.has_served_anybody(at), at);
             }
         }
         if outcome.serves {
@@ -121,7 +122,7 @@ impl Record {
             self.usual.observe(wait, *slow, tries);
         }
         if let Some(departed) = outcome.answered {
-            self.quota.succeed(departed);
+            self.quota.succeed(departed, outcome.source, at);
         }
         if let Some(tokens) = outcome.unreported {
             self.quota.charge(tokens, at);
@@ -130,7 +131,11 @@ impl Record {
             self.capacity.grow(tokens, at);
         }
         if let Some(sample) = outcome.response_time {
-            self.response_time.observe_for(outcome.stands_for, sample, expected, at);
+            let at_usual_work = outcome
+                .length
+                .as_ref()
+                .map_or(sample, |length| self.usual.at_usual_work(sample, length.prompt, length.output));
+            self.response_time.observe_for(outcome.stands_for, at_usual_work, expected, at);
             self.response_times.observe(millis(sample));
         }
         if let Some(sample) = outcome.first_token {

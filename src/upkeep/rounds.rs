@@ -167,7 +167,7 @@ fn note_quota<H: Host>(
     let (at, report) = (cx.now, quota.report(date, cx.view.calendar().date(cx.now), cx.now));
     if report.has_allowance() {
         let (departed_after, tokens, signal) = (Some(ended), Tokens(0), Signal::None);
-        let notice = Notice { at, departed, departed_after, tokens, report, signal, crowd: None };
+        let notice = Notice { at, departed, departed_after, source: None, tokens, report, signal, crowd: None };
         cx.change(place, |record| record.notice(&notice));
     }
 }

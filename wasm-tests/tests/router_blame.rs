@@ -370,6 +370,48 @@ async fn one_client_whose_requests_fail_takes_a_backend_from_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_holds_and_leaves_its_probes_does_not_keep_a_breaker_from_closing() {
+    let alpha = Scripted::start(Script::Lingering("linger", Duration::from_secs(30))).await;
+    let breaker = json!({"circuit_breaker": {"recovery_timeout_seconds": 2}});
+    let router = json!({"panic_threshold": 0, "backend_instances": {"alpha": breaker}});
+    let envoy = rig(&[("alpha", &alpha)], router).control().start().await;
+    assert_eq!(ask_from(3, &envoy, "hello").await, 200);
+    news_travels().await;
+    let opened = Client::new()
+        .send(Client::request(&Method::POST, &envoy.control_url("/circuit-breaker/alpha/open"), &[], "{}"))
+        .await
+        .unwrap();
+    assert_eq!(opened.status, 200, "{}", opened.text());
+    // Eight connections of one client, which asks again when it has left; it comes first, and more often.
+    let port = envoy.port();
+    let attack = tokio::spawn(async move {
+        let body = chat("linger").to_string();
+        loop {
+            let one = || async {
+                let socket = TcpSocket::new_v4().unwrap();
+                socket.bind(SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), 0))).unwrap();
+                let mut stream = socket.connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await.unwrap();
+                let head = format!("POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-type: {JSON}\r\n");
+                let request = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
+                stream.write_all(request.as_bytes()).await.unwrap();
+                let mut answer = Vec::new();
+                let _ = timeout(Duration::from_secs(8), stream.read_buf(&mut answer)).await;
+            };
+            join_all((0..8).map(|_| one())).await;
+        }
+    });
+    until("alpha has a probe of it", || async { alpha.requests() > 1 }).await;
+    let started = std::time::Instant::now();
+    until("the breaker has closed", || async {
+        ask_from(3, &envoy, "hello").await;
+        counted(&envoy.stats().await, "circuit_breaker_transitions_total", &[("state", "closed")]) == 1
+    })
+    .await;
+    println!("closed after {:?}", started.elapsed());
+    attack.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_names_other_addresses_is_one_client() {
     let alpha = Scripted::start(Script::Poisoned("poison")).await;
     let router = json!({"panic_threshold": 0, "backend_instances": {"alpha": {}}});

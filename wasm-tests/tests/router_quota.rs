@@ -1,9 +1,18 @@
 //! Quotas: what backends announce is kept to, what they refuse is not asked again, what they do not say is learned.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::needless_pass_by_value, reason = "a test")]
 
-use std::time::Duration;
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpSocket,
+    time::timeout,
+};
 use wasm_tests::{
     backend::{Backend, Behaviour, Counters, Flavour, Limit, Told},
     client::{Client, Reply},
@@ -133,6 +142,74 @@ async fn a_429_is_not_asked_again_before_the_time_that_it_names() {
         let refused = [("backend_id", "alpha"), ("status", "rate_limited")];
         assert_eq!(counted(&stats, "requests_total", &refused), 1);
         assert_eq!(counted(&stats, "circuit_breaker_failures_total", &[]), 0, "a quota is no illness");
+    }
+}
+
+/// What a client with an address of its own is answered.
+async fn ask_from(host: u8, envoy: &Envoy) -> u16 {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from((Ipv4Addr::new(127, 0, 0, host), 0))).unwrap();
+    let mut stream = socket.connect(SocketAddr::from((Ipv4Addr::LOCALHOST, envoy.port()))).await.unwrap();
+    let body = chat("hello").to_string();
+    let head = format!(
+        "POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}",
+        body.len()
+    );
+    stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await.unwrap().unwrap();
+    std::str::from_utf8(&answer[9..12]).unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_client_is_refused_takes_the_backend_from_no_other() {
+    let used_up = Behaviour::default()
+        .with_header("x-ratelimit-remaining-requests", "0")
+        .with_header("x-ratelimit-reset-requests", "10m");
+    let refusals = [Behaviour::status(429).with_header("retry-after", "600"), Behaviour::status(429), used_up];
+    for refusal in refusals {
+        let alpha = Backend::start("alpha", Flavour::OpenAi).await;
+        let envoy = rig(std::slice::from_ref(&alpha), json!({"backend_instances": {"alpha": {}}})).await;
+        assert_eq!(ask_from(3, &envoy).await, 200);
+        news_travels().await;
+        alpha.next(1, refusal.clone());
+        assert_eq!(ask_from(2, &envoy).await, refusal.status);
+        news_travels().await;
+        for _ in 0..20 {
+            assert_eq!(ask_from(3, &envoy).await, 200, "{refusal:?}");
+        }
+        let before = alpha.counters().prompts;
+        if refusal != Behaviour::status(429) {
+            assert_eq!(ask_from(2, &envoy).await, 429, "its own refusal holds for it");
+            assert_eq!(alpha.counters().prompts, before, "and the backend is not asked");
+        }
+        settled(&envoy).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_too_much_of_one_client_does_not_cut_the_capacity_for_all() {
+    for refusal in [Behaviour::status(529), Behaviour::status(503).with_header("retry-after", "1")] {
+        let alpha = Backend::start("alpha", Flavour::OpenAi).await;
+        let envoy = rig(std::slice::from_ref(&alpha), json!({"backend_instances": {"alpha": {}}})).await;
+        assert_eq!(ask_from(3, &envoy).await, 200);
+        news_travels().await;
+        for _ in 0..12 {
+            alpha.next(1, Behaviour::latency_ms(300));
+            let asked = alpha.counters().prompts;
+            let good = ask_from(3, &envoy);
+            let evil = async {
+                until("the good one is under way", || async { alpha.counters().prompts > asked }).await;
+                alpha.next(1, refusal.clone());
+                ask_from(2, &envoy).await
+            };
+            assert_eq!(tokio::join!(good, evil), (200, refusal.status));
+        }
+        news_travels().await;
+        alpha.set(Behaviour::latency_ms(300));
+        let many = join_all((0..20).map(|_| ask_from(3, &envoy))).await;
+        assert_eq!(many, [200; 20], "{refusal:?}");
+        settled(&envoy).await;
     }
 }
 

@@ -24,12 +24,14 @@ mod suspects;
 mod tests;
 mod verdict;
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 pub use phase::{BreakerPhase, Transition, TripReason};
 pub use suspects::Source;
 pub use verdict::{Verdict, weight};
 
+use super::Known;
 use crate::domain::{BreakerSettings, Decoder, Encoder, Failure, PerMille, Timestamp, Tokens};
 use crate::learning::Window;
 use ramp::Ramp;
@@ -57,6 +59,8 @@ pub struct Pass {
     pub probe: bool,
     /// Whether its answer has [begun](Breaker::begin) well.
     begun: bool,
+    /// Whose probe it is, if that is known.
+    client: Option<NonZeroU32>,
 }
 
 /// Not let in.
@@ -104,6 +108,7 @@ impl Breaker {
     pub fn would_enter(
         &self,
         settings: &BreakerSettings,
+        source: Option<Source>,
         tokens: impl FnOnce() -> Tokens,
         now: Timestamp,
     ) -> Result<bool, Refused> {
@@ -111,11 +116,22 @@ impl Breaker {
             return Ok(false);
         }
         let mut rehearsal = *self;
-        rehearsal.enter(settings, tokens(), now).map(|pass| pass.probe)
+        rehearsal.enter_as(source, settings, tokens(), now).map(|pass| pass.probe)
     }
 
     /// Lets a request of so many tokens in, or says until when not.
     pub fn enter(&mut self, settings: &BreakerSettings, tokens: Tokens, now: Timestamp) -> Result<Pass, Refused> {
+        self.enter_as(None, settings, tokens, now)
+    }
+
+    /// The same of a request of `source`, if that is known: nobody takes all the probes.
+    pub fn enter_as(
+        &mut self,
+        source: Option<Source>,
+        settings: &BreakerSettings,
+        tokens: Tokens,
+        now: Timestamp,
+    ) -> Result<Pass, Refused> {
         if self.phase == BreakerPhase::Closed {
             return Ok(self.unasked());
         }
@@ -128,6 +144,12 @@ impl Breaker {
         }
         if tokens > self.largest_probe(settings, now) {
             return Err(Refused { retry_at: now.after(PROBE_WAIT) });
+        }
+        let client = source.map(Source::client);
+        let taken = client.and_then(|client| self.suspects.probes_until(client, settings.recovery_timeout, now));
+        if let Some(until) = taken {
+            // It may be answered well at any time.
+            return Err(Refused { retry_at: until.min(now.after(PROBE_WAIT)) });
         }
         if self.phase == BreakerPhase::Open {
             self.change(BreakerPhase::HalfOpen, TripReason::RecoveryTimeout, now);
@@ -142,7 +164,10 @@ impl Breaker {
         }
         self.probes += 1;
         self.probed_at = now;
-        Ok(Pass { probe: true, ..self.unasked() })
+        if let Some(client) = client {
+            self.suspects.probe(client, now);
+        }
+        Ok(Pass { probe: true, client: client.and_then(NonZeroU32::new), ..self.unasked() })
     }
 
     /// The first content of an answer is there. To a half-open breaker that is a good answer, at once: it may go on for
@@ -153,8 +178,8 @@ impl Breaker {
         if !self.awaits(pass) {
             return pass;
         }
-        self.probed(slow, settings, now);
-        Pass { begun: true, probe: self.phase == BreakerPhase::HalfOpen, ..self.unasked() }
+        self.probed(pass, slow, settings, now);
+        Pass { begun: true, probe: self.phase == BreakerPhase::HalfOpen, client: pass.client, ..self.unasked() }
     }
 
     /// Whether [`begin`](Self::begin) would change anything.
@@ -199,9 +224,9 @@ impl Breaker {
             // once, and only as many as may be let in are to decide.
             (BreakerPhase::HalfOpen, _) if !pass.probe => {}
             (BreakerPhase::HalfOpen, Verdict::Well | Verdict::Slow) if pass.begun => {}
-            (BreakerPhase::HalfOpen, Verdict::Well) => self.probed(false, settings, now),
+            (BreakerPhase::HalfOpen, Verdict::Well) => self.probed(pass, false, settings, now),
             (BreakerPhase::HalfOpen, Verdict::Slow) => {
-                self.probed(true, settings, now);
+                self.probed(pass, true, settings, now);
                 if let (BreakerPhase::Open, Some(source)) = (self.phase, source) {
                     self.suspects.failed_probe(source);
                 }
@@ -246,9 +271,19 @@ impl Breaker {
         self.suspects.has_served_anybody(now)
     }
 
-    /// Whether the next probes may be for some clients only: who asks makes a difference.
+    /// The clients that are known to have been served well of late: within the last hour …
+    pub fn known(&self, now: Timestamp) -> Known {
+        self.suspects.known(now)
+    }
+
+    /// … and within the last ten seconds.
+    pub fn served_lately(&self, now: Timestamp) -> Known {
+        self.suspects.served_lately(now)
+    }
+
+    /// Whether it lets in a few only: who asks makes a difference.
     pub fn chooses_probes(&self) -> bool {
-        self.phase != BreakerPhase::Closed && self.suspects.has_failed_probes()
+        self.phase != BreakerPhase::Closed
     }
 
     /// Until when `source` sends no probe, because one of its probes failed and other clients are likely to come. Else a
@@ -261,7 +296,7 @@ impl Breaker {
 
     /// The pass of an attempt that was not asked about: a retry that Envoy sent here by itself.
     pub const fn unasked(&self) -> Pass {
-        Pass { epoch: self.epoch, cuts: self.ramp.cuts, probe: false, begun: false }
+        Pass { epoch: self.epoch, cuts: self.ramp.cuts, probe: false, begun: false, client: None }
     }
 
     /// The share of its usual traffic that it may have at `now`: less than 1 for a while after it closed.
@@ -411,7 +446,10 @@ impl Breaker {
     }
 
     /// A request was answered while half-open.
-    fn probed(&mut self, slow: bool, settings: &BreakerSettings, now: Timestamp) {
+    fn probed(&mut self, pass: Pass, slow: bool, settings: &BreakerSettings, now: Timestamp) {
+        if let Some(client) = pass.client {
+            self.suspects.end_probe(client.get());
+        }
         self.probe_successes = self.probe_successes.saturating_add(1);
         self.slow.push(slow);
         if self.probe_successes < settings.half_open_max_requests {

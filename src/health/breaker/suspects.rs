@@ -22,13 +22,18 @@
 //! gets most of the probes. So the clients whose probes failed since the breaker was last closed are remembered, and
 //! for a while after it may be probed again the probes are for the others, where there are others.
 //!
+//! A half-open one is kept half-open by those who take its probes and leave before they are answered. So of a client that
+//! has sent a probe which has not been answered well no other one is let in for a while, where others are likely to come.
+//!
 //! It is bounded: four sources of failures, the least of them making room for a new one, and four that were served. What
 //! it costs is one look at the address for a failure and, of good answers, for one in a second, or for each as long as a
 //! failure is not contradicted.
 
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use crate::domain::{Decoder, Encoder, Timestamp};
+use crate::health::Known;
 
 /// Sources of failures, and sources that were served, that are remembered.
 const MOST: usize = 4;
@@ -68,7 +73,14 @@ impl Source {
     /// An address with its port, as Envoy has it.
     pub fn of_address(address: &[u8]) -> Self {
         let host = address.iter().rposition(|&byte| byte == b':').and_then(|colon| address.get(..colon));
-        Self { client: hash(host.unwrap_or(address)), connection: hash(address) }
+        let host = host.unwrap_or(address);
+        let client = host.strip_prefix(b"[").and_then(|host| host.strip_suffix(b"]")).and_then(network);
+        Self { client: client.unwrap_or_else(|| hash(host)), connection: hash(address) }
+    }
+
+    /// The tenant, or the address without its port.
+    pub(crate) const fn client(self) -> u32 {
+        self.client
     }
 
     /// The hash of the tenant or the address.
@@ -92,6 +104,16 @@ impl Source {
         let source = Self { client: from.u32()?, connection: from.u32()? };
         Some(Some(source).filter(|source| source.client != 0 || source.connection != 0))
     }
+}
+
+/// The network of an IPv6 address, by its first 64 bits: a host may have as many addresses of it as it likes. One that
+/// stands for an address of IPv4 is that.
+fn network(host: &[u8]) -> Option<u32> {
+    let address: Ipv6Addr = std::str::from_utf8(host).ok()?.split('%').next()?.parse().ok()?;
+    if let Some(address) = address.to_ipv4_mapped() {
+        return Some(hash(address.to_string().as_bytes()));
+    }
+    address.octets().first_chunk::<8>().map(|first| hash(first))
 }
 
 /// FNV-1a.
@@ -143,6 +165,8 @@ pub(super) struct Suspects {
     served: [Option<Witness>; MOST],
     /// Clients whose probes failed since the breaker was last closed.
     reopened: [Option<u32>; MOST],
+    /// Clients that were let in as probes, and when; until they are answered well.
+    probing: [Option<(u32, Timestamp)>; MOST],
     /// Answers since the shares were halved.
     answers: u8,
 }
@@ -244,7 +268,38 @@ impl Suspects {
 
     /// The breaker closed: whose probes failed is forgotten, too.
     pub(super) const fn absolved(self) -> Self {
-        Self { reopened: [None; MOST], ..self }
+        Self { reopened: [None; MOST], probing: [None; MOST], ..self }
+    }
+
+    /// A probe of `client` was let in.
+    pub(super) fn probe(&mut self, client: u32, now: Timestamp) {
+        let rank = |place: &Option<(u32, Timestamp)>| match *place {
+            Some((other, _)) if other == client => (0, Timestamp::default()),
+            None => (1, Timestamp::default()),
+            Some((_, since)) => (2, since),
+        };
+        if let Some(place) = self.probing.iter_mut().min_by_key(|place| rank(place)) {
+            *place = Some((client, now));
+        }
+    }
+
+    /// A probe of `client` was answered well.
+    pub(super) fn end_probe(&mut self, client: u32) {
+        for place in &mut self.probing {
+            *place = place.filter(|&(other, _)| other != client);
+        }
+    }
+
+    /// Until when `client` sends no other probe: one of its probes was let in less than `wait` ago and has shown nothing
+    /// yet, and other clients are likely to come.
+    pub(super) fn probes_until(&self, client: u32, wait: Duration, now: Timestamp) -> Option<Timestamp> {
+        let (_, since) = self.probing.iter().flatten().find(|&&(other, _)| other == client)?;
+        let until = since.after(wait);
+        let expects_others = || {
+            self.served_within(RETURNS, now)
+                .any(|witness| witness.source.client != client && !self.has_failed_probe(witness.source))
+        };
+        (*since <= now && now < until && expects_others()).then_some(until)
     }
 
     /// A probe of `source` failed. Of more clients than are remembered the first are forgotten.
@@ -261,11 +316,6 @@ impl Suspects {
     /// Whether a probe of the client of `source` failed.
     pub(super) fn has_failed_probe(&self, source: Source) -> bool {
         self.reopened.contains(&Some(source.client))
-    }
-
-    /// Whether a probe of anybody failed.
-    pub(super) fn has_failed_probes(&self) -> bool {
-        self.reopened.iter().any(Option::is_some)
     }
 
     /// Whether a client is likely to come whose probe has not failed.
@@ -302,6 +352,16 @@ impl Suspects {
         self.served_within(KNOWN, now).any(|witness| witness.source.client == source.client)
     }
 
+    /// Clients that were served well within the last hour …
+    pub(super) fn known(&self, now: Timestamp) -> Known {
+        Known::new(self.served_within(RETURNS, now).map(|witness| witness.source.client))
+    }
+
+    /// … and within the last seconds.
+    pub(super) fn served_lately(&self, now: Timestamp) -> Known {
+        Known::new(self.served_within(CONTRADICTS, now).map(|witness| witness.source.client))
+    }
+
     pub(super) fn has_served_anybody(&self, now: Timestamp) -> bool {
         self.served_within(CONTRADICTS, now).next().is_some()
     }
@@ -326,6 +386,10 @@ impl Suspects {
         for client in self.reopened.into_iter().flatten() {
             out.u32(client);
         }
+        out.u8(self.probing.iter().flatten().count() as u8);
+        for (client, since) in self.probing.into_iter().flatten() {
+            out.u32(client).time(since);
+        }
     }
 
     pub(super) fn decode(from: &mut Decoder<'_>) -> Option<Self> {
@@ -341,6 +405,9 @@ impl Suspects {
         }
         for n in 0..from.count(read.reopened.len())? {
             *read.reopened.get_mut(n)? = Some(from.u32()?);
+        }
+        for n in 0..usize::from(from.u8()?) {
+            *read.probing.get_mut(n)? = Some((from.u32()?, from.time()?));
         }
         Some(read)
     }

@@ -64,7 +64,7 @@ fn run(settings: &BreakerSettings, overload: Overload, capacity: usize, seconds:
         let pass = if view.phase == BreakerPhase::Closed {
             let part = view.ramp(settings, now);
             (rng.ratio() < part / (part + 2.0)).then(|| view.unasked())
-        } else if view.would_enter(settings, || SMALL_REQUEST, now).is_ok() {
+        } else if view.would_enter(settings, None, || SMALL_REQUEST, now).is_ok() {
             let entered = shared.enter(settings, SMALL_REQUEST, now).ok();
             *view = shared;
             entered

@@ -169,7 +169,7 @@ fn a_client_whose_probe_failed_leaves_the_next_ones_to_the_others_for_one_recove
         assert_eq!(breaker.phase, BreakerPhase::Closed);
         assert!(!breaker.chooses_probes(), "a breaker that closed knows nothing against anybody");
         breaker.open_by_hand(&SETTINGS, due);
-        assert!(!breaker.chooses_probes());
+        assert_eq!(breaker.withholds_probe(client(10), &SETTINGS, due), None);
     }
 }
 
@@ -192,7 +192,8 @@ fn a_refused_connection_of_a_probe_is_nobodys_doing() {
     breaker.open_by_hand(&SETTINGS, at(1));
     let now = breaker.retry_at;
     of(&mut breaker, client(2), Verdict::Ill(Failure::Connect), now);
-    assert!(breaker.phase == BreakerPhase::Open && !breaker.chooses_probes());
+    assert_eq!(breaker.phase, BreakerPhase::Open);
+    assert_eq!(breaker.withholds_probe(client(2), &SETTINGS, breaker.retry_at), None);
 }
 
 #[test]
@@ -259,6 +260,38 @@ fn who_it_was_survives_being_bytes() {
         of(&mut breaker, client(n), Verdict::Well, at(u64::from(n)));
     }
     of(&mut breaker, client(2), ILL, at(9));
+    let mut out = Encoder::with_capacity(64);
+    breaker.encode(&mut out);
+    assert_eq!(Breaker::decode(&mut Decoder::new(&out.finish())), Some(breaker));
+}
+
+#[test]
+fn a_client_has_one_probe_until_it_is_answered_well_where_others_are_likely_to_come() {
+    let mut breaker = Breaker::default();
+    for n in 1..3 {
+        of(&mut breaker, client(n), Verdict::Well, at(0));
+    }
+    breaker.open_by_hand(&SETTINGS, at(1));
+    let now = breaker.retry_at;
+    let enter = |breaker: &mut Breaker, n: u8, now| breaker.enter_as(Some(client(n)), &SETTINGS, SMALL_REQUEST, now);
+    let first = enter(&mut breaker, 9, now).expect("a probe");
+    assert!(enter(&mut breaker, 9, now).is_err(), "the others are for others");
+    let good = enter(&mut breaker, 1, now).expect("another client");
+    breaker.leave(first, Verdict::Unknown, None, &SETTINGS, now);
+    assert!(enter(&mut breaker, 9, now).is_err(), "it has shown nothing");
+    breaker.leave(good, Verdict::Well, Some(client(1)), &SETTINGS, now);
+    assert!(enter(&mut breaker, 1, now).is_ok(), "it has shown something");
+    let later = now.after(SETTINGS.recovery_timeout);
+    assert!(enter(&mut breaker, 9, later).is_ok(), "not for ever");
+}
+
+#[test]
+fn who_sends_probes_survives_being_bytes() {
+    let mut breaker = Breaker::default();
+    of(&mut breaker, client(1), Verdict::Well, at(0));
+    breaker.open_by_hand(&SETTINGS, at(1));
+    let now = breaker.retry_at;
+    breaker.enter_as(Some(client(9)), &SETTINGS, SMALL_REQUEST, now).expect("a probe");
     let mut out = Encoder::with_capacity(64);
     breaker.encode(&mut out);
     assert_eq!(Breaker::decode(&mut Decoder::new(&out.finish())), Some(breaker));
