@@ -34,6 +34,7 @@ mod pacing;
 mod priced;
 mod quota;
 mod routing;
+mod shares;
 mod timeouts;
 mod trailers;
 mod uploads;
