@@ -12,7 +12,6 @@ use super::decision::decision_name;
 use super::ending::{Details, Evidence, Flags, is_server_fault, verdict};
 use super::intake::{ESTIMATED_TOKENS, EXPLAIN, Encoding, is_own};
 use super::purse::answer_tokens;
-use super::request::guess;
 use super::router::{Held, Route};
 use crate::cost::Bill;
 use crate::domain::{
@@ -337,10 +336,6 @@ impl Answer {
             Ending::Failed(Failure::Connect) if self.attempts.is_none() => cx.note_unknown_cluster(self.backend),
             Ending::Failed(Failure::Timeout) => cx.note_timeout(&self.route, self.attempts),
             _ => {}
-        }
-        if !self.route.understood {
-            // It was decided by a guess; now it is known how much there was.
-            self.route.facts.guessed_tokens = guess(self.route.measure, self.route.sent);
         }
         // Before anything is learned from it: what is told is what was known.
         let bill = self.price(cx, ending, &facts, now);

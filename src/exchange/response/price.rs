@@ -10,9 +10,9 @@ use crate::cost::Bill;
 use crate::domain::{Ending, Purpose, Timestamp, Usage};
 use crate::exchange::Context;
 use crate::exchange::purse::Due;
+use crate::exchange::request::guess;
 use crate::host::{Host, Property};
 use crate::protocol::AnswerFacts;
-use crate::tokens;
 
 impl Answer {
     /// What it costs. The first who asks has it noted and counted, at the end of the answer; all others are told the same.
@@ -26,9 +26,9 @@ impl Answer {
         if let Some((_, bill)) = self.priced {
             return bill;
         }
-        if !self.route.whole {
+        if !self.route.understood {
             // It was decided by a guess; now it is known how much there was.
-            self.route.text = tokens::by_size(self.route.sent);
+            self.route.facts.guessed_tokens = guess(self.route.measure, self.route.sent);
         }
         let (status, sent, passed, complete) = (self.status, self.attempts.is_some(), self.passed, self.complete);
         let due = Due { ending, status, facts, sent, passed, complete };
