@@ -109,7 +109,7 @@ impl<H: Host> Context<'_, H> {
     }
 
     /// Who sends a request.
-    fn sender(&self, tenant: Option<&[u8]>) -> Option<Source> {
+    pub(super) fn sender(&self, tenant: Option<&[u8]>) -> Option<Source> {
         // A name that clients give themselves would be another source with each request.
         let tenant = tenant.filter(|_| !self.router.config().client_hints.tenant);
         let by_address = || self.host.property(Property::SourceAddress).map(|address| Source::of_address(&address));

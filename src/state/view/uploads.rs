@@ -4,6 +4,9 @@
 //! given back while the body does not flow: whoever sends a byte now and then keeps nothing from others. It is taken again
 //! when the body flows again or ends, or the answer begins: without asking, since the backend has the request already. A
 //! probe of a half-open breaker is given back for good: another request is to decide.
+//!
+//! A body that flows keeps a place for [`LONGEST`] altogether: a few clients that send slowly, but steadily, would else
+//! have all places for as long as they like. That is less than a request waits for a place by default.
 
 use std::time::Duration;
 
@@ -18,6 +21,9 @@ const WINDOW: Duration = Duration::from_secs(2);
 
 /// A body that brings fewer bytes in that time does not.
 const FLOW: u64 = 8 << 10;
+
+/// So long an upload has a place at most before it ends or is answered.
+const LONGEST: Duration = Duration::from_secs(4);
 
 /// An upload, by a number that no other of this VM has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,10 +46,14 @@ struct Upload {
     /// The probe of its backend's breaker that it is, if it is one.
     probe: Option<Pass>,
     reservation: Option<Reservation>,
+    /// When it began, were it not for the times that this VM stood still.
+    began: Timestamp,
     /// When the present window began, and what has come in it.
     since: Timestamp,
     bytes: u64,
+    /// Whether what it has is given back; and for good, until it ends.
     stalled: bool,
+    late: bool,
     /// Whether its reservation is given back.
     released: bool,
     /// Whether its probe is.
@@ -63,8 +73,9 @@ impl View {
         *next = next.wrapping_add(1);
         let probe = held.map(|(.., pass)| pass).filter(|pass| pass.probe);
         let held = held.map(|(place, tokens, _)| (place, tokens));
-        let (stalled, released, spared) = (false, false, false);
-        all.push(Upload { id, held, probe, reservation, since: now, bytes: 0, stalled, released, spared });
+        let (began, since, bytes) = (now, now, 0);
+        let [stalled, late, released, spared] = [false; 4];
+        all.push(Upload { id, held, probe, reservation, began, since, bytes, stalled, late, released, spared });
         id
     }
 
@@ -73,7 +84,7 @@ impl View {
         let Some(place) = self.uploads.all.iter().position(|upload| upload.id == id) else { return };
         let Some(upload) = self.uploads.all.get_mut(place) else { return };
         upload.bytes = upload.bytes.saturating_add(bytes);
-        if upload.stalled && upload.bytes >= FLOW {
+        if upload.stalled && !upload.late && upload.bytes >= FLOW {
             self.resume(place);
         }
     }
@@ -86,19 +97,24 @@ impl View {
         (upload.reservation, upload.spared)
     }
 
-    /// Gives back what those have whose bodies do not flow.
+    /// Gives back what those have whose bodies do not flow, or have flowed for too long.
     pub(super) fn look_at_uploads(&mut self, store: &impl Store, now: Timestamp) -> Result<(), StoreError> {
         // Where this VM stood still, nothing of them could come.
         let stood_still = now < self.uploads.looked || now.since(self.uploads.looked) >= WINDOW / 2;
         self.uploads.looked = now;
         for place in 0..self.uploads.all.len() {
             let Some(upload) = self.uploads.all.get_mut(place) else { continue };
-            if !stood_still && now.since(upload.since) < WINDOW {
+            if stood_still {
+                (upload.began, upload.since, upload.bytes) = (now, now, 0);
                 continue;
             }
-            let flows = stood_still || upload.bytes >= FLOW;
-            (upload.since, upload.bytes) = (now, 0);
-            if !flows && !upload.stalled {
+            upload.late |= now.since(upload.began) >= LONGEST;
+            let is_over = now.since(upload.since) >= WINDOW;
+            let stalls = is_over && upload.bytes < FLOW;
+            if is_over {
+                (upload.since, upload.bytes) = (now, 0);
+            }
+            if (stalls || upload.late) && !upload.stalled {
                 self.suspend(store, place, now)?;
             }
         }
