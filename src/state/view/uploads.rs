@@ -38,6 +38,17 @@ pub(super) struct Uploads {
     looked: Timestamp,
 }
 
+/// How a body flows, and so whether its upload has its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    /// As it should.
+    Steady,
+    /// Its place is given back until it flows again.
+    Stalled,
+    /// Its place is given back until it ends: it has flowed for too long.
+    TooLong,
+}
+
 #[derive(Debug)]
 struct Upload {
     id: UploadId,
@@ -51,9 +62,7 @@ struct Upload {
     /// When the present window began, and what has come in it.
     since: Timestamp,
     bytes: u64,
-    /// Whether what it has is given back; and for good, until it ends.
-    stalled: bool,
-    late: bool,
+    flow: Flow,
     /// Whether its reservation is given back.
     released: bool,
     /// Whether its probe is.
@@ -74,8 +83,8 @@ impl View {
         let probe = held.map(|(.., pass)| pass).filter(|pass| pass.probe);
         let held = held.map(|(place, tokens, _)| (place, tokens));
         let (began, since, bytes) = (now, now, 0);
-        let [stalled, late, released, spared] = [false; 4];
-        all.push(Upload { id, held, probe, reservation, began, since, bytes, stalled, late, released, spared });
+        let (flow, released, spared) = (Flow::Steady, false, false);
+        all.push(Upload { id, held, probe, reservation, began, since, bytes, flow, released, spared });
         id
     }
 
@@ -84,7 +93,7 @@ impl View {
         let Some(place) = self.uploads.all.iter().position(|upload| upload.id == id) else { return };
         let Some(upload) = self.uploads.all.get_mut(place) else { return };
         upload.bytes = upload.bytes.saturating_add(bytes);
-        if upload.stalled && !upload.late && upload.bytes >= FLOW {
+        if upload.flow == Flow::Stalled && upload.bytes >= FLOW {
             self.resume(place);
         }
     }
@@ -108,13 +117,17 @@ impl View {
                 (upload.began, upload.since, upload.bytes) = (now, now, 0);
                 continue;
             }
-            upload.late |= now.since(upload.began) >= LONGEST;
+            let before = upload.flow;
             let is_over = now.since(upload.since) >= WINDOW;
-            let stalls = is_over && upload.bytes < FLOW;
+            if now.since(upload.began) >= LONGEST {
+                upload.flow = Flow::TooLong;
+            } else if is_over && upload.bytes < FLOW {
+                upload.flow = Flow::Stalled;
+            }
             if is_over {
                 (upload.since, upload.bytes) = (now, 0);
             }
-            if (stalls || upload.late) && !upload.stalled {
+            if before == Flow::Steady && upload.flow != Flow::Steady {
                 self.suspend(store, place, now)?;
             }
         }
@@ -123,7 +136,6 @@ impl View {
 
     fn suspend(&mut self, store: &impl Store, place: usize, now: Timestamp) -> Result<(), StoreError> {
         let Some(upload) = self.uploads.all.get_mut(place) else { return Ok(()) };
-        upload.stalled = true;
         upload.released = upload.reservation.is_some_and(|reservation| self.books.suspend(&reservation));
         // The accounts are written with this tick, and a place at once: others may wait for it.
         let Some((place, tokens)) = upload.held else { return Ok(()) };
@@ -137,8 +149,10 @@ impl View {
     }
 
     fn resume(&mut self, place: usize) {
-        let Some(upload) = self.uploads.all.get_mut(place).filter(|upload| upload.stalled) else { return };
-        upload.stalled = false;
+        let Some(upload) = self.uploads.all.get_mut(place).filter(|upload| upload.flow != Flow::Steady) else {
+            return;
+        };
+        upload.flow = Flow::Steady;
         if std::mem::take(&mut upload.released) {
             upload.reservation = upload.reservation.map(|reservation| self.books.resume(&reservation));
         }
