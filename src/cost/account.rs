@@ -7,6 +7,9 @@ use crate::domain::{Calendar, Decoder, Encoder, Limits, PicoUsd, Span, Timestamp
 /// A budget that is only spoken for, by requests under way, may be free again after this long.
 const SOON: std::time::Duration = std::time::Duration::from_secs(1);
 
+/// One part in so many of what is left may be reserved for what is not expected.
+const HELD: u64 = 4;
+
 /// What is counted against the limits of one backend, of one tenant, or of all requests.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Account {
@@ -25,6 +28,8 @@ pub struct Claim {
     pub tokens: Tokens,
     /// What of both is only guessed from the size of something unread: it is reserved, but nobody is refused for it.
     pub guessed: (PicoUsd, Tokens),
+    /// What of the cost is more than is expected, the guess among it: of that not all is [reserved](Account::slack).
+    pub spare: PicoUsd,
 }
 
 impl Claim {
@@ -114,6 +119,16 @@ impl Account {
             (sure.plus(reserved) > limit).then_some(retry_at)
         };
         Span::ALL.into_iter().filter_map(wait).max().map(|retry_at| Shortage::Budget { retry_at })
+    }
+
+    /// What may be reserved for a request beyond its expected cost while so much is reserved for others: as much as is
+    /// left of a quarter of the money that is not spent. None where there is no budget.
+    pub fn slack(&self, limits: &Limits, reserved: PicoUsd, date: Timestamp) -> Option<PicoUsd> {
+        let slack = |span| {
+            let left = limits.budget(span)?.minus(self.spending(span, date).spent());
+            Some(PicoUsd(left.0 / HELD).minus(reserved))
+        };
+        Span::ALL.into_iter().filter_map(slack).min()
     }
 
     /// Takes note of money spent at a date.

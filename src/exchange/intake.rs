@@ -72,9 +72,10 @@ pub(super) struct Intake {
     pub(super) ended: bool,
     /// Whether what follows the headers is no request body.
     pub(super) tunnel: Tunnel,
-    /// Whether the client may wait for the backend before it sends the rest of its body: a gRPC stream, or
-    /// `expect: 100-continue` where Envoy leaves the answer to the backend (otherwise the header is gone by now).
+    /// Whether the client may wait for the backend's answer before it sends the rest of its body: a gRPC stream.
     interactive: bool,
+    /// Whether it waits for `100 Continue`, and Envoy leaves that to the backend (otherwise the header is gone by now).
+    expects: bool,
 }
 
 /// What the client wants instead of an answer: bytes both ways, until either side ends it.
@@ -160,7 +161,7 @@ impl Intake {
                     intake.interactive |= is_interactive(&value);
                     intake.content_type = value;
                 }
-                "expect" => intake.interactive = true,
+                "expect" => intake.expects = true,
                 "content-length" => intake.content_length = number(&value),
                 "content-encoding" => intake.encoding = Encoding::from_bytes(&value),
                 "x-request-id" => intake.request_id = value,
@@ -243,8 +244,10 @@ impl Intake {
             _ if self.ended || self.tunnel != Tunnel::None => Verdict::PassBody,
             Some(length) if reads && length > limit as u64 => Verdict::TooLarge,
             _ if reads => Verdict::ReadBody,
-            // Nobody speaks gRPC to a chat: there it is one more name for JSON.
-            _ if (self.interactive && !is_known) || self.purpose == Purpose::Free => Verdict::PassBody,
+            // Nobody speaks gRPC to a known API: there it is one more name for JSON or a file, by which a client would
+            // have a place before it has sent anything.
+            _ if self.interactive && self.api == Api::Other => Verdict::PassBody,
+            _ if (self.expects && !is_known) || self.purpose == Purpose::Free => Verdict::PassBody,
             _ => Verdict::HoldBody,
         }
     }
@@ -373,6 +376,25 @@ mod tests {
         assert_eq!(verdict(Intake { api: Api::Other, ..chat() }), Verdict::HoldBody);
         assert_eq!(verdict(Intake { api: Api::Other, tunnel: Tunnel::Upgrade, ..chat() }), Verdict::PassBody);
         assert_eq!(verdict(Intake { api: Api::Other, interactive: true, ..form() }), Verdict::PassBody);
+        assert_eq!(verdict(Intake { api: Api::Other, expects: true, ..form() }), Verdict::PassBody);
+    }
+
+    #[test]
+    fn who_calls_a_body_a_stream_has_no_place_for_it_where_nobody_streams() {
+        let called = |path: &str, kind: &str| {
+            let path = RequestPath::new(path.into());
+            let mut intake = Intake { api: protocol::api_of(&path), path, ..Intake::default() };
+            intake.know_path(b"POST", false);
+            intake.interactive = is_interactive(kind.as_bytes());
+            intake.content_type = kind.into();
+            intake.verdict(1_000)
+        };
+        for path in ["/v1/files", "/v1/audio/transcriptions", "/v1/batches", "/v1/chat/completions", "/v1/threads"] {
+            for kind in ["application/grpc", "application/grpc-web+proto", "application/connect+json"] {
+                assert_ne!(called(path, kind), Verdict::PassBody, "{path} {kind}");
+            }
+        }
+        assert_eq!(called("/inference.GRPCInferenceService/ModelStreamInfer", "application/grpc"), Verdict::PassBody);
     }
 
     #[test]

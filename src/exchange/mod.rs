@@ -254,7 +254,7 @@ impl Exchange {
         match request::decide(cx, intake, body) {
             Decided::Refused(refusal) => self.refuse(cx, refusal),
             Decided::Waits(petition) => {
-                self.phase = Phase::Waiting(Rc::new(Waiting::new(petition)));
+                self.phase = Phase::Waiting(Rc::new(Waiting::new(petition, cx.host)));
                 Flow::Wait
             }
             Decided::Routed(route) => {

@@ -1,4 +1,4 @@
-//! What a request may cost is reserved before it leaves, and what it did cost is spent when its answer has ended.
+//! What a request is to cost is reserved before it leaves, and what it did cost is spent when its answer has ended.
 //!
 //! A backend that a request cannot pay for (out of its own budget, the tenant's, or that of all) is excluded for this
 //! request, so that the rest of a budget goes to those for which it is enough. Which ones these are is read in this VM's
@@ -53,8 +53,10 @@ impl Router {
         binding: Binding,
     ) -> Vec<Line> {
         let claim = if customer.pays {
-            let (cost, tokens) = (ask.most(backend, record), ask.estimate(backend, record).tokens());
-            Claim { cost, tokens, guessed: (most_of_guess(backend, ask.facts), ask.facts.guessed_tokens) }
+            let (cost, estimate) = (ask.most(backend, record), ask.estimate(backend, record));
+            let guessed = (most_of_guess(backend, ask.facts), ask.facts.guessed_tokens);
+            let sure = estimate.cost.minus(guessed.0);
+            Claim { cost, tokens: estimate.tokens(), guessed, spare: cost.minus(sure) }
         } else {
             Claim::default()
         };

@@ -8,7 +8,7 @@ use super::router::Route;
 use super::{Context, Refusal, Router};
 use crate::config::{Config, OnUnreadable};
 use crate::domain::{Api, PerMille, Purpose, RequestFacts, Timestamp, Tokens, Vendor};
-use crate::host::Host;
+use crate::host::{Host, Property};
 use crate::metrics::Method;
 use crate::protocol::{self, InflateError, Measure, Unreadable};
 use crate::routing::{Ask, Attempts, Peers};
@@ -121,9 +121,10 @@ impl Petition {
         Customer { tenant, free: purpose == Purpose::Free, pays: purpose == Purpose::Inference }
     }
 
-    /// Whose turn it takes where it waits.
-    pub(super) fn lane(&self) -> Lane {
-        Lane::of(self.tenant.as_deref())
+    /// Whose turn it takes where it waits: its tenant's, else its client's.
+    pub(super) fn lane(&self, host: &impl Host) -> Lane {
+        let by_address = || host.property(Property::SourceAddress).map(|address| Lane::of_address(&address));
+        self.tenant.as_deref().map(|tenant| Lane::of(Some(tenant))).or_else(by_address).unwrap_or_default()
     }
 
     /// Decides, and if it can be served sends it there. If it waits already, or may, that is neither noted nor told of,
@@ -154,7 +155,8 @@ impl Petition {
         let sure = attempts.filter(|_| is_shown).map(|attempts| cx.confidence(attempts, ask.strategy, now));
         let confidence = sure.unwrap_or_default();
         let chosen = (attempts, confidence);
-        let trace = cx.trace((request_id, self.wishes.explain), &ask, chosen, found, now);
+        let asks = (request_id, self.wishes.explain, self.tenant.as_deref());
+        let trace = cx.trace(asks, &ask, chosen, found, now);
         let (api, strategy) = (self.refused_as(), ask.strategy);
         let (attempts, held, reservation) = match decided {
             Ok(decided) => decided,
@@ -196,7 +198,8 @@ impl Petition {
         let ask = self.ask(cx.router, cx.reserved(now));
         let listens = cx.view.journal().has_room() || self.wishes.explain;
         let found = listens.then(|| cx.findings(&ask, self.customer(cx.router), now));
-        let trace = cx.trace((request_id, self.wishes.explain), &ask, (None, PerMille::default()), found, now);
+        let asks = (request_id, self.wishes.explain, self.tenant.as_deref());
+        let trace = cx.trace(asks, &ask, (None, PerMille::default()), found, now);
         let told = (self.refused_as(), ask.strategy);
         cx.host.record(refusal.metric(), 1);
         cx.report_refusal(trace, told, refusal)
@@ -209,7 +212,7 @@ impl<H: Host> Context<'_, H> {
     #[inline(never)]
     fn trace(
         &mut self,
-        (request_id, explains): (Vec<u8>, bool),
+        (request_id, explains, tenant): (Vec<u8>, bool, Option<&[u8]>),
         ask: &Ask<'_>,
         (attempts, confidence): (Option<&Attempts>, PerMille),
         found: Option<Vec<Finding>>,
@@ -221,7 +224,8 @@ impl<H: Host> Context<'_, H> {
         if let Some(findings) = found {
             let decision = Decision::new(&trace, now, ask, attempts, confidence, findings);
             if is_noted {
-                self.view.journal().note(id, decision.encode());
+                let source = self.client(tenant);
+                self.view.journal().note(id, source, decision.encode());
             }
             trace.explanation = explains.then(|| Box::new(decision));
         }

@@ -35,6 +35,7 @@ mod priced;
 mod quota;
 mod refusals;
 mod routing;
+mod shares;
 mod sources;
 mod timeouts;
 mod trailers;

@@ -42,8 +42,8 @@ impl fmt::Debug for Waiting {
 }
 
 impl Waiting {
-    pub(super) fn new(petition: Petition) -> Self {
-        let lane = petition.lane();
+    pub(super) fn new(petition: Petition, host: &impl Host) -> Self {
+        let lane = petition.lane(host);
         Self { state: Cell::new(State::Waits(Box::new(petition))), place: Cell::default(), lane }
     }
 

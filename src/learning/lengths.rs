@@ -67,6 +67,8 @@ pub struct Expected {
     pub output: Tokens,
     /// Tokens that 49 of 50 answers do not exceed.
     pub most: Tokens,
+    /// Whether that was learned of enough answers, rather than supposed.
+    pub is_learned: bool,
     /// The share of the prompt that comes from the provider's cache.
     pub cached: PerMille,
 }
@@ -85,14 +87,15 @@ impl Lengths {
     /// model, else of this model, else of this backend, else of chat models.
     pub fn expect(&self, model: ModelTag, prompt: Tokens) -> Expected {
         let (slot, prior) = (self.named(model).or_else(|| self.named(ModelTag::ANY)), self.median());
-        slot.map_or_else(|| Slot::foresee(prior), |slot| slot.expect(prompt, prior))
+        let expected = slot.map_or_else(|| Slot::foresee(prior), |slot| slot.expect(prompt, prior));
+        Expected { is_learned: f64::from(self.samples()) >= pooled::ENOUGH, ..expected }
     }
 
     /// What to expect, if enough is known of such requests here that nothing is to be borrowed from other backends. Its
     /// last answer is so old.
     pub fn known(&self, model: ModelTag, prompt: Tokens, age: Duration) -> Option<Expected> {
         let slot = self.named(model).filter(|slot| pooled::is_enough(slot.sized(prompt).samples(), age))?;
-        Some(slot.expect(prompt, PRIOR))
+        Some(Expected { is_learned: true, ..slot.expect(prompt, PRIOR) })
     }
 
     /// What is known of this model, if it is told apart.

@@ -49,11 +49,12 @@ pub fn estimate(backend: &Backend, record: &Record, facts: &RequestFacts, text: 
     Estimate { input, cached_input, output, cost }
 }
 
-/// What a request may cost at `backend` at most, as far as that can be told: what a budget reserves for it.
+/// What a request may cost at `backend` at most, as far as that can be told: what a budget must have left for it.
 ///
-/// `cost = 1.25 · input · the dearer input price + most output · output price`, where an answer is at most as long as the
-/// request allows, or, where it does not say, as 49 of 50 such answers were: here, or where they are longest among the
-/// peers that something is borrowed from.
+/// `cost = 1.25 · input · the dearer input price + most output · output price`, where an answer is at most as long as 49
+/// of 50 such answers were (here, or where they are longest among the peers that something is borrowed from), and as the
+/// request allows. As long as little was learned, the request's word alone counts, if it says anything: a wish is no
+/// evidence, but it is all there is.
 pub fn most(backend: &Backend, record: &Record, facts: &RequestFacts, text: Tokens, peers: Peers<'_>) -> PicoUsd {
     if facts.purpose != Purpose::Inference {
         return PicoUsd(0);
@@ -62,8 +63,11 @@ pub fn most(backend: &Backend, record: &Record, facts: &RequestFacts, text: Toke
     let input = Tokens(input.saturating_add(input.div_ceil(INPUT_MARGIN)));
     let output = match (facts.api, facts.max_output_tokens) {
         (Api::Embeddings, _) => Tokens(0),
-        (_, Some(most)) => most.min(MOST_OUTPUT),
-        (_, None) => peers.expect(record, facts, text).most,
+        (_, allowed) => {
+            let expected = peers.expect(record, facts, text);
+            let most = if expected.is_learned || allowed.is_none() { expected.most } else { MOST_OUTPUT };
+            allowed.map_or(most, |allowed| allowed.min(most))
+        }
     };
     let Prices { input: input_price, output: output_price, cached_input } = backend.prices;
     input_price.max(cached_input).of(input).plus(output_price.of(output))
@@ -79,8 +83,7 @@ pub fn most_of_guess(backend: &Backend, facts: &RequestFacts) -> PicoUsd {
 /// One part in so many that a prompt may be longer than estimated.
 const INPUT_MARGIN: u64 = 4;
 
-/// The longest answer that anybody gives, whatever a request allows: who asks for more would have a budget reserved for
-/// nothing, that of others among it.
+/// The longest answer that anybody gives, whatever a request allows.
 const MOST_OUTPUT: Tokens = Tokens(1 << 20);
 
 /// The longest prompt that anybody takes, whatever length a request announces.

@@ -3,11 +3,15 @@
 //! To take one down costs more than to decide, so only a few in each tick are; of the others it is known how many there
 //! were. They are kept as bytes, which who takes them down understands, and written at the tick to a key of this VM's
 //! own: there is nobody to compete with, and no request waits for it. Whoever is asked reads all VMs' keys.
+//!
+//! Where there is no room for one more, the oldest makes it; but a client that has more than half of the pages, or of
+//! their bytes, makes it by its own oldest. So no client can have all that was decided for others vanish.
 
 use std::collections::VecDeque;
 
 use super::store::{Store, StoreError};
 use crate::domain::{Decoder, Encoder, Rng, SplitMix64};
+use crate::health::Source;
 
 /// The layout's version, as its key has it.
 const VERSION: u8 = 1;
@@ -30,6 +34,27 @@ pub struct Page {
     pub outcome: Vec<u8>,
 }
 
+/// A page, by its decision's number, and whose request it was.
+#[derive(Debug)]
+struct Entry {
+    id: u64,
+    source: Option<Source>,
+    page: Page,
+}
+
+impl Entry {
+    const fn len(&self) -> usize {
+        self.page.decision.len() + self.page.outcome.len()
+    }
+
+    fn is_of(&self, source: Option<Source>) -> bool {
+        match (self.source, source) {
+            (Some(one), Some(other)) => one.is_same_client(other),
+            (one, other) => one == other,
+        }
+    }
+}
+
 /// The last decisions of one VM.
 #[derive(Debug)]
 pub struct Journal {
@@ -37,7 +62,7 @@ pub struct Journal {
     /// How many more may be taken down before the next tick.
     room: u8,
     skipped: u64,
-    pages: VecDeque<(u64, Page)>,
+    pages: VecDeque<Entry>,
     is_written: bool,
 }
 
@@ -68,23 +93,26 @@ impl Journal {
         false
     }
 
-    /// Takes a decision down.
-    pub fn note(&mut self, id: u64, decision: Vec<u8>) {
-        if self.pages.len() >= MOST {
-            self.pages.pop_front();
-        }
-        self.pages.push_back((id, Page { decision, outcome: Vec::new() }));
-        let bytes = |(_, page): &(u64, Page)| page.decision.len() + page.outcome.len();
-        while self.pages.len() > 1 && self.pages.iter().map(bytes).sum::<usize>() > MOST_BYTES {
-            self.pages.pop_front();
+    /// Takes a decision down that was made for this client.
+    pub fn note(&mut self, id: u64, source: Option<Source>, decision: Vec<u8>) {
+        self.pages.push_back(Entry { id, source, page: Page { decision, outcome: Vec::new() } });
+        loop {
+            let (all, bytes) = (self.pages.len(), self.pages.iter().map(Entry::len).sum::<usize>());
+            if all <= 1 || (all <= MOST && bytes <= MOST_BYTES) {
+                break;
+            }
+            let own = || self.pages.iter().filter(|entry| entry.is_of(source));
+            let is_greedy = 2 * own().count() > all || 2 * own().map(Entry::len).sum::<usize>() > bytes;
+            let oldest = self.pages.iter().position(|entry| !is_greedy || entry.is_of(source));
+            self.pages.remove(oldest.unwrap_or(0));
         }
         self.is_written = false;
     }
 
     /// Adds what became of a decision, if it is still there.
     pub fn end(&mut self, id: u64, outcome: Vec<u8>) {
-        if let Some((_, page)) = self.pages.iter_mut().find(|(other, _)| *other == id) {
-            page.outcome = outcome;
+        if let Some(entry) = self.pages.iter_mut().find(|entry| entry.id == id) {
+            entry.page.outcome = outcome;
             self.is_written = false;
         }
     }
@@ -100,13 +128,13 @@ impl Journal {
 
     /// Its pages, the oldest first, and how many decisions are on none.
     pub(super) fn read(&self) -> (Vec<Page>, u64) {
-        (self.pages.iter().map(|(_, page)| page.clone()).collect(), self.skipped)
+        (self.pages.iter().map(|entry| entry.page.clone()).collect(), self.skipped)
     }
 
     fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::with_capacity(4_096);
         out.number(self.skipped);
-        for (_, Page { decision, outcome }) in &self.pages {
+        for Entry { page: Page { decision, outcome }, .. } in &self.pages {
             out.bytes(decision).bytes(outcome);
         }
         out.finish()
@@ -145,7 +173,7 @@ mod tests {
             for _ in 0..10 {
                 let id = journal.number();
                 if journal.takes_one() {
-                    journal.note(id, vec![tick]);
+                    journal.note(id, None, vec![tick]);
                 }
             }
             journal.tick(&store, Some(3)).expect("written");
@@ -161,7 +189,7 @@ mod tests {
         let (store, mut journal) = (MemoryStore::default(), Journal::new(1));
         let version = || store.get(&key(0)).expect("read").map(|(_, version)| version);
         journal.tick(&store, Some(0)).expect("nothing to write");
-        journal.note(7, vec![1]);
+        journal.note(7, None, vec![1]);
         journal.tick(&store, None).expect("nowhere to write");
         assert_eq!(version(), None);
         for _ in 0..3 {
@@ -179,12 +207,33 @@ mod tests {
     fn large_decisions_make_it_shorter_not_larger() {
         let mut journal = Journal::new(1);
         for id in 0..40 {
-            journal.note(id, vec![0; 20 << 10]);
+            journal.note(id, None, vec![0; 20 << 10]);
         }
         assert_eq!(journal.read().0.len(), 3);
         assert!(journal.encode().len() <= MOST_BYTES + 100);
-        journal.note(99, vec![0; 100 << 10]);
+        journal.note(99, None, vec![0; 100 << 10]);
         assert_eq!(journal.read().0.len(), 1, "the last one is always there");
+    }
+
+    #[test]
+    fn no_client_takes_more_than_half_of_what_others_have_left() {
+        let of = |n: u8| Some(Source::of_address(&[b'a' + n, b':', n]));
+        // How many pages of others are left after 200 of one client, of so many bytes each.
+        for (others, bytes, least) in [(1, 50, 16), (4, 50, 16), (1, 10_000, 16), (3, 40_000, 16), (1, 60_000, 16)] {
+            let mut journal = Journal::new(1);
+            (0..32_u8).for_each(|n| journal.note(n.into(), of(1 + n % others), vec![1; 900]));
+            (100..300).for_each(|id| journal.note(id, of(0), vec![0; bytes]));
+            let pages = journal.read().0;
+            let left = pages.iter().filter(|page| page.decision[0] == 1).count();
+            assert!(left >= least, "{left} of {}: {others} {bytes}", pages.len());
+            assert!(journal.encode().len() <= MOST_BYTES + 200 && pages.len() <= MOST);
+        }
+        // One alone has all of it, and who comes after it finds room.
+        let mut journal = Journal::new(1);
+        (0..99).for_each(|id| journal.note(id, of(0), vec![0; 900]));
+        assert_eq!(journal.read().0.len(), MOST);
+        (0..9).for_each(|id| journal.note(id, of(1), vec![1; 900]));
+        assert_eq!(journal.read().0.iter().filter(|page| page.decision[0] == 1).count(), 9);
     }
 
     #[test]

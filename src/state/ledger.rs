@@ -118,6 +118,20 @@ impl Ledger {
         account.shortage(&line.limits, self.reserved(line.account), line.claim, now, self.calendar)
     }
 
+    /// What is reserved for a request in all of these accounts, whose claims are the same: what is expected of its cost,
+    /// and as much of what it may cost beyond that as each of them has to spare. So whatever requests wish for, it keeps
+    /// little from those who come next.
+    pub(super) fn hold(&self, lines: &[Line], now: Timestamp) -> PicoUsd {
+        let (empty, date) = (Account::default(), self.calendar.date(now));
+        let slack = |line: &Line| {
+            let account = self.account(line.account).unwrap_or(&empty);
+            account.slack(&line.limits, self.reserved(line.account), date)
+        };
+        let slack = lines.iter().filter_map(slack).min().unwrap_or_default();
+        let Claim { cost, spare, .. } = lines.first().map_or_else(Claim::default, |line| line.claim);
+        cost.minus(spare).plus(spare.min(slack))
+    }
+
     /// How much costs are to weigh, for the budget of this account to last as long as its window.
     pub fn thrift(&self, line: &Line, now: Timestamp) -> f64 {
         let reserved = self.reserved(line.account);
@@ -177,10 +191,10 @@ impl Ledger {
         self.reserved.iter().find(is_its).map_or(PicoUsd(0), |reserved| reserved.amount)
     }
 
-    /// Reserves what a request may cost.
-    pub(super) fn reserve(&mut self, member: u64, line: &Line) {
-        let before = self.reserved_by(member, line.account);
-        self.set_reserved(member, line.account, before.plus(line.claim.cost));
+    /// Reserves so much for a request.
+    pub(super) fn reserve(&mut self, member: u64, account: AccountKey, amount: PicoUsd) {
+        let before = self.reserved_by(member, account);
+        self.set_reserved(member, account, before.plus(amount));
     }
 
     /// What was reserved for a request is free again.

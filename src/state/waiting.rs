@@ -1,12 +1,13 @@
 //! Who waits for a place, over all workers, and in what order.
 //!
-//! Each tenant has a lane; the lanes take turns, and within a lane who came first goes first. That is start-time fair
+//! Each tenant has a lane, or each address where requests have no tenant; the lanes take turns, and within a lane who came first goes first. That is start-time fair
 //! queueing with requests of one size: a ticket's rank is one more than that of the ticket before it in its lane, and
 //! never behind the rank that was served last. So a lane of a thousand delays a lane of one by one turn.
 //!
 //! The list lies in shared data as a whole and changes by compare-and-swap. A ticket is taken back by whoever took it;
 //! those of a worker that died go with its seat, and any goes when it is older than its request can be.
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::members::Members;
@@ -18,7 +19,7 @@ const KEY: &str = "llm-router/1/queue";
 /// A ticket outlives its request's patience by no more: its owner looks at it every 50 ms.
 const MARGIN: Duration = Duration::from_secs(5);
 
-/// A tenant that has so many tickets for each place that is left in the list gets no more.
+/// A lane that has so many tickets for each place that is left in the list gets no more.
 const GREED: usize = 8;
 
 /// Bytes of a ticket.
@@ -70,11 +71,28 @@ impl Lane {
     pub fn of(tenant: Option<&[u8]>) -> Self {
         Self(tenant.map_or(0, hash))
     }
+
+    /// That of a client without a tenant, by its address with its port, as Envoy has it. An IPv6 address is one of 2^64
+    /// that a client has, so their common part is whose they are.
+    pub fn of_address(address: &[u8]) -> Self {
+        let text = std::str::from_utf8(address).unwrap_or_default();
+        let bytes = match text.parse().map(|address: SocketAddr| address.ip().to_canonical()) {
+            Ok(IpAddr::V4(address)) => address.octets().to_vec(),
+            Ok(IpAddr::V6(address)) => address.octets().get(..8).unwrap_or_default().to_vec(),
+            Err(_) => address.to_vec(),
+        };
+        // No tenant's: a name that clients choose must not lead into another one's lane.
+        Self(bytes.iter().fold(hash(b"\0address"), |hash, &byte| step(hash, byte)))
+    }
 }
 
 /// FNV-1a.
 fn hash(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(0x811C_9DC5, |hash, &b| (hash ^ u32::from(b)).wrapping_mul(0x0100_0193))
+    bytes.iter().fold(0x811C_9DC5, |hash, &byte| step(hash, byte))
+}
+
+fn step(hash: u32, byte: u8) -> u32 {
+    (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
 }
 
 /// A place in the order.
@@ -240,10 +258,10 @@ impl WaitingList {
         self.tickets.iter().map(|ticket| now.since(ticket.since)).max().unwrap_or_default()
     }
 
-    /// Whether a lane may have no more tickets, of which it is told which ones count. Of nine or more, one alone is never
-    /// given the last, so that there is a place in the list for whoever comes next, however many requests of the first one
-    /// come in vain; several come to rest where all have equally many. (Those of whom nobody knows whose they are have all
-    /// of them, until somebody else comes.)
+    /// Whether a lane may have no more tickets, of which it is told which ones count. One alone is given eight of nine,
+    /// and never the last of fewer, so that there is a place in the list for whoever comes next, however many requests of
+    /// the first one come in vain; several come to rest where all have equally many. (Where Envoy knows neither tenant nor
+    /// address, as of a pipe, all are one client, and have all of them until somebody else comes.)
     fn is_full_for(&self, lane: Lane, size: usize, counts: impl Fn(&Ticket) -> bool) -> bool {
         let (mut all, mut own) = (0, 0_usize);
         for ticket in self.tickets.iter().filter(|ticket| counts(ticket)) {
@@ -252,7 +270,8 @@ impl WaitingList {
         }
         let left = size.saturating_sub(all);
         let is_all_there_is = lane == Lane::default() && own == all;
-        left == 0 || (own >= GREED.saturating_mul(left) && !is_all_there_is)
+        let greed = GREED.min(size.saturating_sub(1)).max(1);
+        left == 0 || (own >= greed.saturating_mul(left) && !is_all_there_is)
     }
 
     fn add(&mut self, newcomer: &Newcomer, now: Timestamp) -> Ticket {
@@ -453,6 +472,36 @@ mod tests {
         let lanes = [None, Some(&b"a"[..]), Some(b"b"), Some(b"\xff")].map(Lane::of);
         assert!((0..4).all(|n| !lanes[..n].contains(&lanes[n])), "{lanes:?}");
         assert_eq!(Lane::of(Some(b"a")), lanes[1]);
+    }
+
+    #[test]
+    fn one_lane_leaves_room_in_a_list_of_any_size_but_one() {
+        for (size, most) in [(1, 1), (2, 1), (3, 2), (8, 7), (9, 8), (20, 18), (200, 178)] {
+            let store = MemoryStore::default();
+            let fill = |lane| {
+                let one = || WaitingList::join(&store, &newcomer(lane), size, at(0)).expect("stored").ok();
+                std::iter::from_fn(one).count()
+            };
+            assert_eq!(fill(1), most, "of {size}");
+            assert!(size == 1 || fill(2) > 0, "of {size}");
+        }
+    }
+
+    #[test]
+    fn clients_without_a_tenant_have_lanes_by_address_whatever_their_ports_are() {
+        let lane = |address: &str| Lane::of_address(address.as_bytes());
+        for (one, other) in [
+            ("10.0.0.1:1", "10.0.0.1:65535"),
+            ("[2001:db8:1:2::1]:1", "[2001:db8:1:2:ffff:ffff:ffff:ffff]:2"),
+            ("[::ffff:10.0.0.1]:1", "10.0.0.1:2"),
+            ("@pipe", "@pipe"),
+        ] {
+            assert_eq!(lane(one), lane(other), "{one} {other}");
+        }
+        let apart = ["10.0.0.1:1", "10.0.0.2:1", "[2001:db8:1:2::1]:1", "[2001:db8:1:3::1]:1", "@pipe", "", "\u{1}"];
+        let lanes: Vec<_> = apart.into_iter().map(lane).collect();
+        assert!((0..lanes.len()).all(|n| !lanes[..n].contains(&lanes[n])), "{lanes:?}");
+        assert!(!lanes.contains(&Lane::default()) && lane("ann") != Lane::of(Some(b"ann")));
     }
 
     #[test]

@@ -341,3 +341,54 @@ async fn a_worker_whose_vm_traps_loses_no_money_and_leaks_none() {
     let reloads: u64 = envoy.stats().await.matching(&["wasm.", "vm_reload_success"]).map(|(_, value)| value).sum();
     assert!(reloads > 0, "no VM was made anew; {lost} requests lost");
 }
+
+/// Prices of a small model. Fourteen slow streams wish for as much as a budget has, and a little less, and less; then
+/// three requests for many answers at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_clients_wish_for_keeps_no_budget_from_others() {
+    const WISHES: [(u64, u64); 14] = [
+        (900_000, 1),
+        (40_000, 1),
+        (8_000, 1),
+        (3_000, 1),
+        (1_000, 1),
+        (400, 1),
+        (200, 1),
+        (100, 1),
+        (60, 1),
+        (30, 1),
+        (10, 1),
+        (5, 1),
+        (5, 1),
+        (5, 1),
+    ];
+    let backends = [backend("alpha").await];
+    for (learned, wishes) in [(0, &WISHES[..]), (10, &WISHES), (0, &[(7_000, 128); 3]), (10, &[(7_000, 128); 3])] {
+        let instances = json!({"alpha": {"input_cost_per_1k_tokens": 0.001, "output_cost_per_1k_tokens": 0.0105}});
+        let envoy = rig(&backends, instances, json!({"hourly_budget_usd": 10, "pacing": false})).await;
+        for _ in 0..learned {
+            assert_eq!(ask(&envoy, &[]).await.status, 200);
+        }
+        backends[0].set(Behaviour { output_tokens: 600, inter_token_ms: 300, ..plain() });
+        let mut streams = Vec::new();
+        for &(most, answers) in wishes {
+            let mut body = streamed_chat("");
+            (body["max_tokens"], body["n"]) = (most.into(), answers.into());
+            let stream = Client::new().open(Client::json_request(&envoy.url(PATH), &body)).await.unwrap();
+            assert!(stream.status == 200 || most * answers > 800_000, "{} for {most}", stream.status);
+            streams.push(stream);
+        }
+        backends[0].set(plain());
+        for n in 0..12 {
+            let mut body = question(chat(""));
+            body["max_tokens"] = [16, 60_000][n % 2].into();
+            let reply = Client::new().post_json(&envoy.url(PATH), &body).await.unwrap();
+            assert_eq!(reply.status, 200, "{n} after {learned} beside {wishes:?}: {}", reply.text());
+        }
+        for stream in streams {
+            stream.cut();
+        }
+        assert!(spent(&envoy).await < 1_000, "next to nothing of ten dollars");
+        settled(&envoy).await;
+    }
+}

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods, reason = "a test")]
 
 use std::{
+    net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -10,7 +11,12 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpSocket, TcpStream},
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
 use wasm_tests::{
     backend::{Backend, Behaviour, Flavour},
     client::{Client, Reply, Stream},
@@ -67,7 +73,7 @@ fn refused(reply: &Reply) -> (u16, String) {
 async fn two_hundred_requests_before_eight_places_are_all_served_and_never_more_than_eight_at_once() {
     for version in VERSIONS {
         let backends = alpha(100).await;
-        let envoy = builder(&backends, router(8, &json!({"size": 200, "timeout_ms": 60_000})));
+        let envoy = builder(&backends, router(8, &json!({"size": 230, "timeout_ms": 60_000})));
         let envoy = envoy.version(version).start().await;
         let load =
             load(&Client::new(), 200, 200, |n| Client::json_request(&envoy.url(PATH), &chat(&n.to_string()))).await;
@@ -111,7 +117,7 @@ async fn those_who_wait_are_served_in_the_order_in_which_they_came() {
 async fn who_cannot_wait_or_has_waited_too_long_is_told_when_to_come_again() {
     for version in VERSIONS {
         let backends = alpha(60_000).await;
-        let envoy = builder(&backends, router(1, &json!({"size": 2, "timeout_ms": 3_000})));
+        let envoy = builder(&backends, router(1, &json!({"size": 3, "timeout_ms": 3_000})));
         let envoy = envoy.version(version).start().await;
         let client = Client::new();
         let held = Client::json_request(&envoy.url(PATH), &chat("held"));
@@ -250,7 +256,7 @@ async fn those_who_wait_in_a_vm_that_traps_are_let_go_by_envoy_and_hold_no_room_
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("trapping.wasm");
     std::fs::write(&path, trapping(&std::fs::read(module().unwrap()).unwrap(), TRAP).unwrap()).unwrap();
-    let envoy = builder(&backends, router(1, &json!({"size": 2, "timeout_ms": 60_000})));
+    let envoy = builder(&backends, router(1, &json!({"size": 3, "timeout_ms": 60_000})));
     let envoy = envoy.concurrency(1).module(path).patch(|config| {
         let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
         config.pointer_mut(manager).unwrap()["stream_idle_timeout"] = "8s".into();
@@ -411,4 +417,102 @@ async fn a_tenant_waits_no_longer_because_another_asks_ten_times_as_much() {
     }
     assert!(medians[1] <= 2 * medians[0], "{medians:?}");
     settled(&envoy).await;
+}
+
+/// Waits until nothing is under way where clients have left before they were decided of.
+async fn quiet(envoy: &Envoy) {
+    let stats = envoy.wait_for(Duration::from_secs(15), |stats| in_flight(stats) == 0).await;
+    assert_eq!(troubles(&stats), []);
+}
+
+/// A connection from 127.0.0.`host`: another client each.
+async fn connect_from(host: u8, port: u16) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from(([127, 0, 0, host], 0))).unwrap();
+    socket.connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await.unwrap()
+}
+
+/// The status of the answer to a request from there, and the answer.
+async fn ask_from(host: u8, port: u16) -> (String, String) {
+    let mut connection = connect_from(host, port).await;
+    let body = chat("hello").to_string();
+    let head = "host: x\r\nconnection: close\r\ncontent-type: application/json\r\n";
+    let request = format!("POST {PATH} HTTP/1.1\r\n{head}content-length: {}\r\n\r\n{body}", body.len());
+    connection.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    timeout(Duration::from_secs(30), connection.read_to_end(&mut answer)).await.expect("no hang").unwrap();
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    (answer.get(9..12).unwrap_or_default().to_owned(), answer)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_address_fills_no_queue_of_any_size() {
+    for size in [2, 8, 20] {
+        let backends = alpha(100).await;
+        let envoy = builder(&backends, router(2, &json!({"size": size, "timeout_ms": 20_000}))).start().await;
+        let port = envoy.port();
+        let mut greedy = JoinSet::new();
+        for _ in 0..40 {
+            greedy.spawn(async move {
+                loop {
+                    if ask_from(3, port).await.0 != "200" {
+                        sleep(Duration::from_millis(30)).await;
+                    }
+                }
+            });
+        }
+        until("the one has all that it may have", || async {
+            counted(&envoy.stats().await, "refusals_total", &[("code", "queue_full")]) >= 40
+        })
+        .await;
+        for n in 0..12 {
+            let (status, answer) = ask_from(2, port).await;
+            assert_eq!(status, "200", "{n} of {size}: {answer}");
+        }
+        greedy.shutdown().await;
+        quiet(&envoy).await;
+    }
+}
+
+/// A body in chunks that comes at five kilobytes a second until its client is dropped.
+fn dribble(clients: &mut JoinSet<()>, port: u16, path: &str, content_type: &str) {
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: {content_type}\r\ntransfer-encoding: chunked\r\n\r\n"
+    );
+    clients.spawn(async move {
+        let mut connection = connect_from(3, port).await;
+        connection.write_all(head.as_bytes()).await.unwrap();
+        let piece = format!("1f4\r\n{}\r\n", "a".repeat(500));
+        while connection.write_all(piece.as_bytes()).await.is_ok() {
+            sleep(Duration::from_millis(100)).await;
+        }
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_that_flow_slowly_but_steadily_keep_no_place_for_ever_whatever_they_are_called() {
+    for (path, content_type, is_held) in [
+        ("/v1/files", "application/grpc", true),
+        (PATH, "application/grpc+proto", true),
+        ("/v1/audio/transcriptions", "application/connect+json", true),
+        ("/pkg.Service/Method", "application/grpc", false),
+    ] {
+        let backends = alpha(5).await;
+        // As long as a request waits by default.
+        let envoy = builder(&backends, router(2, &json!({"size": 20, "timeout_ms": 5_000}))).start().await;
+        let mut dribbling = JoinSet::new();
+        (0..6).for_each(|_| dribble(&mut dribbling, envoy.port(), path, content_type));
+        if is_held {
+            sleep(Duration::from_millis(500)).await;
+            assert_eq!(in_flight(&envoy.stats().await), 0, "{path}");
+        } else {
+            until("they have the places", || async { in_flight(&envoy.stats().await) == 2 }).await;
+        }
+        for n in 0..6 {
+            let (status, answer) = ask_from(2, envoy.port()).await;
+            assert_eq!(status, "200", "{n} beside {path}: {answer}");
+        }
+        dribbling.shutdown().await;
+        quiet(&envoy).await;
+    }
 }

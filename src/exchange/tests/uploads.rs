@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use serde_json::json;
 
-use super::budget::all;
+use super::budget::{all, goes_to};
 use super::*;
 use crate::exchange::Waiting;
 use crate::queue::Room;
@@ -161,10 +161,9 @@ fn a_body_that_stalls_gives_its_place_and_its_money_back_until_it_flows_again() 
         let mut upload = rig.leaves_before(headers);
         let reserved = all(&rig).1;
         assert!(reserved > 0);
-        rig.flow(&mut upload, 10, 4_096);
-        assert_eq!((rig.busy(), all(&rig).1), (1, reserved), "it flows: {headers:?}");
+        assert_eq!((rig.busy(), all(&rig).1), (1, reserved), "it has just begun: {headers:?}");
         // A byte now and then is no flow.
-        rig.flow(&mut upload, 5, 1);
+        rig.flow(&mut upload, 2, 1);
         assert_eq!((rig.busy(), all(&rig).1), (0, 0), "{headers:?}");
         rig.flow(&mut upload, 1, 9_000);
         assert_eq!((rig.busy(), all(&rig).1), (1, reserved), "{headers:?}");
@@ -175,15 +174,52 @@ fn a_body_that_stalls_gives_its_place_and_its_money_back_until_it_flows_again() 
         for exchange in &mut others {
             assert_eq!(rig.send(exchange, &[], CHAT), Flow::Continue);
         }
-        assert_eq!(rig.body(&mut upload, 9_000, false), Flow::Continue);
-        assert_eq!(rig.busy(), 5);
         assert_eq!(rig.body(&mut upload, 0, true), Flow::Continue);
+        assert_eq!(rig.busy(), 5);
         rig.answer(&mut upload, 200, 1, Some("{}"), 0);
         assert_eq!(rig.busy(), 4);
         for exchange in &mut others {
             rig.answer(exchange, 200, 1, Some(ANSWER), 0);
         }
         assert_eq!((rig.busy(), all(&rig).1), (0, 0));
+    }
+}
+
+#[test]
+fn a_body_that_flows_steadily_keeps_no_place_for_ever() {
+    for headers in SENT_BEFORE {
+        for bytes in [450, 4_096, 200_000] {
+            let mut rig = rig();
+            let mut uploads: Vec<_> = (0..4).map(|_| rig.leaves_before(headers)).collect();
+            let reserved = all(&rig).1;
+            let mut flow = |rig: &mut Rig, ticks: usize| {
+                for _ in 0..ticks {
+                    rig.world.pass_millis(50);
+                    for upload in &mut uploads {
+                        assert_eq!(rig.body(upload, bytes, false), Flow::Continue);
+                    }
+                    rig.tick();
+                }
+            };
+            flow(&mut rig, 60);
+            assert_eq!((rig.busy(), all(&rig).1), (4, reserved), "{headers:?} {bytes}");
+            assert_ne!(rig.send(&mut Exchange::default(), &[], CHAT), Flow::Continue, "all places are taken");
+            flow(&mut rig, 25);
+            for _ in 0..10 {
+                assert_eq!((rig.busy(), all(&rig).1), (0, 0), "{headers:?} {bytes}");
+                assert_eq!(goes_to(&mut rig, &[]), "a");
+                flow(&mut rig, 20);
+            }
+            for upload in &mut uploads {
+                assert_eq!(rig.body(upload, 1, true), Flow::Continue);
+            }
+            assert_eq!(rig.busy(), 4, "the backend works on them now");
+            for upload in &mut uploads {
+                rig.answer(upload, 200, 1, Some("{}"), 0);
+            }
+            rig.tick();
+            assert_eq!((rig.busy(), all(&rig).1), (0, 0));
+        }
     }
 }
 

@@ -317,7 +317,7 @@ fn nobody_is_kept_from_a_backend_that_those_who_wait_cannot_pay_for() {
             "dear": { "cost_per_1k_tokens": 900.0, "priority": 2 },
         },
         "cost": { "tenant_header": "x-tenant", "tenants": { "poor": { "daily_budget_usd": 0.001 } } },
-        "queue": { "size": 2, "timeout_ms": 5_000 },
+        "queue": { "size": 3, "timeout_ms": 5_000 },
     }));
     let mut room = Room::default();
     let [(.., mut first), (second, _), (third, _)] = [(); 3].map(|()| rig.comes(&mut room, &[("x-tenant", "poor")]));

@@ -78,11 +78,6 @@ impl Source {
         Self { client: client.unwrap_or_else(|| hash(host)), connection: hash(address) }
     }
 
-    /// The tenant, or the address without its port.
-    pub(crate) const fn client(self) -> u32 {
-        self.client
-    }
-
     /// The hash of the tenant or the address.
     pub const fn client(self) -> u32 {
         self.client

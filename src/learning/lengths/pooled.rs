@@ -191,7 +191,10 @@ impl Pooled {
             return Expected { cached, ..alone };
         }
         let output = (power(log + left * last).round() as u32).clamp(1, LONGEST);
-        Expected { output: Tokens(output.into()), most: Tokens(most.max(output).min(LONGEST).into()), cached }
+        let most = Tokens(most.max(output).min(LONGEST).into());
+        // Nothing is left that only a prior would tell.
+        let is_learned = alone.is_learned || left < NOTHING;
+        Expected { output: Tokens(output.into()), most, is_learned, cached }
     }
 
     /// The share of the prompt that is expected to be cached: that of its own answers of this model, as far as there are

@@ -118,7 +118,7 @@ impl Slot {
 fn expected(output: u32, margin: Margin, cached: Cached) -> Expected {
     let output = output.min(LONGEST);
     let most = margin.of(output).min(LONGEST);
-    Expected { output: Tokens(output.into()), most: Tokens(most.into()), cached: cached.share() }
+    Expected { output: Tokens(output.into()), most: Tokens(most.into()), is_learned: false, cached: cached.share() }
 }
 
 /// `floor(2 · log2(prompt))`, from the least size on.

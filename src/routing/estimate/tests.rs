@@ -62,18 +62,25 @@ fn what_is_reserved_is_what_the_request_allows_or_what_few_answers_exceed() {
     let unsaid = RequestFacts::default();
     assert_eq!(reserved(&Record::default(), &unsaid), 4 * 300, "nothing is known yet");
     assert_eq!(reserved(&answering(500, 900), &unsaid), 900, "all are as long");
-    assert_eq!(reserved(&answering(500, 900), &allowing(4_000)), 4_000);
+    assert_eq!(reserved(&Record::default(), &allowing(4_000)), 4_000, "there is nothing else to go by");
+    assert_eq!(reserved(&answering(7, 900), &allowing(4_000)), 4_000, "too little is known");
+    for wish in [901, 4_000, 900_000] {
+        assert_eq!(reserved(&answering(500, 900), &allowing(wish)), 900, "a wish is no evidence");
+    }
+    assert_eq!(reserved(&answering(500, 900), &allowing(50)), 50);
     assert_eq!(reserved(&Record::default(), &RequestFacts { api: Api::Embeddings, ..RequestFacts::default() }), 0);
 }
 
 #[test]
 fn nobody_has_more_reserved_than_any_answer_takes() {
-    let reserved =
-        |facts: &RequestFacts, text| most(&priced(0.0, 0.01), &answering(999, 1 << 18), facts, text, Peers::NONE);
+    let reserved = |times, facts: &RequestFacts| {
+        most(&priced(0.0, 0.01), &answering(times, 1 << 18), facts, Tokens(1), Peers::NONE).micro_usd()
+    };
     for absurd in [1 << 20, 1_000_000_000_000_000_000, u64::MAX] {
-        assert_eq!(reserved(&allowing(absurd), Tokens(1)).micro_usd(), 10 << 20);
+        assert_eq!(reserved(0, &allowing(absurd)), 10 << 20);
+        assert_eq!(reserved(999, &allowing(absurd)), 10 << 18);
     }
-    assert_eq!(reserved(&RequestFacts::default(), Tokens(1)).micro_usd(), 10 << 18);
+    assert_eq!(reserved(999, &RequestFacts::default()), 10 << 18);
     let announced = estimate(&priced(0.01, 0.01), &Record::default(), &allowing(1), Tokens(u64::MAX), Peers::NONE);
     assert_eq!(announced.input, Tokens(1 << 24));
 }

@@ -16,7 +16,7 @@ const LINES: usize = 3;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reservation {
     shares: [Option<Share>; LINES],
-    /// The most that it may cost: the same in each of them.
+    /// How much: the same in each of them.
     cost: PicoUsd,
     /// In which of this VM's lives it was made.
     life: u32,
@@ -151,24 +151,27 @@ impl Books {
         &self.ledger
     }
 
-    /// Reserves what a request may cost in all of its accounts, or says of which limit there is not enough left.
+    /// Reserves in all of its accounts what of a request's cost is kept from others, or says of which limit there is not
+    /// enough left for all of it.
     pub(super) fn reserve(
         &mut self,
         store: &impl Store,
         lines: &[Line],
         now: Timestamp,
     ) -> Result<Result<Reservation, Shortage>, StoreError> {
+        let mut held = PicoUsd(0);
         let result = self.write(store, now, &mut |ledger, member, _| {
             if let Some(shortage) = lines.iter().find_map(|line| ledger.shortage(line, now)) {
                 return Err(shortage);
             }
+            held = ledger.hold(lines, now);
             for line in lines {
                 ledger.admit(line, now);
-                ledger.reserve(member, line);
+                ledger.reserve(member, line.account, held);
             }
             Ok(())
         })?;
-        Ok(result.map(|()| self.note(lines, None, now, true)))
+        Ok(result.map(|()| self.note(lines, held, None, now, true)))
     }
 
     /// A request went to another backend than it was to: Envoy has sent it there, whatever the limits are. What was
@@ -183,6 +186,8 @@ impl Books {
         if let Some(before) = before.filter(|before| before.life != self.life) {
             return (before, Ok(()));
         }
+        // Where the ledger cannot be read, by what it was.
+        let mut held = self.ledger.hold(lines, now);
         let written = self.write(store, now, &mut |ledger, member, is_dead| {
             if is_dead && before.is_some() {
                 return Ok(());
@@ -192,17 +197,18 @@ impl Books {
                     ledger.release(member, share.account, before.cost);
                 }
             }
+            held = ledger.hold(lines, now);
             for line in lines {
                 if share_of(before.as_ref(), line.account).is_none() {
                     ledger.admit(line, now);
                 }
-                ledger.reserve(member, line);
+                ledger.reserve(member, line.account, held);
             }
             Ok(())
         });
         match before {
             Some(before) if before.life != self.life => (before, Ok(())),
-            _ => (self.note(lines, before.as_ref(), now, written.is_ok()), written.map(|_| ())),
+            _ => (self.note(lines, held, before.as_ref(), now, written.is_ok()), written.map(|_| ())),
         }
     }
 
@@ -296,24 +302,30 @@ impl Books {
         })
     }
 
-    /// Notes what is reserved instead of what was before, and whether the ledger knows of it.
-    fn note(&mut self, lines: &[Line], before: Option<&Reservation>, now: Timestamp, is_written: bool) -> Reservation {
+    /// Notes what is held instead of what was before, and whether the ledger knows of it.
+    fn note(
+        &mut self,
+        lines: &[Line],
+        held: PicoUsd,
+        before: Option<&Reservation>,
+        now: Timestamp,
+        is_written: bool,
+    ) -> Reservation {
         if let Some(before) = before {
             self.release(before, is_written);
         }
         let mut shares = [None; LINES];
         for (place, line) in shares.iter_mut().zip(lines) {
             self.change(line.account, |mine| {
-                mine.reserved = mine.reserved.saturating_add(line.claim.cost.0.into());
+                mine.reserved = mine.reserved.saturating_add(held.0.into());
                 if is_written {
-                    mine.written = mine.written.plus(line.claim.cost);
+                    mine.written = mine.written.plus(held);
                 }
             });
             let share = Share { account: line.account, tokens: line.claim.tokens, at: now };
             *place = Some(share_of(before, line.account).unwrap_or(share));
         }
-        let cost = lines.first().map_or(PicoUsd(0), |line| line.claim.cost);
-        Reservation { shares, cost, life: self.life }
+        Reservation { shares, cost: held, life: self.life }
     }
 
     /// Notes that it is not reserved any more, and whether the ledger knows of that.

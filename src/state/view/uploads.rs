@@ -4,6 +4,9 @@
 //! given back while the body does not flow: whoever sends a byte now and then keeps nothing from others. It is taken again
 //! when the body flows again or ends, or the answer begins: without asking, since the backend has the request already. A
 //! probe of a half-open breaker is given back for good: another request is to decide.
+//!
+//! A body that flows keeps a place for [`LONGEST`] altogether: a few clients that send slowly, but steadily, would else
+//! have all places for as long as they like. That is less than a request waits for a place by default.
 
 use std::time::Duration;
 
@@ -19,6 +22,9 @@ const WINDOW: Duration = Duration::from_secs(2);
 /// A body that brings fewer bytes in that time does not.
 const FLOW: u64 = 8 << 10;
 
+/// So long an upload has a place at most before it ends or is answered.
+const LONGEST: Duration = Duration::from_secs(4);
+
 /// An upload, by a number that no other of this VM has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UploadId(u64);
@@ -32,6 +38,17 @@ pub(super) struct Uploads {
     looked: Timestamp,
 }
 
+/// How a body flows, and so whether its upload has its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    /// As it should.
+    Steady,
+    /// Its place is given back until it flows again.
+    Stalled,
+    /// Its place is given back until it ends: it has flowed for too long.
+    TooLong,
+}
+
 #[derive(Debug)]
 struct Upload {
     id: UploadId,
@@ -40,10 +57,12 @@ struct Upload {
     /// The probe of its backend's breaker that it is, if it is one.
     probe: Option<Pass>,
     reservation: Option<Reservation>,
+    /// When it began, were it not for the times that this VM stood still.
+    began: Timestamp,
     /// When the present window began, and what has come in it.
     since: Timestamp,
     bytes: u64,
-    stalled: bool,
+    flow: Flow,
     /// Whether its reservation is given back.
     released: bool,
     /// Whether its probe is.
@@ -63,8 +82,9 @@ impl View {
         *next = next.wrapping_add(1);
         let probe = held.map(|(.., pass)| pass).filter(|pass| pass.probe);
         let held = held.map(|(place, tokens, _)| (place, tokens));
-        let (stalled, released, spared) = (false, false, false);
-        all.push(Upload { id, held, probe, reservation, since: now, bytes: 0, stalled, released, spared });
+        let (began, since, bytes) = (now, now, 0);
+        let (flow, released, spared) = (Flow::Steady, false, false);
+        all.push(Upload { id, held, probe, reservation, began, since, bytes, flow, released, spared });
         id
     }
 
@@ -73,7 +93,7 @@ impl View {
         let Some(place) = self.uploads.all.iter().position(|upload| upload.id == id) else { return };
         let Some(upload) = self.uploads.all.get_mut(place) else { return };
         upload.bytes = upload.bytes.saturating_add(bytes);
-        if upload.stalled && upload.bytes >= FLOW {
+        if upload.flow == Flow::Stalled && upload.bytes >= FLOW {
             self.resume(place);
         }
     }
@@ -86,19 +106,28 @@ impl View {
         (upload.reservation, upload.spared)
     }
 
-    /// Gives back what those have whose bodies do not flow.
+    /// Gives back what those have whose bodies do not flow, or have flowed for too long.
     pub(super) fn look_at_uploads(&mut self, store: &impl Store, now: Timestamp) -> Result<(), StoreError> {
         // Where this VM stood still, nothing of them could come.
         let stood_still = now < self.uploads.looked || now.since(self.uploads.looked) >= WINDOW / 2;
         self.uploads.looked = now;
         for place in 0..self.uploads.all.len() {
             let Some(upload) = self.uploads.all.get_mut(place) else { continue };
-            if !stood_still && now.since(upload.since) < WINDOW {
+            if stood_still {
+                (upload.began, upload.since, upload.bytes) = (now, now, 0);
                 continue;
             }
-            let flows = stood_still || upload.bytes >= FLOW;
-            (upload.since, upload.bytes) = (now, 0);
-            if !flows && !upload.stalled {
+            let before = upload.flow;
+            let is_over = now.since(upload.since) >= WINDOW;
+            if now.since(upload.began) >= LONGEST {
+                upload.flow = Flow::TooLong;
+            } else if is_over && upload.bytes < FLOW {
+                upload.flow = Flow::Stalled;
+            }
+            if is_over {
+                (upload.since, upload.bytes) = (now, 0);
+            }
+            if before == Flow::Steady && upload.flow != Flow::Steady {
                 self.suspend(store, place, now)?;
             }
         }
@@ -107,7 +136,6 @@ impl View {
 
     fn suspend(&mut self, store: &impl Store, place: usize, now: Timestamp) -> Result<(), StoreError> {
         let Some(upload) = self.uploads.all.get_mut(place) else { return Ok(()) };
-        upload.stalled = true;
         upload.released = upload.reservation.is_some_and(|reservation| self.books.suspend(&reservation));
         // The accounts are written with this tick, and a place at once: others may wait for it.
         let Some((place, tokens)) = upload.held else { return Ok(()) };
@@ -121,8 +149,10 @@ impl View {
     }
 
     fn resume(&mut self, place: usize) {
-        let Some(upload) = self.uploads.all.get_mut(place).filter(|upload| upload.stalled) else { return };
-        upload.stalled = false;
+        let Some(upload) = self.uploads.all.get_mut(place).filter(|upload| upload.flow != Flow::Steady) else {
+            return;
+        };
+        upload.flow = Flow::Steady;
         if std::mem::take(&mut upload.released) {
             upload.reservation = upload.reservation.map(|reservation| self.books.resume(&reservation));
         }
