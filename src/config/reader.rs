@@ -19,7 +19,8 @@ use crate::domain::PerMille;
 /// Why a key or a name of the full interface is refused for now.
 const LATER: &str = "not available in this version";
 
-/// Behind so many problems, no key is compared with those that there are: whoever has more has no slip of the pen.
+/// Behind so many problems, no key and no name is compared with those that there are: whoever has more has no slip of the
+/// pen.
 const SUGGESTIONS: usize = 64;
 
 /// Reads one object of the document. `null` is the same as absent.
@@ -277,7 +278,8 @@ impl<'t, 'p> Reader<'t, 'p> {
             let message = if T::LATER.contains(&name) {
                 format!("\"{shown}\" is {LATER}; available: {names}")
             } else {
-                let hint = meant::<T>(name).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
+                let meant = if self.problems.len() < SUGGESTIONS { meant::<T>(name) } else { None };
+                let hint = meant.map(|name| format!("; did you mean {name}?")).unwrap_or_default();
                 format!("\"{shown}\" is not one of: {names}{hint}")
             };
             self.problem(key, message);
