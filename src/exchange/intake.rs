@@ -46,6 +46,7 @@ pub(super) const EXPLAIN: &str = "x-llm-explain";
 
 /// What is known of a request before its body.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a header's word of its own")]
 pub(super) struct Intake {
     pub(super) api: Api,
     pub(super) purpose: Purpose,
