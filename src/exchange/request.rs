@@ -53,7 +53,10 @@ pub(super) fn decide<H: Host>(cx: &mut Context<'_, H>, intake: Intake, body: Opt
 }
 
 /// What was decided of a request.
-#[expect(clippy::large_enum_variant, reason = "it is taken apart at once, and a box would cost each request an allocation")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is taken apart at once, and a box would cost each request an allocation"
+)]
 pub(super) enum Decided {
     /// It is on its way.
     Routed(Route),

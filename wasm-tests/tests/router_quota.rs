@@ -1,5 +1,11 @@
 //! Quotas: what backends announce is kept to, what they refuse is not asked again, what they do not say is learned.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods, clippy::needless_pass_by_value, reason = "a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::needless_pass_by_value,
+    reason = "a test"
+)]
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
