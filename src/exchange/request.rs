@@ -53,7 +53,7 @@ pub(super) fn decide<H: Host>(cx: &mut Context<'_, H>, intake: Intake, body: Opt
 }
 
 /// What was decided of a request.
-#[expect(
+#[allow(
     clippy::large_enum_variant,
     reason = "it is taken apart at once, and a box would cost each request an allocation"
 )]

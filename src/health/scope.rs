@@ -166,7 +166,7 @@ impl Scope {
             Told::Unasked => (1, 0),
             Told::One(client) => (2, client),
         };
-        out.time(self.contradicted).u8(code).u32(client).u8(self.held.iter().flatten().count() as u8);
+        out.time(self.contradicted).u8(code).u32(client).count(self.held.iter().flatten().count());
         for held in self.held.iter().flatten() {
             out.u32(held.client).time(held.since).time(held.until);
         }
@@ -180,7 +180,7 @@ impl Scope {
             (_, client) => Told::One(client),
         };
         let mut read = Self { contradicted, told, ..Self::default() };
-        for n in 0..usize::from(from.u8()?) {
+        for n in 0..from.count(read.held.len())? {
             *read.held.get_mut(n)? = Some(Held { client: from.u32()?, since: from.time()?, until: from.time()? });
         }
         Some(read)

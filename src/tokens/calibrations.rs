@@ -113,7 +113,7 @@ impl Calibrations {
     /// Appends them to a record.
     pub fn encode(&self, out: &mut Encoder) {
         self.all.encode(out);
-        out.u8(self.pairs.len() as u8);
+        out.count(self.pairs.len());
         for (Pair { api, model }, votes) in &self.pairs {
             out.u8(*api).u32(model.bits());
             votes.encode(out);
@@ -123,7 +123,7 @@ impl Calibrations {
     /// Reads them from a record.
     pub fn decode(from: &mut Decoder<'_>) -> Option<Self> {
         let (all, mut pairs) = (Votes::decode(from)?, Vec::new());
-        for _ in 0..from.u8().filter(|&len| usize::from(len) <= PAIRS)? {
+        for _ in 0..from.count(PAIRS)? {
             let pair = Pair { api: from.u8()?, model: ModelTag::from_bits(from.u32()?) };
             pairs.push((pair, Votes::decode(from)?));
         }
@@ -168,7 +168,7 @@ impl Votes {
     }
 
     fn encode(&self, out: &mut Encoder) {
-        out.u8(self.groups.len() as u8);
+        out.count(self.groups.len());
         for Group { number, ratio, last } in &self.groups {
             out.u8(*number).u32(ratio.ratio_ppm()).u16(ratio.samples()).u32(*last);
         }
@@ -176,7 +176,7 @@ impl Votes {
 
     fn decode(from: &mut Decoder<'_>) -> Option<Self> {
         let mut votes = Self::default();
-        for _ in 0..from.u8().filter(|&len| usize::from(len) <= CLIENTS)? {
+        for _ in 0..from.count(CLIENTS)? {
             let number = from.u8().filter(|&number| usize::from(number) < CLIENTS)?;
             let ratio = Calibration::from_parts(from.u32()?, from.u16()?);
             votes.groups.push(Group { number, ratio, last: from.u32()? });

@@ -381,7 +381,7 @@ impl Suspects {
         for client in self.reopened.into_iter().flatten() {
             out.u32(client);
         }
-        out.u8(self.probing.iter().flatten().count() as u8);
+        out.count(self.probing.iter().flatten().count());
         for (client, since) in self.probing.into_iter().flatten() {
             out.u32(client).time(since);
         }
@@ -401,7 +401,7 @@ impl Suspects {
         for n in 0..from.count(read.reopened.len())? {
             *read.reopened.get_mut(n)? = Some(from.u32()?);
         }
-        for n in 0..usize::from(from.u8()?) {
+        for n in 0..from.count(read.probing.len())? {
             *read.probing.get_mut(n)? = Some((from.u32()?, from.time()?));
         }
         Some(read)

@@ -158,7 +158,7 @@ fn a_record_is_the_same_bytes_everywhere() {
     record.set_load_at(2, Load { requests: 5, ..Load::default() });
     let bytes = record.encode();
     assert_eq!(Record::decode(&bytes), Ok(record));
-    assert_eq!(bytes.iter().map(|&byte| u32::from(byte)).sum::<u32>(), 10_172);
+    assert_eq!(bytes.iter().map(|&byte| u32::from(byte)).sum::<u32>(), 10_173);
 }
 
 #[wasm_bindgen_test(unsupported = test)]
