@@ -82,6 +82,8 @@ pub enum Metric {
     ErrorRate(BackendIndex),
     /// How good its answers are, in thousandths: `loadbalancer_response_quality_score{backend_id}`.
     Quality(BackendIndex),
+    /// What it costs in an hour whether it is asked or not: `loadbalancer_backend_fixed_cost_micro_usd_per_hour{backend_id}`.
+    FixedCost(BackendIndex),
     /// Requests that it should have room for at once: `loadbalancer_desired_capacity{backend_id}`.
     DesiredCapacity(BackendIndex),
     /// Thousandths of its quota that a backend has left: `loadbalancer_quota_remaining_permille{backend_id}`.
@@ -330,6 +332,7 @@ impl Metric {
             | Self::ResponseTime(_)
             | Self::ErrorRate(_)
             | Self::Quality(_)
+            | Self::FixedCost(_)
             | Self::DesiredCapacity(_)
             | Self::QuotaRemaining(_)
             | Self::QueueDepth
@@ -376,6 +379,7 @@ impl Metric {
             Self::ResponseTime(_) => "backend_response_time_ms",
             Self::ErrorRate(_) => "backend_error_rate",
             Self::Quality(_) => "response_quality_score",
+            Self::FixedCost(_) => "backend_fixed_cost_micro_usd_per_hour",
             Self::DesiredCapacity(_) => "desired_capacity",
             Self::QuotaRemaining(_) => "quota_remaining_permille",
             Self::QueueDepth => "queue_depth",
@@ -422,6 +426,7 @@ impl Metric {
             | Self::ResponseTime(backend)
             | Self::ErrorRate(backend)
             | Self::Quality(backend)
+            | Self::FixedCost(backend)
             | Self::DesiredCapacity(backend)
             | Self::BackendSpent(backend, _)
             | Self::QuotaRemaining(backend) => Some(backend),

@@ -135,6 +135,11 @@ fn tenant(reader: &mut Reader<'_, '_>, name: &str) -> Tenant {
     Tenant { name: name.into(), limits: limits(reader) }
 }
 
+/// What a backend costs in an hour whether it is asked or not.
+pub(super) fn fixed_cost(reader: &mut Reader<'_, '_>) -> PicoUsd {
+    pico_usd(reader.number("fixed_cost_per_hour_usd", 0.0..=100_000.0, 0.0))
+}
+
 /// Budgets and rates.
 pub(super) fn limits(reader: &mut Reader<'_, '_>) -> Limits {
     Limits {

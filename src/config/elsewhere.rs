@@ -176,7 +176,7 @@ pub(super) const BACKEND: Hints = &[
     ("cost_per_million_tokens", "write cost_per_1m_tokens"),
     ("input_cost_per_million_tokens", "write input_cost_per_1m_tokens"),
     ("output_cost_per_million_tokens", "write output_cost_per_1m_tokens"),
-    ("storage_cost_per_gb", "not a price of requests: nothing is charged for storage here"),
+    ("storage_cost_per_gb", "write fixed_cost_per_hour_usd: what it costs in an hour, whether it is asked or not"),
 ];
 
 /// Under `circuit_breaker`.

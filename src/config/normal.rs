@@ -63,6 +63,7 @@ pub(super) fn backend(backend: &Backend) -> Value {
         "input_cost_per_1k_tokens": usd_per_1k(backend.prices.input),
         "output_cost_per_1k_tokens": usd_per_1k(backend.prices.output),
         "cached_input_cost_per_1k_tokens": usd_per_1k(backend.prices.cached_input),
+        "fixed_cost_per_hour_usd": usd(backend.fixed_cost_per_hour),
         "expected_response_time_ms": backend.expected_response_time.as_millis() as u64,
         "quality_score": backend.quality.ratio(),
         "reliability_score": backend.reliability.ratio(),

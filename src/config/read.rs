@@ -194,6 +194,7 @@ pub(super) fn backend(reader: &mut Reader<'_, '_>, id: &str) -> Backend {
     let reliability = reader.number("reliability_score", 0.0..=1.0, 0.95);
     let max_concurrent_requests = reader.optional_integer("max_concurrent_requests", 1..=1_000_000);
     let timeout = reader.optional_number("timeout_seconds", 0.05..=3_600.0).map(milliseconds);
+    let fixed_cost_per_hour = cost::fixed_cost(reader);
     let limits = cost::limits(reader);
     let breaker = reader.object("circuit_breaker", breaker);
     let probe = reader.optional_object("health_check", |reader| probe(reader, cluster, kind, apis)).flatten();
@@ -215,6 +216,7 @@ pub(super) fn backend(reader: &mut Reader<'_, '_>, id: &str) -> Backend {
         reliability: PerMille::from_ratio(reliability),
         max_concurrent_requests: max_concurrent_requests.map(|most| most as u32),
         timeout,
+        fixed_cost_per_hour,
         limits,
         breaker,
         probe,

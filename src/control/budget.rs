@@ -17,6 +17,7 @@ pub(super) fn budget(router: &Router, view: &View, store: &impl Store, now: Time
         o.object("overall", |o| account(o, ledger, AccountKey::ALL, &config.cost.limits, (now, date)));
         o.set("alert_thresholds", &*config.cost.alert_thresholds);
         o.object("efficiency", |o| efficiency(o, config, &purchases(store), date));
+        fixed_costs(o, config, date);
         let is_counted = |backend: &&Backend| {
             backend.limits.is_any() || ledger.account(AccountKey::of_backend(&backend.id)).is_some()
         };
@@ -30,6 +31,23 @@ pub(super) fn budget(router: &Router, view: &View, store: &impl Store, now: Time
             account(o, ledger, AccountKey::of_tenant(&tenant.name), &tenant.limits, (now, date));
         });
     })
+}
+
+/// What backends cost whether they are asked or not. No budget counts it: no request is refused for it.
+fn fixed_costs(o: &mut Object<'_>, config: &Config, date: Timestamp) {
+    let costing = || config.backends.iter().filter(|backend| backend.fixed_cost_per_hour > PicoUsd(0));
+    let an_hour = costing().fold(0_u64, |sum, backend| sum.saturating_add(backend.fixed_cost_per_hour.micro_usd()));
+    let since = |span: Span| date.as_micros() % (span.length().as_micros() as u64);
+    let accrued = |span| u128::from(an_hour) * u128::from(since(span)) / Span::Hour.length().as_micros();
+    o.object("fixed_costs", |o| {
+        o.set("per_hour_usd", Millionths(an_hour));
+        for (name, span) in [("this_hour_usd", Span::Hour), ("today_usd", Span::Day)] {
+            o.set(name, Millionths(u64::try_from(accrued(span)).unwrap_or(u64::MAX)));
+        }
+        o.list("backends", costing(), |o, backend| {
+            o.set("id", &*backend.id).set("per_hour_usd", Millionths(backend.fixed_cost_per_hour.micro_usd()));
+        });
+    });
 }
 
 /// How much of the money bought answers that ended well.

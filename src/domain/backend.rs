@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{ApiSet, Limits, PerMille, Price};
+use super::{ApiSet, Limits, PerMille, PicoUsd, Price};
 
 /// Whose service a backend is, and so which APIs it speaks unless its configuration says; also a label of its figures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -169,6 +169,8 @@ pub struct Backend {
     pub max_concurrent_requests: Option<u32>,
     /// How long a request may wait there until its answer begins, before the next backend is tried.
     pub timeout: Option<Duration>,
+    /// What it costs in an hour whether it is asked or not, such as a rented machine or a store of documents.
+    pub fixed_cost_per_hour: PicoUsd,
     /// What may be spent there, and asked of it.
     pub limits: Limits,
     /// Its circuit breaker, unless switched off.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::{Ask, Attempts, Fleet, Nobody, Peers, Strategy, Turns, plan};
 use crate::domain::{
-    ApiNeed, Backend, BackendIndex, BackendType, BreakerSettings, Failure, FallbackAnswers, Limits, PerMille, Prices,
-    RequestFacts, SplitMix64, Timestamp, Tokens, Vendor, Weight,
+    ApiNeed, Backend, BackendIndex, BackendType, BreakerSettings, Failure, FallbackAnswers, Limits, PerMille, PicoUsd,
+    Prices, RequestFacts, SplitMix64, Timestamp, Tokens, Vendor, Weight,
 };
 use crate::health::{BreakerPhase, Verdict};
 use crate::state::{Backends, Cursor, MemoryStore, Place, Record, Smooth, View};
@@ -42,6 +42,7 @@ pub(crate) fn backend(id: &str) -> Backend {
         }),
         probe: None,
         failure_domain: id.into(),
+        fixed_cost_per_hour: PicoUsd(0),
         fallback_answers: FallbackAnswers::Fail,
         group: None,
         draining: false,

@@ -182,6 +182,7 @@ fn show(router: &Router, view: &View, host: &impl Host, now: Timestamp) {
         host.record(Metric::ResponseTime(index), record.response_time_ms(backend, now) as u64);
         host.record(Metric::ErrorRate(index), record.error_rate().get().into());
         host.record(Metric::Quality(index), backend.quality.get().into());
+        host.record(Metric::FixedCost(index), backend.fixed_cost_per_hour.micro_usd());
         if let Some(share) = record.quota.headroom(&record.demand(Tokens(0)), now) {
             host.record(Metric::QuotaRemaining(index), PerMille::from_ratio(share).get().into());
         }
@@ -290,6 +291,7 @@ fn rest(index: BackendIndex, in_flight: u32, host: &impl Host) {
     host.record(Metric::Available(index), 0);
     host.record(Metric::ResponseTime(index), 0);
     host.record(Metric::ErrorRate(index), 0);
+    host.record(Metric::FixedCost(index), 0);
     host.record(Metric::Health(index), PerMille::ONE.get().into());
     host.record(Metric::QuotaRemaining(index), PerMille::ONE.get().into());
     for span in Span::ALL {

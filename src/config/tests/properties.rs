@@ -172,7 +172,7 @@ prop_compose! {
         failure_domain in "[a-z]{1,8}",
         group in option::of("[a-z_]{1,64}"),
         fallback_answers in prop::sample::select(&[FallbackAnswers::Fail, FallbackAnswers::Accept]),
-        limits in limits(),
+        (limits, fixed_cost_micros) in (limits(), 0_u64..=100_000_000_000),
     ) -> Backend {
         Backend {
             id: "".into(),
@@ -188,6 +188,7 @@ prop_compose! {
             reliability: PerMille::new(reliability),
             max_concurrent_requests,
             timeout: timeout_ms.map(Duration::from_millis),
+            fixed_cost_per_hour: PicoUsd(1_000_000 * fixed_cost_micros),
             limits,
             breaker,
             probe,

@@ -7,6 +7,7 @@ use crate::alerts::{AlertKind, Board, Cause, Costs, KEY, Reading, Sign, Terms};
 use crate::cost::Claim;
 use crate::domain::{Allowance, Limits, PicoUsd, QuotaReport, Tokens};
 use crate::health::{Checkup, Condition, Form, TripReason};
+
 use crate::state::{AccountKey, Line, Spent, Store, note_details, note_refused, settle_refused};
 
 #[test]
@@ -23,6 +24,28 @@ fn figures_are_those_of_the_records() {
     let a = &rig.get(0, "/backends")["backends"][0];
     assert_eq!((&a["id"], &a["weight"], &a["default"]), (&json!("a"), &json!(5), &json!(true)));
     assert_eq!(rig.get(0, "/strategy")["strategy"], "round_robin");
+}
+
+#[test]
+fn what_backends_cost_without_being_asked_is_shown_apart_and_in_no_account() {
+    let mut rig = Rig::new(&json!({
+        "backend_instances": {
+            "a": { "fixed_cost_per_hour_usd": 1.2 }, "b": {}, "c": { "fixed_cost_per_hour_usd": 0.000001 },
+        },
+        "cost": { "daily_budget_usd": 0.01 },
+    }));
+    rig.tick();
+    // A thousand seconds of the day have passed, and of the hour.
+    let shown = rig.get(0, "/budget");
+    let backends = json!([{ "id": "a", "per_hour_usd": 1.2 }, { "id": "c", "per_hour_usd": 0.000_001 }]);
+    let expected =
+        json!({ "per_hour_usd": 1.200_001, "this_hour_usd": 0.333_333, "today_usd": 0.333_333, "backends": backends });
+    assert_eq!(shown["fixed_costs"], expected);
+    assert_eq!(shown["overall"]["day"]["spent_usd"], 0);
+    rig.world.pass_seconds(7_200);
+    let shown = rig.get(0, "/budget");
+    let [hour, day] = ["this_hour_usd", "today_usd"].map(|window| shown["fixed_costs"][window].as_f64().unwrap());
+    assert!((0.333..0.335).contains(&hour) && (2.733..2.735).contains(&day), "{shown}");
 }
 
 #[test]

@@ -57,6 +57,14 @@ fn the_room_that_a_backend_needs_is_its_own_though_others_come_before_it() {
 }
 
 #[test]
+fn what_a_backend_costs_unasked_is_a_gauge() {
+    let mut rig = Rig::new(&json!({"backend_instances": {"a": {"fixed_cost_per_hour_usd": 1.2}, "b": {}}}));
+    rig.run(100, None);
+    let shown = |rig: &Rig, n| rig.world.figures.borrow().get(&Metric::FixedCost(BackendIndex(n))).copied();
+    assert_eq!((shown(&rig, 0), shown(&rig, 1)), (Some(1_200_000), Some(0)));
+}
+
+#[test]
 fn requests_that_wait_are_room_that_the_backends_need_which_may_serve_them() {
     let mut rig = Rig::new(&json!({"queue": {"size": 100}, "backend_instances": {"a": {}, "b": {}, "c": {}}}));
     rig.run(100, None);
