@@ -30,7 +30,7 @@ fn figures_are_those_of_the_records() {
 fn what_backends_cost_without_being_asked_is_shown_apart_and_in_no_account() {
     let mut rig = Rig::new(&json!({
         "backend_instances": {
-            "a": { "fixed_cost_per_hour_usd": 1.2 }, "b": {}, "c": { "fixed_cost_per_hour_usd": 0.000001 },
+            "a": { "fixed_cost_per_hour_usd": 1.2 }, "b": {}, "c": { "fixed_cost_per_hour_usd": 0.000_001 },
         },
         "cost": { "daily_budget_usd": 0.01 },
     }));
