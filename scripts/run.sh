@@ -89,8 +89,10 @@ start_envoy() {
     --component-log-level wasm:info >"$work/envoy.log" 2>&1 </dev/null &
   children+=("$!")
   envoy_pid=$!
-  # Ready is when the router's configuration has been taken, too: its listener waits for it.
   wait_for_http "http://127.0.0.1:$admin_port/ready" 20 || fail "Envoy did not start" "$work/envoy.log"
+  # Envoy is ready even where the router's configuration was refused.
+  wait_for_http "http://127.0.0.1:$control_port/api/v1/router/health" 10 ||
+    fail "the router's configuration was refused" "$work/envoy.log"
 }
 
 fail() {

@@ -44,8 +44,7 @@ fn is_overruled(kind: &str, unit: &str, given: &[(&str, &str)]) -> bool {
 
 /// Of the name of a price: which tokens it is for, and in what unit it is.
 fn price(key: &str) -> Option<(&str, &str)> {
-    let (kind, unit) = key.split_once("cost_per_")?;
-    Some((kind, unit))
+    key.split_once("cost_per_").filter(|(_, unit)| unit.ends_with("_tokens"))
 }
 
 /// What is true of a backend without being what another of its members implies: if that changes, this follows it.
@@ -144,7 +143,7 @@ mod tests {
     fn a_patch_changes_what_it_names_and_nothing_else() {
         let before = json!({"cluster": "c", "weight": 3, "input_cost_per_1k_tokens": 0.5, "output_cost_per_1k_tokens": 1.5,
             "circuit_breaker": {"failure_threshold": 9, "window": 5}, "health_check": {"path": "/up"}, "priority": 7,
-            "group": "g", "max_concurrent_requests": 4});
+            "group": "g", "max_concurrent_requests": 4, "fixed_cost_per_hour_usd": 1.2});
         for written in [true, false] {
             let shown = patch(&before, written, "{}").expect("a backend");
             for (change, changed) in [

@@ -73,7 +73,8 @@ impl Reply {
 
     /// There is no router yet on this worker: it comes with the router's configuration.
     pub fn no_router() -> Self {
-        let message = "no router is at work here yet: it needs a configuration of the role router with this vm_id";
+        let message = "no router is at work here yet: it needs a configuration of the role router with this vm_id; if it has one, that was \
+             refused: see Envoy's log";
         Self::error(503, "no_router", message)
     }
 

@@ -56,7 +56,8 @@ pub(super) fn refused_configuration(o: &mut Object<'_>, refused: Option<RefusedC
     match refused {
         None => _ = o.set(KEY, None::<u64>),
         Some(RefusedConfiguration { at, errors, .. }) => {
-            let lines: Vec<_> = errors.lines().collect();
+            // Without the line that says how many they are.
+            let lines: Vec<_> = errors.lines().filter(|line| !line.ends_with(" in the configuration:")).collect();
             o.object(KEY, |o| _ = o.set("refused_at", at).set("errors", &lines[..]));
         }
     }

@@ -448,7 +448,7 @@ pub(super) fn refuse(nobody: Nobody, now: Timestamp) -> Refusal {
         (Some(room), money) if money.is_none_or(|money| room <= money) => {
             (RefusalCode::RateLimited, "every backend that could serve this request has as much to do as it may have")
         }
-        (_, Some(_)) => (RefusalCode::BudgetExceeded, "the budget for such requests is used up"),
+        (_, Some(_)) => (RefusalCode::BudgetExceeded, "what is left of the budget does not cover this request"),
         _ => (RefusalCode::NoBackendAvailable, "no backend can serve this request now"),
     };
     Refusal { retry_after: nobody.retry_at.map(|at| at.since(now)), ..Refusal::new(code, message.to_owned()) }

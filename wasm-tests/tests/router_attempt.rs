@@ -171,7 +171,7 @@ async fn what_cannot_be_asked_passes_as_it_is() {
         assert_eq!(seen.body, body);
     }
     for (path, content_type) in
-        [(CHAT, "text/plain"), ("/v1/responses", "application/json"), ("/v1/messages", "application/json")]
+        [("/v1/files", "text/plain"), ("/v1/responses", "application/json"), ("/v1/messages", "application/json")]
     {
         assert_eq!(send(path, content_type, text.clone()).await.body, text, "{path} {content_type}");
     }

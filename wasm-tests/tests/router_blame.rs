@@ -89,11 +89,11 @@ async fn streams_that_a_client_ends_with_any_code_are_no_failures() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_that_stop_in_the_midst_of_a_body_that_is_not_held_are_no_failures() {
     let alpha = Scripted::start(Script::CloseAfter(Duration::from_millis(200))).await;
-    let router = json!({"panic_threshold": 0, "backend_instances": {"alpha": {}}});
+    let router = json!({"panic_threshold": 0, "backend_instances": {"alpha": {"backend_type": "generic"}}});
     let envoy = rig(&[("alpha", &alpha)], router).start().await;
-    // Of this type a body is sent on as it comes; others are held until they are there.
-    let streamed = "application/grpc-web";
-    let head = format!("POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-type: {streamed}\r\n");
+    // Of this type, at a path of no known API, a body is sent on as it comes; others are held until they are there.
+    let (path, streamed) = ("/inference.Model/Ask", "application/grpc-web");
+    let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: {streamed}\r\n");
     let long = format!("{head}content-length: 1000\r\n\r\nhello");
     let chunked = format!("{head}transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n");
     for bytes in [&long, &chunked] {
@@ -110,13 +110,13 @@ async fn clients_that_stop_in_the_midst_of_a_body_that_is_not_held_are_no_failur
     }
     let mut client = Http2::connect(envoy.port()).await.unwrap();
     for _ in 0..6 {
-        let id = client.post(PATH, streamed, b"hello", false).await.unwrap();
+        let id = client.post(path, streamed, b"hello", false).await.unwrap();
         client.read(id, 0).await.unwrap();
     }
     unblamed(&envoy, "half of a request over HTTP/2").await;
     // Of whole requests the same end is the backend's.
     for _ in 0..5 {
-        assert_eq!(Client::new().post_json(&envoy.url(PATH), &chat("hello")).await.unwrap().status, 503);
+        assert_eq!(Client::new().post_json(&envoy.url(path), &chat("hello")).await.unwrap().status, 503);
     }
     let stats = settled(&envoy).await;
     assert_eq!(counted(&stats, "circuit_breaker_transitions_total", &[("state", "open")]), 1);

@@ -280,7 +280,7 @@ fn a_configuration_that_was_refused_is_told_of_until_another_one_is_at_work() {
     assert_eq!((told(&mut rig, "/health"), told(&mut rig, "/version")), (Value::Null, Value::Null));
     note_refused(
         &rig.world,
-        "backend_instances.a.weight: -1 is not in 0.001..=1000\nretyr: unknown key",
+        "2 errors in the configuration:\nbackend_instances.a.weight: -1 is not in 0.001..=1000\nretyr: unknown key",
         rig.world.now(),
     )
     .unwrap();
