@@ -273,7 +273,7 @@ async fn what_is_wrong_is_told_and_changes_nothing() {
         (Method::POST, "/backends/gamma/undrain", "", 404, "no such backend"),
         (Method::DELETE, "/backends/gamma", "", 404, "no such backend"),
         (Method::POST, "/backends/alpha/drain", "[", 400, "not JSON"),
-        (Method::GET, "/backends/alpha", "", 405, "PUT, DELETE"),
+        (Method::POST, "/backends/alpha", "", 405, "PATCH"),
         (Method::GET, "/weights", "", 405, "PUT"),
         (Method::PUT, "/backends/alpha/drain", "", 405, "POST"),
     ] {

@@ -177,7 +177,8 @@ async fn performance_based_follows_the_faster_backend_when_that_changes() {
         slow.set(Behaviour::latency_ms(250));
         fast.set(Behaviour::latency_ms(1));
         let answered = answered(&envoy, 40, 1, &chat("hello")).await;
-        assert!(answered[fast.name()] >= 36, "{} is the fast one: {answered:?}", fast.name());
+        // What was quick looks slow after a few answers: each at most doubles what is believed.
+        assert!(answered[fast.name()] >= 30, "{} is the fast one: {answered:?}", fast.name());
     }
     let response_time = |stats: &Stats, id| counted(stats, "backend_response_time_ms", &[("backend_id", id)]);
     let limit = std::time::Duration::from_secs(5);
